@@ -1,0 +1,287 @@
+/* solo.h: the public interface of Solo, an LLM inference engine on WebGPU.
+ *
+ * Nouns, in the order in which their lifetimes nest:
+ *
+ *   model    a parsed file: hyper-parameters, tensors, tokenizer. No GPU.
+ *   device   one WebGPU adapter and its queue, or the CPU reference ("cpu").
+ *   weights  that model's tensors, repacked and uploaded to one device.
+ *   plan     weights + factoring + geometry: pipelines, buffers, a list of dispatches.
+ *   session  KV cache, position, sampler state: one text being written.
+ *
+ * Close in the opposite order. The model must outlive the weights (they borrow its tokenizer and,
+ * on the CPU device, its tensors). Many plans may share one weights; many sessions one plan is not
+ * allowed: a plan owns the one KV cache that its session writes.
+ *
+ * Threads: one thread at a time per device. Nothing here prints, exits or reads the environment.
+ * A desc filled with zeros means defaults; pointers in a desc are borrowed for the call.
+ *
+ *   solo_model_open(&model, &(solo_model_desc){.path = "a.gguf"}, &err)
+ *   solo_device_open(&device, &(solo_device_desc){0}, &err)
+ *   solo_weights_open(&weights, &(solo_weights_desc){.model = model, .device = device}, &err)
+ *   solo_plan_open(&plan, &(solo_plan_desc){.weights = weights, .factoring = "single"}, &err)
+ *   solo_session_open(&session, &(solo_session_desc){.plan = plan}, &err)
+ *   solo_session_sync(session, ids, n, &err);  while (solo_session_next(session, &id, &err)) ...
+ */
+#ifndef SOLO_H
+#define SOLO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SOLO_VERSION "0.1.0"
+
+/* ---- errors ------------------------------------------------------------------------------- */
+
+#define SOLO_STATUS_LIST(X)                                                  \
+    X(OK,           "ok")                                                    \
+    X(FILE_IO,      "the file could not be read")                            \
+    X(FILE_FORMAT,  "the file is not a model Solo can read")                 \
+    X(UNSUPPORTED,  "the file is valid but needs something Solo lacks")      \
+    X(ARGUMENT,     "an argument is out of range")                           \
+    X(DEVICE_NONE,  "no such device")                                        \
+    X(DEVICE_LIMIT, "the device grants less than this needs")                \
+    X(DEVICE_LOST,  "the device was lost")                                   \
+    X(DEVICE_ERROR, "the device reported an error")                          \
+    X(CONTEXT_FULL, "the context is full")                                   \
+    X(MEMORY,       "out of memory")
+
+typedef enum solo_status {
+#define X(name, text) SOLO_##name,
+    SOLO_STATUS_LIST(X)
+#undef X
+} solo_status;
+
+typedef struct solo_error {
+    solo_status status;
+    char text[1000]; /* what was wanted, what was found, where; one line */
+} solo_error;
+
+const char *solo_status_text(solo_status status);
+
+/* Called with done/total in bytes while something long runs; may be NULL. */
+typedef void solo_progress(void *user, uint64_t done, uint64_t total);
+
+/* ---- model -------------------------------------------------------------------------------- */
+
+typedef struct solo_model solo_model;
+
+typedef struct solo_model_desc {
+    const char *path; /* a .gguf; for a split file the first part, *-00001-of-000NN.gguf */
+    const uint8_t *bytes; /* in place of path: a .gguf in memory, borrowed for the model's life */
+    uint64_t       n_bytes;
+    const char    *label; /* names bytes in messages; NULL: "(memory)"; copied */
+} solo_model_desc;
+
+bool solo_model_open(solo_model **out, const solo_model_desc *desc, solo_error *err);
+void solo_model_close(solo_model *model);
+
+typedef struct solo_model_info {
+    const char *name;         /* general.name, or the file's name */
+    const char *arch;         /* "llama" */
+    const char *tokenizer;    /* "gpt2/smollm", "llama" */
+    const char *chat_family;  /* "chatml", ...; "unknown" where the template is not recognised;
+                                 "none" where the file has none */
+    const char *file_type;    /* the weight type most tensors' bytes are in: "Q4_1" */
+    uint32_t n_layer, n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab, n_ctx_train;
+    uint64_t n_param, n_tensor, n_bytes; /* n_bytes: of all tensors */
+    float    rope_base, norm_eps;
+    bool     tied; /* output shares the embedding */
+    int64_t  bos, eos; /* -1: none */
+} solo_model_info;
+
+solo_model_info solo_model_get_info(const solo_model *model); /* strings borrowed from the model */
+
+/* ---- tokens ------------------------------------------------------------------------------- */
+
+/* Text to ids. parse_special: text such as "<|im_end|>" becomes its token; add_bos: the
+ * file's own rule for a leading token is applied. *ids is malloc'd; the caller frees it. */
+bool solo_tokenize(const solo_model *model, const char *text, size_t n_text, bool add_bos,
+                   bool parse_special, uint32_t **ids, uint32_t *n_ids, solo_error *err);
+
+/* The bytes of one id, borrowed from the model. Special tokens yield their text if show_special,
+ * else nothing. May be part of a UTF-8 character: see solo_utf8_stream. */
+const char *solo_token_bytes(const solo_model *model, uint32_t id, bool show_special, size_t *n);
+
+/* Ids to text, as the reference tokenizer's decode; *text is malloc'd, NUL-terminated as well. */
+bool solo_detokenize(const solo_model *model, const uint32_t *ids, uint32_t n_ids,
+                     bool show_special, char **text, size_t *n_text, solo_error *err);
+
+bool solo_token_is_end(const solo_model *model, uint32_t id); /* end of text or of turn */
+
+/* Holds back an unfinished UTF-8 character between pieces of a stream. Zero-initialise. */
+typedef struct solo_utf8_stream {
+    char     held[4];
+    uint32_t n_held;
+} solo_utf8_stream;
+
+/* Appends bytes; writes what is now complete to out (room for n + 4 bytes), returns its length.
+ * Bytes that can never become a character come out as U+FFFD (3 bytes for each maximal bad run;
+ * out needs room for 3 * (n + 4)). With bytes == NULL flushes what is held. */
+size_t solo_utf8_push(solo_utf8_stream *stream, const char *bytes, size_t n, char *out);
+
+typedef struct solo_message {
+    const char *role;    /* "system", "user", "assistant" */
+    const char *content; /* UTF-8 */
+} solo_message;
+
+/* Renders a conversation by the file's chat template's family, ready for solo_tokenize with
+ * parse_special. *text is malloc'd. Fails with UNSUPPORTED where the family is not recognised. */
+bool solo_chat_render(const solo_model *model, const solo_message *messages, uint32_t n_messages,
+                      bool add_generation_prompt, char **text, solo_error *err);
+
+/* ---- device ------------------------------------------------------------------------------- */
+
+typedef struct solo_device solo_device;
+
+typedef struct solo_device_desc {
+    const char *name;      /* NULL or "auto": the best GPU, else a software adapter; "cpu": the
+                              reference in C; "0", "1", ...: that row of solo_device_list; else a
+                              part of an adapter's name, any case */
+    bool disable_robustness; /* benchmark options, written into every row */
+    bool skip_validation;
+} solo_device_desc;
+
+typedef struct solo_device_info {
+    char name[256];    /* "NVIDIA H200", "llvmpipe (LLVM 15.0.6, 256 bits)", "cpu" */
+    char backend[32];  /* "Vulkan", "D3D12", "Metal", "cpu" */
+    char driver[256];
+    bool is_software;  /* a CPU adapter: never a measure of a GPU */
+    bool is_reference; /* the C reference */
+    bool has_subgroups, has_f16;
+    uint32_t subgroup_min, subgroup_max;
+    uint32_t max_workgroup_size, max_workgroup_bytes, max_storage_buffers;
+    uint64_t max_buffer_bytes, max_binding_bytes;
+} solo_device_info;
+
+/* Up to n_max adapters, best first, the CPU reference last. Returns how many there are. */
+uint32_t solo_device_list(solo_device_info *out, uint32_t n_max, solo_error *err);
+bool solo_device_open(solo_device **out, const solo_device_desc *desc, solo_error *err);
+void solo_device_close(solo_device *device);
+solo_device_info solo_device_get_info(const solo_device *device);
+uint64_t solo_device_n_dispatch(const solo_device *device); /* dispatches encoded so far */
+
+/* Bytes a second that a plain read of a large buffer reaches; takes about two seconds. */
+bool solo_device_read_bandwidth(solo_device *device, double *bytes_per_second, solo_error *err);
+
+/* ---- weights ------------------------------------------------------------------------------ */
+
+typedef struct solo_weights solo_weights;
+
+typedef struct solo_weights_desc {
+    const solo_model *model;
+    solo_device      *device;
+    uint64_t          max_binding_bytes; /* 0: the device's; smaller splits sooner (tests) */
+    solo_progress    *progress;
+    void             *progress_user;
+} solo_weights_desc;
+
+bool solo_weights_open(solo_weights **out, const solo_weights_desc *desc, solo_error *err);
+void solo_weights_close(solo_weights *weights);
+
+/* ---- plan --------------------------------------------------------------------------------- */
+
+typedef struct solo_plan solo_plan;
+
+typedef enum solo_activations { SOLO_ACTIVATIONS_INT8, SOLO_ACTIVATIONS_F32 } solo_activations;
+typedef enum solo_assignment {
+    SOLO_ASSIGNMENT_AUTO,   /* static where all workgroups are seen resident, else ticket */
+    SOLO_ASSIGNMENT_STATIC, /* workgroup r owns tiles r, r + N, ... of each stage */
+    SOLO_ASSIGNMENT_TICKET, /* tiles are drawn from a counter in topological order */
+} solo_assignment;
+typedef enum solo_kv_type { SOLO_KV_AUTO, SOLO_KV_F16, SOLO_KV_F32 } solo_kv_type;
+
+typedef struct solo_plan_desc {
+    solo_weights    *weights;     /* borrowed; must outlive the plan */
+    const char      *factoring;   /* NULL: "single", on software adapters "stages" */
+    solo_activations activations; /* 0: int8 */
+    solo_assignment  assignment;  /* only for in-dispatch factorings */
+    solo_kv_type     kv_type;     /* AUTO: f16 with int8 activations, f32 with f32 */
+    uint32_t n_ctx;               /* 0: min(the model's, 4096) */
+    uint32_t n_workgroup;         /* 0: by the device; in-dispatch factorings */
+    uint32_t workgroup_size;      /* 0: by the device */
+    uint32_t spin_limit;          /* polls before a wait gives up; 0: by the device */
+    uint32_t max_team;            /* lanes that may share a row; 0: by the device */
+    bool     no_subgroups;        /* reduce through workgroup memory although subgroups exist */
+    bool     no_self_test;        /* trust an in-dispatch plan untested (tests, timing) */
+} solo_plan_desc;
+
+bool solo_plan_open(solo_plan **out, const solo_plan_desc *desc, solo_error *err);
+void solo_plan_close(solo_plan *plan);
+const char *const *solo_factoring_names(void); /* NULL-terminated */
+
+typedef struct solo_stage_info {
+    const char *name;      /* "qkv" */
+    const char *scope;     /* "token" or "layer" */
+    uint32_t n_tile, tile_rows, team; /* team: lanes that share one row */
+    uint64_t weight_bytes; /* a token, all layers */
+    const char *hand_off;  /* how its output reaches the next: "dispatch", "words", "none" */
+} solo_stage_info;
+
+typedef struct solo_plan_info {
+    const char *factoring, *assignment, *activations, *kv_type, *reduce;
+    uint32_t n_dispatch;              /* a token */
+    uint32_t n_workgroup, workgroup_size, workgroup_bytes;
+    uint32_t n_ctx, n_hand_off;       /* hand-offs inside dispatches, a token */
+    uint64_t weight_bytes;            /* read a token */
+    uint64_t kv_bytes_per_pos;        /* read a token for each earlier position */
+    uint64_t weights_buffer_bytes, kv_buffer_bytes, message_buffer_bytes, prefill_buffer_bytes;
+    uint32_t n_stage;
+    solo_stage_info stage[16];
+    char note[256];                   /* why a plan was demoted at open, or "" */
+} solo_plan_info;
+
+solo_plan_info solo_plan_get_info(const solo_plan *plan);
+const char *solo_plan_wgsl(const solo_plan *plan); /* the joined modules, borrowed; "" on cpu */
+
+/* ---- session ------------------------------------------------------------------------------ */
+
+typedef struct solo_session solo_session;
+
+typedef struct solo_sampling {
+    float    temperature;    /* 0: greedy */
+    uint32_t top_k;          /* 0: off */
+    float    top_p;          /* 0 or 1: off */
+    float    min_p;          /* 0: off */
+    float    repeat_penalty; /* 0 or 1: off */
+    uint32_t repeat_last_n;  /* 0: 64 */
+    uint64_t seed;           /* the same seed, ids and parameters draw the same tokens */
+} solo_sampling;
+
+typedef struct solo_session_desc {
+    solo_plan    *plan;
+    solo_sampling sampling;
+    uint32_t      n_in_flight; /* decode steps submitted ahead of the one read; 0: 4 */
+} solo_session_desc;
+
+bool solo_session_open(solo_session **out, const solo_session_desc *desc, solo_error *err);
+void solo_session_close(solo_session *session);
+
+/* Makes the context equal to ids[0..n): keeps the longest common prefix of the KV cache, prefills
+ * the rest. n >= 1. */
+bool solo_session_sync(solo_session *session, const uint32_t *ids, uint32_t n, solo_error *err);
+
+/* Draws the token after the context and appends it. Steps are submitted ahead of the read.
+ * Fails with CONTEXT_FULL when n_ctx is reached. */
+bool solo_session_next(solo_session *session, uint32_t *id, solo_error *err);
+
+/* The logits [n_vocab] f32 that follow the context as it stands (before penalties); does not
+ * advance it. One decode step, whose KV row stays: where the next sync only appends an id of the
+ * caller's choice, it prefills nothing, and a text is scored at one decode step a position. */
+bool solo_session_logits(solo_session *session, float *out, solo_error *err);
+
+bool solo_session_set_sampling(solo_session *session, const solo_sampling *s, solo_error *err);
+
+typedef struct solo_session_info {
+    uint32_t n_ctx, n_past;     /* n_past: ids in the context */
+    uint32_t n_reused;          /* of the last sync: positions kept */
+    uint64_t n_step, n_step_dispatch; /* decode steps submitted since the open, the dispatches
+                                         they took, counted at the device */
+    const char *factoring;      /* in use now: differs from the plan's after a fallback */
+    bool     fell_back;
+    char     note[256];         /* the one sentence to show a user after a fallback */
+} solo_session_info;
+
+solo_session_info solo_session_get_info(const solo_session *session);
+
+#endif

@@ -1,0 +1,102 @@
+// activations_int8: the fast path. Inputs of a matrix are int8, four to a word, with one f32 scale
+// for every q neighbours (q a multiple of 8). The producer quantises: a consumer only loads.
+// In workgroup memory: two planes [2][XG] of vec4<u32> (words 0-3 and 4-7 of a group), and a scale
+// for each octet of the group.
+var<workgroup> xq: array<vec4<u32>, 2u * XG>;
+var<workgroup> xs: array<vec4<f32>, XG>;
+var<workgroup> scales: array<f32, 4u * XG>; // as they arrive
+
+alias X = XInt8;
+
+fn x_load(g: u32) -> X { return X(xq[g], xq[XG + g], xs[g], xsum[g]); }
+
+// Groups group0 .. group0 + n of the vector at `at`, the scales that they need, and n_ss partial sums of
+// squares at at_ss, in one loop, so that all loads of a lane's round are in flight together. A barrier,
+// then finish_y.
+fn take_y(at: u32, at_scale: u32, at_ss: u32, n_ss: u32, group0: u32, n: u32, q: u32, lane: u32) {
+  let n_y = n * 2u;
+  let scale0 = group0 * 32u / q;
+  let n_scale = (group0 * 32u + n * 32u + q - 1u) / q - scale0;
+  let n_s = (n_scale + 3u) / 4u;
+  let four = vec4<u32>(0u, 1u, 2u, 3u);
+  for (var i = lane; i < n_y + n_s + (n_ss + 3u) / 4u; i += WG) {
+    let es = (i - n_y) * 4u;        // of the scales, where i is past the words
+    let e = (i - n_y - n_s) * 4u;   // of the sums, where it is past the scales
+    var src = at + (group0 * 2u + i) * 4u + four;
+    if (i >= n_y) { src = at_scale + scale0 + min(es + four, vec4<u32>(n_scale - 1u)); }
+    if (i >= n_y + n_s) { src = at_ss + min(e + four, vec4<u32>(n_ss - 1u)); }
+    let w = take4_at(src);
+    if (i < n_y) { xq[(i & 1u) * XG + (i >> 1u)] = w; }
+    else if (i < n_y + n_s) { put_scales(es, n_scale, bitcast<vec4<f32>>(w)); }
+    else { put_sums(e, n_ss, bitcast<vec4<f32>>(w)); }
+  }
+}
+
+fn put_scales(e: u32, n: u32, v: vec4<f32>) {
+  for (var k = 0u; k < 4u; k++) {
+    if (e + k < n) { scales[e + k] = v[k]; }
+  }
+}
+
+fn octet_sum(a: u32, b: u32) -> f32 {
+  return f32(dot4I8Packed(a, 0x01010101u) + dot4I8Packed(b, 0x01010101u));
+}
+
+fn group_sum(g: u32, s: vec4<f32>) -> f32 {
+  let a = xq[g];
+  let b = xq[XG + g];
+  return fma(octet_sum(a.x, a.y), s.x, fma(octet_sum(a.z, a.w), s.y,
+         fma(octet_sum(b.x, b.y), s.z, octet_sum(b.z, b.w) * s.w)));
+}
+
+// After take_y and a barrier: each octet's scale, each group's sum, and the sums of squares added up.
+// The next barrier makes it visible.
+fn finish_y(group0: u32, n: u32, q: u32, n_ss: u32, lane: u32) {
+  let scale0 = group0 * 32u / q;
+  for (var g = lane; g < n; g += WG) {
+    let e = (group0 + g) * 32u;
+    let s = vec4<f32>(scales[e / q - scale0], scales[(e + 8u) / q - scale0],
+                      scales[(e + 16u) / q - scale0], scales[(e + 24u) / q - scale0]);
+    xs[g] = s;
+    xsum[g] = group_sum(g, s);
+  }
+  add_sums(n_ss, lane);
+}
+
+// After x_from_big and a barrier: the sums of groups that were made here.
+fn finish_big(n: u32, lane: u32) {
+  for (var g = lane; g < n; g += WG) { xsum[g] = group_sum(g, xs[g]); }
+}
+
+fn quantise4(v: vec4<f32>, largest: f32) -> u32 {
+  let inverse = select(0.0, 127.0 / largest, largest > 0.0);
+  return pack4xI8(vec4<i32>(clamp(round(v * inverse), vec4<f32>(-127.0), vec4<f32>(127.0))));
+}
+
+// ys[0..n) are elements row0.. of the vector at `at`; n and row0 are multiples of q.
+fn put_y(at: u32, at_scale: u32, row0: u32, n: u32, q: u32, lane: u32) {
+  for (var w = lane; w < n / 4u; w += WG) {
+    let first = (w * 4u / q) * q;
+    var largest = 0.0;
+    for (var i = 0u; i < q; i++) { largest = max(largest, abs(ys[first + i])); }
+    let r = w * 4u;
+    put(at + (row0 + r) / 4u, quantise4(vec4<f32>(ys[r], ys[r + 1u], ys[r + 2u], ys[r + 3u]), largest));
+    if (r == first) { put(at_scale + (row0 + r) / q, word_of_f32(largest / 127.0)); }
+  }
+}
+
+// big[0 .. 32 n) becomes the groups 0 .. n in workgroup memory, one scale a group.
+fn x_from_big(n: u32, lane: u32) {
+  for (var i = lane; i < n * 2u; i += WG) {
+    let first = (i >> 1u) * 32u;
+    var largest = 0.0;
+    for (var k = 0u; k < 32u; k++) { largest = max(largest, abs(big[first + k])); }
+    var w = vec4<u32>();
+    for (var k = 0u; k < 4u; k++) {
+      let e = i * 16u + k * 4u;
+      w[k] = quantise4(vec4<f32>(big[e], big[e + 1u], big[e + 2u], big[e + 3u]), largest);
+    }
+    xq[(i & 1u) * XG + (i >> 1u)] = w;
+    if ((i & 1u) == 0u) { xs[i >> 1u] = vec4<f32>(largest / 127.0); }
+  }
+}

@@ -1,0 +1,91 @@
+// common: bindings, what changes per token and per dispatch, workgroup memory, word types.
+//
+// The stage contract. A stage is two functions, called by all lanes of a workgroup in uniform
+// control flow:
+//   x_take(layer, lane)        brings what all tiles of the stage share into workgroup memory;
+//   stage_x(layer, tile, lane) does one tile and its own tail, and reads and writes only what its
+//                              row of the stage table says.
+// On return no lane still needs workgroup memory other than what x_take left there. Nothing is
+// assumed about which workgroup ran the stage before. Values pass between stages only by take and
+// put (handoff_*.wgsl), words of one message buffer in which each slot is written once a token.
+//
+// Arithmetic that must agree bit for bit in every factoring uses fma() wherever a product meets a
+// sum: a compiler may contract a*b+c in one entry point and not in another, but never fma.
+
+struct Args { // per token; C: solo_args in plan.h
+  pos: u32,        // of the token that this step consumes
+  parity: u32,     // which half of the tagged messages this dispatch writes
+  n_batch: u32,    // prefill: tokens in this batch, at pos, pos + 1, ...
+  greedy: u32,
+  inv_temperature: f32,
+  top_k: u32,
+  top_p: f32,
+  ln_min_p: f32,   // -1e30: off
+  repeat_penalty: f32,
+  repeat_last_n: u32,
+  seed_low: u32,
+  seed_high: u32,
+}
+
+struct Place { // per dispatch; C: solo_place in plan.h
+  layer: u32,
+  part: u32,
+  unused_a: u32,
+  unused_b: u32,
+}
+
+@group(0) @binding(0) var<uniform> args: Args;
+@group(0) @binding(1) var<uniform> place: Place;
+// binding 2 is the message buffer, declared by handoff_*.wgsl, or prefill's activations
+@group(0) @binding(3) var<storage, read_write> state: array<atomic<u32>>; // STATE_* below
+@group(0) @binding(4) var<storage, read_write> kv_k: array<u32>; // [n_layer][n_head_kv][n_ctx][KV_ROW]
+@group(0) @binding(5) var<storage, read_write> kv_v: array<u32>; // the same
+@group(0) @binding(6) var<storage, read> rope: array<vec2<f32>>; // [n_ctx][ROPE_DIM / 2] cos, sin
+@group(0) @binding(7) var<storage, read> ws: array<u32>; // scales, gains: offsets in Matrix and GAIN_*
+// bindings 8.. are the payload, declared by the prelude as wq0, wq1, ... behind payload()
+
+// state: [0] abort, [1 + parity] ticket, then arrival counters [2][N_COUNTER] each on a line of its
+// own, then ids [n_ctx + 1]: the token at each position
+const STATE_ABORT = 0u;
+const STATE_TICKET = 1u;
+const STATE_ARRIVE = 32u;
+const ARRIVE_LINE = 32u; // words: counters that share a 128-byte line slow each other
+const STATE_IDS = STATE_ARRIVE + 2u * N_COUNTER * ARRIVE_LINE;
+
+// A matrix in the weights: payload in vec4<u32> of `payload`, scales in units that its form states.
+struct Matrix {
+  w_at: u32,
+  s_at: u32,
+}
+
+// One group of 32 inputs of a matrix, as a lane holds it: activations_int8.wgsl says how.
+struct XInt8 {
+  a: vec4<u32>,     // elements 0..15, int8
+  b: vec4<u32>,     // elements 16..31
+  scale: vec4<f32>, // of elements 0..7, 8..15, 16..23, 24..31
+  sum: f32,         // of all 32, scaled
+}
+
+var<workgroup> rows: array<f32, MAX_ROWS>;   // a tile's finished rows
+var<workgroup> ys: array<f32, MAX_ROWS>;     // the same after the next norm's gain
+var<workgroup> xsum: array<f32, XG>;         // sum of each group of 32 inputs
+var<workgroup> ss: array<f32, N_SS>;         // partial sums of squares, as they arrived
+var<workgroup> ss_part: array<f32, 8>;       // the same, added up eight ways
+var<workgroup> big: array<f32, BIG>;         // attend: a block of K or V rows; out: combined heads
+var<workgroup> uniform_word: u32;            // one word broadcast to the workgroup
+
+// The one pattern that never crosses: "not written yet". int8 words stay within +-127; a float
+// that happens to equal it moves by one unit in its last place.
+const NOT_READY = 0x80808080u;
+
+fn word_of_f32(v: f32) -> u32 {
+  let b = bitcast<u32>(v);
+  return select(b, b + 1u, b == NOT_READY);
+}
+
+fn gain_at(at: u32, i: u32) -> f32 { return bitcast<f32>(ws[at + i]); }
+
+// Which row of messages: one block a layer, the last one holds only X.
+fn at_layer(layer: u32) -> u32 { return layer * LAYER_WORDS; }
+
+fn id_at(pos: u32) -> u32 { return min(atomicLoad(&state[STATE_IDS + pos]), N_VOCAB - 1u); }

@@ -1,0 +1,46 @@
+// factor_stages: one dispatch a fused stage, one workgroup a tile: 5 a layer, embed, logits, sample.
+// Order comes from the dispatch boundary, which the specification promises.
+@compute @workgroup_size(WG)
+fn dispatch_embed(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  stage_embed(wg.x, lane);
+}
+
+@compute @workgroup_size(WG)
+fn dispatch_qkv(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  qkv_take(place.layer, lane);
+  stage_qkv(place.layer, wg.x, lane);
+}
+
+@compute @workgroup_size(WG)
+fn dispatch_attend(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  stage_attend(place.layer, wg.x, lane);
+}
+
+@compute @workgroup_size(WG)
+fn dispatch_out(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  out_take(place.layer, lane);
+  stage_out(place.layer, wg.x, lane);
+}
+
+@compute @workgroup_size(WG)
+fn dispatch_gate_up(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  gate_up_take(place.layer, lane);
+  stage_gate_up(place.layer, wg.x, lane);
+}
+
+@compute @workgroup_size(WG)
+fn dispatch_down(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  down_take(place.layer, lane);
+  stage_down(place.layer, wg.x, lane);
+}
+
+@compute @workgroup_size(WG)
+fn dispatch_logits(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  logits_take(lane);
+  stage_logits(wg.x, lane);
+}
+
+@compute @workgroup_size(WG)
+fn dispatch_sample(@builtin(local_invocation_index) lane: u32) {
+  stage_sample(lane);
+}

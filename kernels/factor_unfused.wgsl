@@ -1,0 +1,253 @@
+// factor_unfused: one dispatch a primitive operation, 21 a layer: what a framework without fusion
+// does. Order comes from the dispatch boundary. Each entry runs one step of a fused stage on the
+// stage's own tiles; values that a fused stage keeps in workgroup memory pass through the T_* words
+// behind the messages. The arithmetic is the stages' own functions, hence the same bits.
+fn load_rows(at: u32, n: u32, lane: u32) {
+  for (var r = lane; r < n; r += WG) { rows[r] = bitcast<f32>(msg[at + r]); }
+  workgroupBarrier(); // rows written before other lanes read them
+}
+
+fn store_rows(at: u32, n: u32, inv: f32, lane: u32) {
+  workgroupBarrier(); // rows written by their teams before other lanes store them
+  for (var r = lane; r < n; r += WG) { msg[at + r] = bitcast<u32>(rows[r] * inv); }
+}
+
+fn store_ys(at: u32, n: u32, lane: u32) {
+  workgroupBarrier(); // ys written before they are stored
+  for (var r = lane; r < n; r += WG) { msg[at + r] = bitcast<u32>(ys[r]); }
+}
+
+// Where the residual of this operation stands: part 0: X of the layer; part 1: X1.
+fn place_x() -> u32 { return at_layer(place.layer) + select(L_X, L_X1, place.part == 1u); }
+
+@compute @workgroup_size(WG)
+fn op_embed(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * EMBED_TILE;
+  let n = min(EMBED_TILE, D - row0);
+  embed_rows(row0, n, lane);
+  put_residual(at_layer(0u) + L_X, row0, n, lane);
+}
+
+@compute @workgroup_size(WG)
+fn op_square_sum(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * EMBED_TILE;
+  let n = min(EMBED_TILE, D - row0);
+  load_rows(place_x() + X_RES + row0, n, lane);
+  put_ss(place_x(), row0, n, lane);
+}
+
+@compute @workgroup_size(WG)
+fn op_gain(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * EMBED_TILE;
+  let n = min(EMBED_TILE, D - row0);
+  load_rows(place_x() + X_RES + row0, n, lane);
+  gain_rows(select(gain_attn(place.layer), gain_ffn(place.layer), place.part == 1u), row0, n, lane);
+  put_y(place_x() + X_Y, place_x() + X_SCALE, row0, n, QD, lane);
+}
+
+@compute @workgroup_size(WG)
+fn op_q(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * QKV_TILE;
+  let n = min(QKV_TILE, ROWS_Q - row0);
+  qkv_take(place.layer, lane);
+  rows_qkv(0u, place.layer, row0, 0u, n, lane);
+  store_rows(T_RAW + row0, n, inv_rms(), lane);
+}
+
+@compute @workgroup_size(WG)
+fn op_k(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * QKV_TILE;
+  let n = min(QKV_TILE, ROWS_K - row0);
+  qkv_take(place.layer, lane);
+  rows_qkv(1u, place.layer, row0, 0u, n, lane);
+  store_rows(T_RAW + ROWS_Q + row0, n, inv_rms(), lane);
+}
+
+@compute @workgroup_size(WG)
+fn op_v(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * QKV_TILE;
+  let n = min(QKV_TILE, ROWS_K - row0);
+  qkv_take(place.layer, lane);
+  rows_qkv(2u, place.layer, row0, 0u, n, lane);
+  store_rows(T_RAW + ROWS_Q + ROWS_K + row0, n, inv_rms(), lane);
+}
+
+@compute @workgroup_size(WG)
+fn op_rope_q(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * QKV_TILE;
+  let n = min(QKV_TILE, ROWS_Q - row0);
+  load_rows(T_RAW + row0, n, lane);
+  turn_rows(row0, n, 1.0, lane);
+  workgroupBarrier(); // ys written before they are put
+  put_q(place.layer, row0, n, lane);
+}
+
+@compute @workgroup_size(WG)
+fn op_rope_k(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * QKV_TILE;
+  let n = min(QKV_TILE, ROWS_K - row0);
+  load_rows(T_RAW + ROWS_Q + row0, n, lane);
+  turn_rows(row0, n, 1.0, lane);
+  store_ys(T_RAW + ROWS_Q + row0, n, lane);
+}
+
+@compute @workgroup_size(WG)
+fn op_kv_store(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * QKV_TILE;
+  let n = min(QKV_TILE, ROWS_K - row0);
+  load_rows(T_RAW + ROWS_Q + row0, n, lane);
+  scale_rows(n, 1.0, lane);
+  workgroupBarrier(); // ys written before whole words are packed
+  put_k(place.layer, row0, n, lane);
+  workgroupBarrier(); // ys packed before v takes their place
+  load_rows(T_RAW + ROWS_Q + ROWS_K + row0, n, lane);
+  scale_rows(n, 1.0, lane);
+  workgroupBarrier(); // as above
+  put_v(place.layer, row0, n, lane);
+}
+
+// Words of block `block` of a tile of attend: att_s, then alpha.
+fn block_at(tile: u32, block: u32) -> u32 {
+  return T_SCORES + (tile * ATT_MAX_BLOCK + block) * (ATT_HEADS * ATT_BLOCK + ATT_HEADS);
+}
+
+@compute @workgroup_size(WG)
+fn op_scores(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let kv_head = wg.x / N_SPLIT;
+  let span = att_span(wg.x % N_SPLIT);
+  att_take_q(place.layer, kv_head, lane);
+  var block = 0u;
+  for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
+    att_load_k(place.layer, kv_head, p0, span.hi, lane);
+    workgroupBarrier(); // q and K written before scores read them
+    att_scores(p0, span.hi, lane);
+    workgroupBarrier(); // scores written before they are stored; K used up
+    for (var i = lane; i < ATT_HEADS * ATT_BLOCK; i += WG) { msg[block_at(wg.x, block) + i] = bitcast<u32>(att_s[i]); }
+    block++;
+  }
+}
+
+@compute @workgroup_size(WG)
+fn op_softmax(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let span = att_span(wg.x % N_SPLIT);
+  att_begin(lane);
+  var block = 0u;
+  for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
+    let at = block_at(wg.x, block);
+    for (var i = lane; i < ATT_HEADS * ATT_BLOCK; i += WG) { att_s[i] = bitcast<f32>(msg[at + i]); }
+    workgroupBarrier(); // scores written before the maximum is sought
+    att_softmax(lane);
+    workgroupBarrier(); // exponentials and alpha written before they are stored
+    for (var i = lane; i < ATT_HEADS * ATT_BLOCK; i += WG) { msg[at + i] = bitcast<u32>(att_s[i]); }
+    if (lane < ATT_HEADS) { msg[at + ATT_HEADS * ATT_BLOCK + lane] = bitcast<u32>(att_alpha[lane]); }
+    workgroupBarrier(); // stored before the next block takes their place
+    block++;
+  }
+  workgroupBarrier(); // an empty split's zeros written before they are put
+  att_put_ml(place.layer, wg.x / N_SPLIT, wg.x % N_SPLIT, lane);
+}
+
+@compute @workgroup_size(WG)
+fn op_mix(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let kv_head = wg.x / N_SPLIT;
+  let span = att_span(wg.x % N_SPLIT);
+  att_begin(lane);
+  var block = 0u;
+  for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
+    let at = block_at(wg.x, block);
+    for (var i = lane; i < ATT_HEADS * ATT_BLOCK; i += WG) { att_s[i] = bitcast<f32>(msg[at + i]); }
+    if (lane < ATT_HEADS) { att_alpha[lane] = bitcast<f32>(msg[at + ATT_HEADS * ATT_BLOCK + lane]); }
+    att_load_v(place.layer, kv_head, p0, span.hi, lane);
+    workgroupBarrier(); // V, exponentials and alpha written before the mix reads them
+    att_mix(p0, span.hi, lane);
+    workgroupBarrier(); // used up before the next block takes their place
+    block++;
+  }
+  workgroupBarrier(); // an empty split's zeros written before they are put
+  att_put_o(place.layer, kv_head, wg.x % N_SPLIT, lane);
+}
+
+@compute @workgroup_size(WG)
+fn op_combine(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let g0 = wg.x * OUT_CHUNK_GROUPS;
+  let n = min(OUT_CHUNK_GROUPS, OUT_GROUPS - g0);
+  out_take_weights(place.layer, lane);
+  workgroupBarrier(); // weights written before the combination reads them
+  out_combine(place.layer, g0, n, lane);
+  workgroupBarrier(); // big written before it is stored
+  for (var i = lane; i < n * 32u; i += WG) { msg[T_ATT + g0 * 32u + i] = bitcast<u32>(big[i]); }
+}
+
+@compute @workgroup_size(WG)
+fn op_out(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * OUT_TILE;
+  let n = min(OUT_TILE, D - row0);
+  if (OUT_CHUNKS == 1u) {
+    for (var i = lane; i < OUT_GROUPS * 32u; i += WG) { big[i] = bitcast<f32>(msg[T_ATT + i]); }
+    out_finish(OUT_GROUPS, lane);
+  } else {
+    out_take(place.layer, lane);
+  }
+  rows_out(0u, place.layer, row0, 0u, n, lane);
+  store_rows(T_RAW + row0, n, 1.0, lane);
+}
+
+// part 0: X of the layer + out = X1; part 1: X1 + down = X of the next layer.
+@compute @workgroup_size(WG)
+fn op_add(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * EMBED_TILE;
+  let n = min(EMBED_TILE, D - row0);
+  load_rows(T_RAW + row0, n, lane);
+  add_residual(place_x() + X_RES + row0, peek(place_x() + X_RES + row0 + min(lane, n - 1u)), n, lane);
+  let to = select(at_layer(place.layer) + L_X1, at_layer(place.layer + 1u) + L_X, place.part == 1u);
+  put_residual(to, row0, n, lane);
+}
+
+@compute @workgroup_size(WG)
+fn op_gate(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * GATE_UP_TILE;
+  let n = min(GATE_UP_TILE, N_FF - row0);
+  gate_up_take(place.layer, lane);
+  rows_gate_up(0u, place.layer, row0, 0u, n, lane);
+  store_rows(T_RAW + row0, n, inv_rms(), lane);
+}
+
+@compute @workgroup_size(WG)
+fn op_up(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * GATE_UP_TILE;
+  let n = min(GATE_UP_TILE, N_FF - row0);
+  gate_up_take(place.layer, lane);
+  rows_gate_up(1u, place.layer, row0, 0u, n, lane);
+  store_rows(T_RAW + N_FF + row0, n, inv_rms(), lane);
+}
+
+@compute @workgroup_size(WG)
+fn op_glu(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * GATE_UP_TILE;
+  let n = min(GATE_UP_TILE, N_FF - row0);
+  for (var r = lane; r < n; r += WG) {
+    ys[r] = glu(bitcast<f32>(msg[T_RAW + row0 + r]), bitcast<f32>(msg[T_RAW + N_FF + row0 + r]));
+  }
+  workgroupBarrier(); // ys written before whole quantisation groups are read
+  put_h(place.layer, row0, n, lane);
+}
+
+@compute @workgroup_size(WG)
+fn op_down(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * DOWN_TILE;
+  let n = min(DOWN_TILE, D - row0);
+  down_take(place.layer, lane);
+  rows_down(0u, place.layer, row0, 0u, n, lane);
+  store_rows(T_RAW + row0, n, 1.0, lane);
+}
+
+@compute @workgroup_size(WG)
+fn op_logits(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  logits_take(lane);
+  stage_logits(wg.x, lane);
+}
+
+@compute @workgroup_size(WG)
+fn op_sample(@builtin(local_invocation_index) lane: u32) {
+  stage_sample(lane);
+}

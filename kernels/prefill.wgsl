@@ -1,0 +1,203 @@
+// prefill: a batch of prompt tokens through the layers by matrix products, in f32 whatever the
+// decode's activations are. It leaves K and V rows in the cache; the last prompt token goes through a
+// decode step, which yields logits. Dispatch boundaries order everything.
+//
+// pf, in vec4<f32>, all [PF_BATCH] outermost: X and Y [D], QKV [ROWS_Q + 2 ROWS_K], ATT [ROWS_Q],
+// GU [2 N_FF], H [N_FF].
+@group(0) @binding(2) var<storage, read_write> pf: array<vec4<f32>>;
+
+const PF_BATCH = 64u;
+const PF_WG = 64u;
+const PF_D = D / 4u;
+const PF_QKV = (ROWS_Q + 2u * ROWS_K) / 4u;
+const PF_ATT = ROWS_Q / 4u;
+const PF_GU = N_FF / 2u;
+const PF_H = N_FF / 4u;
+const PF_X_AT = 0u;
+const PF_Y_AT = PF_X_AT + PF_BATCH * PF_D;
+const PF_QKV_AT = PF_Y_AT + PF_BATCH * PF_D;
+const PF_ATT_AT = PF_QKV_AT + PF_BATCH * PF_QKV;
+const PF_GU_AT = PF_ATT_AT + PF_BATCH * PF_ATT;
+const PF_H_AT = PF_GU_AT + PF_BATCH * PF_GU;
+
+// One workgroup a token.
+@compute @workgroup_size(PF_WG)
+fn prefill_embed(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let id = id_at(args.pos + wg.x);
+  for (var i = lane; i < PF_D; i += PF_WG) {
+    pf[PF_X_AT + wg.x * PF_D + i] = vec4<f32>(embd_weight(id, 4u * i), embd_weight(id, 4u * i + 1u),
+                                              embd_weight(id, 4u * i + 2u), embd_weight(id, 4u * i + 3u));
+  }
+}
+
+var<workgroup> pf_sum: array<f32, PF_WG>;
+
+fn pf_reduce(v: f32, lane: u32) -> f32 {
+  pf_sum[lane] = v;
+  workgroupBarrier(); // terms written before they are added up
+  for (var step = PF_WG / 2u; step > 0u; step /= 2u) {
+    if (lane < step) { pf_sum[lane] += pf_sum[lane + step]; }
+    workgroupBarrier(); // this round written before the next reads it
+  }
+  let sum = pf_sum[0];
+  workgroupBarrier(); // read before the next use overwrites it
+  return sum;
+}
+
+// One workgroup a token; part 0: the attention's norm, 1: the feed-forward part's.
+@compute @workgroup_size(PF_WG)
+fn prefill_norm(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  var s = 0.0;
+  for (var i = lane; i < PF_D; i += PF_WG) {
+    let x = pf[PF_X_AT + wg.x * PF_D + i];
+    s += dot(x, x);
+  }
+  let inv = inverseSqrt(fma(pf_reduce(s, lane), 1.0 / f32(D), NORM_EPS));
+  let gain = select(gain_attn(place.layer), gain_ffn(place.layer), place.part == 1u);
+  for (var i = lane; i < PF_D; i += PF_WG) {
+    let g = vec4<f32>(gain_at(gain, 4u * i), gain_at(gain, 4u * i + 1u),
+                      gain_at(gain, 4u * i + 2u), gain_at(gain, 4u * i + 3u));
+    pf[PF_Y_AT + wg.x * PF_D + i] = pf[PF_X_AT + wg.x * PF_D + i] * inv * g;
+  }
+}
+
+// What each product reads (vec4 i of token t) and where its rows 4i .. 4i + 3 go.
+fn pf_in_q(t: u32, i: u32) -> vec4<f32> { return pf[PF_Y_AT + t * PF_D + i]; }
+fn pf_in_k(t: u32, i: u32) -> vec4<f32> { return pf[PF_Y_AT + t * PF_D + i]; }
+fn pf_in_v(t: u32, i: u32) -> vec4<f32> { return pf[PF_Y_AT + t * PF_D + i]; }
+fn pf_in_out(t: u32, i: u32) -> vec4<f32> { return pf[PF_ATT_AT + t * PF_ATT + i]; }
+fn pf_in_gate(t: u32, i: u32) -> vec4<f32> { return pf[PF_Y_AT + t * PF_D + i]; }
+fn pf_in_up(t: u32, i: u32) -> vec4<f32> { return pf[PF_Y_AT + t * PF_D + i]; }
+fn pf_in_down(t: u32, i: u32) -> vec4<f32> { return pf[PF_H_AT + t * PF_H + i]; }
+
+fn pf_out_q(t: u32, i: u32, v: vec4<f32>) { pf[PF_QKV_AT + t * PF_QKV + i] = v; }
+fn pf_out_k(t: u32, i: u32, v: vec4<f32>) { pf[PF_QKV_AT + t * PF_QKV + ROWS_Q / 4u + i] = v; }
+fn pf_out_v(t: u32, i: u32, v: vec4<f32>) { pf[PF_QKV_AT + t * PF_QKV + (ROWS_Q + ROWS_K) / 4u + i] = v; }
+fn pf_out_out(t: u32, i: u32, v: vec4<f32>) { pf[PF_X_AT + t * PF_D + i] += v; }
+fn pf_out_gate(t: u32, i: u32, v: vec4<f32>) { pf[PF_GU_AT + t * PF_GU + i] = v; }
+fn pf_out_up(t: u32, i: u32, v: vec4<f32>) { pf[PF_GU_AT + t * PF_GU + N_FF / 4u + i] = v; }
+fn pf_out_down(t: u32, i: u32, v: vec4<f32>) { pf[PF_X_AT + t * PF_D + i] += v; }
+
+const PF_GROUPS_q = D / 32u;
+const PF_GROUPS_k = D / 32u;
+const PF_GROUPS_v = D / 32u;
+const PF_GROUPS_out = ROWS_Q / 32u;
+const PF_GROUPS_gate = D / 32u;
+const PF_GROUPS_up = D / 32u;
+const PF_GROUPS_down = N_FF / 32u;
+const PF_ROWS_q = ROWS_Q;
+const PF_ROWS_k = ROWS_K;
+const PF_ROWS_v = ROWS_K;
+const PF_ROWS_out = D;
+const PF_ROWS_gate = N_FF;
+const PF_ROWS_up = N_FF;
+const PF_ROWS_down = D;
+
+// A 32 x 32 tile of a product takes 32 inputs at a time through these: [row or token][8], padded.
+var<workgroup> pf_w: array<vec4<f32>, 32u * 9u>;
+var<workgroup> pf_x: array<vec4<f32>, 32u * 9u>;
+
+// Two neighbouring numbers of a head after RoPE.
+fn pf_turned(pos: u32, d: u32, pair: vec2<f32>) -> vec2<f32> {
+  if (d >= ROPE_DIM) { return pair; }
+  let cs = rope[pos * (ROPE_DIM / 2u) + d / 2u];
+  return vec2<f32>(pair.x * cs.x - pair.y * cs.y, pair.y * cs.x + pair.x * cs.y);
+}
+
+fn pf_turn4(pos: u32, row: u32, v: vec4<f32>) -> vec4<f32> {
+  let d = row % HEAD_DIM;
+  return vec4<f32>(pf_turned(pos, d, v.xy), pf_turned(pos, d + 2u, v.zw));
+}
+
+fn pf_kv_at(row: u32, pos: u32) -> u32 {
+  return ((place.layer * N_HEAD_KV + row / HEAD_DIM) * N_CTX + pos) * KV_ROW + (row % HEAD_DIM) / KV_PER_WORD;
+}
+
+// One workgroup a token: RoPE on q and k in place, K and V into the cache.
+@compute @workgroup_size(PF_WG)
+fn prefill_rope(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let t = wg.x;
+  let pos = args.pos + t;
+  for (var i = lane; i < ROWS_Q / 4u; i += PF_WG) {
+    let at = PF_QKV_AT + t * PF_QKV + i;
+    pf[at] = pf_turn4(pos, 4u * i, pf[at]);
+  }
+  for (var i = lane; i < ROWS_K / 4u; i += PF_WG) {
+    let k = pf_turn4(pos, 4u * i, pf[PF_QKV_AT + t * PF_QKV + ROWS_Q / 4u + i]);
+    let v = pf[PF_QKV_AT + t * PF_QKV + (ROWS_Q + ROWS_K) / 4u + i];
+    let at = pf_kv_at(4u * i, pos);
+    for (var w = 0u; w < 4u / KV_PER_WORD; w++) {
+      let e = w * KV_PER_WORD;
+      let even = e & 2u;
+      kv_k[at + w] = kv_word(k[even], k[even + 1u], e & 1u);
+      kv_v[at + w] = kv_word(v[even], v[even + 1u], e & 1u);
+    }
+  }
+}
+
+var<workgroup> pf_q: array<f32, HEAD_DIM>;
+var<workgroup> pf_p: array<f32, PF_WG>;
+var<workgroup> pf_o: array<f32, HEAD_DIM>;
+
+// One workgroup a (head, token): attention over positions 0 .. the token's own, by blocks of PF_WG.
+@compute @workgroup_size(PF_WG)
+fn prefill_attend(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let head = wg.x;
+  let t = wg.y;
+  let n = args.pos + t + 1u;
+  let kv_at = (place.layer * N_HEAD_KV + head / ATT_HEADS) * N_CTX * KV_ROW;
+  for (var d = lane; d < HEAD_DIM; d += PF_WG) {
+    pf_q[d] = pf[PF_QKV_AT + t * PF_QKV + (head * HEAD_DIM + d) / 4u][(head * HEAD_DIM + d) % 4u];
+    pf_o[d] = 0.0;
+  }
+  workgroupBarrier(); // q written before scores read it
+  var m = -3.0e38;
+  var l = 0.0;
+  for (var p0 = 0u; p0 < n; p0 += PF_WG) {
+    var s = -3.0e38;
+    if (p0 + lane < n) {
+      s = 0.0;
+      for (var w = 0u; w < KV_ROW; w++) {
+        let word = kv_k[kv_at + (p0 + lane) * KV_ROW + w];
+        for (var h = 0u; h < KV_PER_WORD; h++) { s = fma(pf_q[w * KV_PER_WORD + h], kv_value(word, h), s); }
+      }
+      s *= ATTN_SCALE;
+    }
+    pf_p[lane] = s;
+    workgroupBarrier(); // scores written before the maximum is sought
+    var largest = m;
+    for (var i = 0u; i < PF_WG; i++) { largest = max(largest, pf_p[i]); }
+    let alpha = exp(m - largest);
+    m = largest;
+    workgroupBarrier(); // scores read before exponentials take their place
+    pf_p[lane] = exp(s - m);
+    workgroupBarrier(); // exponentials written before they are used
+    let count = min(PF_WG, n - p0);
+    var sum = 0.0;
+    for (var i = 0u; i < PF_WG; i++) { sum += pf_p[i]; }
+    l = fma(l, alpha, sum);
+    for (var d = lane; d < HEAD_DIM; d += PF_WG) {
+      var o = pf_o[d] * alpha;
+      for (var i = 0u; i < count; i++) {
+        let word = kv_v[kv_at + (p0 + i) * KV_ROW + d / KV_PER_WORD];
+        o = fma(pf_p[i], kv_value(word, d % KV_PER_WORD), o);
+      }
+      pf_o[d] = o;
+    }
+    workgroupBarrier(); // exponentials used up before the next block's scores
+  }
+  for (var i = lane; i < HEAD_DIM / 4u; i += PF_WG) {
+    pf[PF_ATT_AT + t * PF_ATT + head * (HEAD_DIM / 4u) + i] =
+        vec4<f32>(pf_o[4u * i], pf_o[4u * i + 1u], pf_o[4u * i + 2u], pf_o[4u * i + 3u]) / l;
+  }
+}
+
+// One workgroup a token.
+@compute @workgroup_size(PF_WG)
+fn prefill_glu(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  for (var i = lane; i < PF_H; i += PF_WG) {
+    let gate = pf[PF_GU_AT + wg.x * PF_GU + i];
+    let up = pf[PF_GU_AT + wg.x * PF_GU + PF_H + i];
+    pf[PF_H_AT + wg.x * PF_H + i] = gate / (1.0 + exp(-gate)) * up;
+  }
+}

@@ -1,0 +1,62 @@
+// residual: the messages of an X block: the residual itself, its partial sums of squares, and the
+// residual times the next norm's gain, which is what the next matrices read. 1/rms is left to the
+// consumer: it multiplies finished rows, so nobody waits for a reduction before multiplying.
+// 1 / rms of the vector whose partial sums take_x brought in. The order of additions is fixed by
+// D alone, so every geometry and factoring gets the same bits.
+fn inv_rms() -> f32 {
+  let s = ((ss_part[0] + ss_part[1]) + (ss_part[2] + ss_part[3])) +
+          ((ss_part[4] + ss_part[5]) + (ss_part[6] + ss_part[7]));
+  return inverseSqrt(fma(s, 1.0 / f32(D), NORM_EPS));
+}
+
+fn put_sums(e: u32, n: u32, v: vec4<f32>) {
+  for (var k = 0u; k < 4u; k++) {
+    if (e + k < n) { ss[e + k] = v[k]; }
+  }
+}
+
+// ss added up eight ways; the next barrier puts ss_part before inv_rms.
+fn add_sums(n: u32, lane: u32) {
+  if (lane < 8u && n > 0u) {
+    var s = 0.0;
+    for (var i = lane; i < n; i += 8u) { s += ss[i]; }
+    ss_part[lane] = s;
+  }
+}
+
+// A stage's input, groups of a chunk of it, ready for x_load: the X block at `at`.
+fn take_x(at: u32, chunk: u32, chunk_groups: u32, lane: u32) {
+  let g0 = chunk * chunk_groups;
+  let n = min(chunk_groups, D / 32u - g0);
+  take_y(at + X_Y, at + X_SCALE, at + X_SS, N_SS, g0, n, QD, lane);
+  workgroupBarrier(); // words written before they are added up
+  finish_y(g0, n, QD, N_SS, lane);
+  workgroupBarrier(); // sums written before x_load and inv_rms
+}
+
+// rows[0..n) are rows row0.. of the residual: publishes them, their squares' partial sums, and y =
+// residual * gain as the next stage's input. The three parts are the unfused operations.
+fn put_residual(at: u32, row0: u32, n: u32, lane: u32) {
+  for (var r = lane; r < n; r += WG) { put(at + X_RES + row0 + r, word_of_f32(rows[r])); }
+}
+
+fn put_ss(at: u32, row0: u32, n: u32, lane: u32) {
+  for (var q = lane; q < n / QD; q += WG) {
+    var s = 0.0;
+    for (var i = 0u; i < QD; i++) { s = fma(rows[q * QD + i], rows[q * QD + i], s); }
+    put(at + X_SS + row0 / QD + q, word_of_f32(s));
+  }
+}
+
+fn gain_rows(gain: u32, row0: u32, n: u32, lane: u32) {
+  for (var r = lane; r < n; r += WG) { ys[r] = rows[r] * gain_at(gain, row0 + r); }
+  workgroupBarrier(); // ys written before put_y reads whole quantisation groups
+}
+
+fn publish_x(at: u32, gain: u32, row0: u32, n: u32, lane: u32) {
+  put_residual(at, row0, n, lane);
+  put_ss(at, row0, n, lane);
+  gain_rows(gain, row0, n, lane);
+  put_y(at + X_Y, at + X_SCALE, row0, n, QD, lane);
+  workgroupBarrier(); // rows and ys read before the next tile writes them
+}

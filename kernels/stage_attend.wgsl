@@ -1,0 +1,153 @@
+// stage attend: attention of the heads that share one kv head over one part of the context. One tile
+// = (kv head, split); split s of N_SPLIT covers a contiguous part of the positions 0 .. args.pos.
+// takes: q, and k and v of the current position, of the layer; earlier rows are plain loads, ordered
+// by the dispatches that wrote them.   puts: for each head and split the unnormalised output, the
+// largest score and the sum of exponentials (the out stage combines the splits).
+//
+// The positions go by in blocks of ATT_BLOCK: scores, running softmax, mix. Each of the three is a
+// function of its own, so that the unfused form can run them apart with the same bits.
+var<workgroup> att_q: array<f32, ATT_HEADS * HEAD_DIM>;
+var<workgroup> att_o: array<f32, ATT_HEADS * HEAD_DIM>;
+var<workgroup> att_s: array<f32, ATT_HEADS * ATT_BLOCK>; // scores, then their exponentials
+var<workgroup> att_m: array<f32, ATT_HEADS>;     // running maximum
+var<workgroup> att_l: array<f32, ATT_HEADS>;     // running sum
+var<workgroup> att_alpha: array<f32, ATT_HEADS>; // what the block before is worth now
+
+const NEVER = -3.0e38; // stands for minus infinity, which WGSL does not promise
+
+struct Span { // positions lo .. hi of a split
+  lo: u32,
+  hi: u32,
+}
+
+fn att_span(split: u32) -> Span {
+  let n = args.pos + 1u;
+  let per = (n + N_SPLIT - 1u) / N_SPLIT;
+  return Span(min(n, split * per), min(n, split * per + per));
+}
+
+fn att_take_q(layer: u32, kv_head: u32, lane: u32) {
+  for (var i = lane; i < ATT_HEADS * HEAD_DIM; i += WG) {
+    att_q[i] = bitcast<f32>(take(at_layer(layer) + L_Q + kv_head * ATT_HEADS * HEAD_DIM + i));
+  }
+}
+
+fn att_begin(lane: u32) {
+  for (var i = lane; i < ATT_HEADS * HEAD_DIM; i += WG) { att_o[i] = 0.0; }
+  if (lane < ATT_HEADS) {
+    att_m[lane] = NEVER;
+    att_l[lane] = 0.0;
+  }
+}
+
+// big[p][d] = rows p0 .. of the cache's k or v, earlier positions from the cache, the current one from
+// its words. Rows are one word apart from a power of two, so that lanes that walk different rows meet
+// different banks.
+fn att_keep(p: u32, w: u32, word: u32) {
+  for (var h = 0u; h < KV_PER_WORD; h++) { big[p * ATT_STRIDE + w * KV_PER_WORD + h] = kv_value(word, h); }
+}
+
+fn att_load_k(layer: u32, kv_head: u32, p0: u32, hi: u32, lane: u32) {
+  let row0 = (layer * N_HEAD_KV + kv_head) * N_CTX + p0;
+  let n = min(ATT_BLOCK, min(hi, args.pos) - min(p0, args.pos)) * KV_ROW;
+  for (var i = lane; i < n; i += WG) { att_keep(i / KV_ROW, i % KV_ROW, kv_k[row0 * KV_ROW + i]); }
+  if (args.pos - p0 < ATT_BLOCK && args.pos < hi) {
+    for (var w = lane; w < KV_ROW; w += WG) {
+      att_keep(args.pos - p0, w, take(at_layer(layer) + L_K + kv_head * KV_ROW + w));
+    }
+  }
+}
+
+fn att_load_v(layer: u32, kv_head: u32, p0: u32, hi: u32, lane: u32) {
+  let row0 = (layer * N_HEAD_KV + kv_head) * N_CTX + p0;
+  let n = min(ATT_BLOCK, min(hi, args.pos) - min(p0, args.pos)) * KV_ROW;
+  for (var i = lane; i < n; i += WG) { att_keep(i / KV_ROW, i % KV_ROW, kv_v[row0 * KV_ROW + i]); }
+  if (args.pos - p0 < ATT_BLOCK && args.pos < hi) {
+    for (var w = lane; w < KV_ROW; w += WG) {
+      att_keep(args.pos - p0, w, take(at_layer(layer) + L_V + kv_head * KV_ROW + w));
+    }
+  }
+}
+
+// att_s[head][p] = q . k, from att_q and big.
+fn att_scores(p0: u32, hi: u32, lane: u32) {
+  for (var i = lane; i < ATT_HEADS * ATT_BLOCK; i += WG) {
+    let head = i / ATT_BLOCK;
+    let p = i % ATT_BLOCK;
+    var s = NEVER;
+    if (p0 + p < hi) {
+      s = 0.0;
+      for (var d = 0u; d < HEAD_DIM; d++) { s = fma(att_q[head * HEAD_DIM + d], big[p * ATT_STRIDE + d], s); }
+      s = s * ATTN_SCALE;
+    }
+    att_s[i] = s;
+  }
+}
+
+// The running softmax takes the block in: new maximum, what the past is worth, exponentials.
+fn att_softmax(lane: u32) {
+  if (lane < ATT_HEADS) {
+    var m = att_m[lane];
+    for (var p = 0u; p < ATT_BLOCK; p++) { m = max(m, att_s[lane * ATT_BLOCK + p]); }
+    att_alpha[lane] = exp(att_m[lane] - m);
+    att_m[lane] = m;
+  }
+  workgroupBarrier(); // maxima written before all lanes use them
+  for (var i = lane; i < ATT_HEADS * ATT_BLOCK; i += WG) { att_s[i] = exp(att_s[i] - att_m[i / ATT_BLOCK]); }
+  workgroupBarrier(); // exponentials written before they are added up
+  if (lane < ATT_HEADS) {
+    var sum = 0.0;
+    for (var p = 0u; p < ATT_BLOCK; p++) { sum += att_s[lane * ATT_BLOCK + p]; }
+    att_l[lane] = fma(att_l[lane], att_alpha[lane], sum);
+  }
+}
+
+// att_o = att_o * alpha + exponentials . V, from att_s and big.
+fn att_mix(p0: u32, hi: u32, lane: u32) {
+  let n = min(ATT_BLOCK, hi - p0);
+  for (var i = lane; i < ATT_HEADS * HEAD_DIM; i += WG) {
+    let head = i / HEAD_DIM;
+    let d = i % HEAD_DIM;
+    var o = att_o[i] * att_alpha[head];
+    for (var p = 0u; p < n; p++) { o = fma(att_s[head * ATT_BLOCK + p], big[p * ATT_STRIDE + d], o); }
+    att_o[i] = o;
+  }
+}
+
+fn att_put_o(layer: u32, kv_head: u32, split: u32, lane: u32) {
+  for (var i = lane; i < ATT_HEADS * HEAD_DIM; i += WG) {
+    let head = kv_head * ATT_HEADS + i / HEAD_DIM;
+    put(at_layer(layer) + L_ATT + (head * N_SPLIT + split) * HEAD_DIM + i % HEAD_DIM, word_of_f32(att_o[i]));
+  }
+}
+
+fn att_put_ml(layer: u32, kv_head: u32, split: u32, lane: u32) {
+  if (lane < ATT_HEADS) {
+    let at = at_layer(layer) + L_ATT_ML + ((kv_head * ATT_HEADS + lane) * N_SPLIT + split) * 2u;
+    put(at, word_of_f32(att_m[lane]));
+    put(at + 1u, word_of_f32(att_l[lane]));
+  }
+}
+
+fn stage_attend(layer: u32, tile: u32, lane: u32) {
+  let kv_head = tile / N_SPLIT;
+  let split = tile % N_SPLIT;
+  let span = att_span(split);
+  att_take_q(layer, kv_head, lane);
+  att_begin(lane);
+  for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
+    att_load_k(layer, kv_head, p0, span.hi, lane);
+    workgroupBarrier(); // q and the block of K written before scores read them
+    att_scores(p0, span.hi, lane);
+    workgroupBarrier(); // scores written, and K used up, before V takes its place
+    att_load_v(layer, kv_head, p0, span.hi, lane);
+    att_softmax(lane);
+    workgroupBarrier(); // V, exponentials and alpha written before the mix reads them
+    att_mix(p0, span.hi, lane);
+    workgroupBarrier(); // V used up before the next block of K takes its place
+  }
+  workgroupBarrier(); // an empty split's zeros written before they are put
+  att_put_o(layer, kv_head, split, lane);
+  att_put_ml(layer, kv_head, split, lane);
+  workgroupBarrier(); // att_* read before the next tile writes them
+}

@@ -1,0 +1,25 @@
+// stage down: the residual after the feed-forward part: x = x1 + W_down . h, which is X of the next
+// layer (or of the end). One tile = DOWN_TILE rows.   takes: H, its own rows of X1.   puts: X.
+fn down_take_chunk(layer: u32, chunk: u32, lane: u32) {
+  let g0 = chunk * DOWN_CHUNK_GROUPS;
+  let n = min(DOWN_CHUNK_GROUPS, DOWN_GROUPS - g0);
+  take_y(at_layer(layer) + L_H, at_layer(layer) + L_H_SCALE, 0u, 0u, g0, n, QF, lane);
+  workgroupBarrier(); // words written before finish_y adds them up
+  finish_y(g0, n, QF, 0u, lane);
+  workgroupBarrier(); // sums written before x_load
+}
+
+fn down_take(layer: u32, lane: u32) {
+  if (DOWN_CHUNKS == 1u) { down_take_chunk(layer, 0u, lane); }
+}
+
+fn stage_down(layer: u32, tile: u32, lane: u32) {
+  let row0 = tile * DOWN_TILE;
+  let n = min(DOWN_TILE, D - row0);
+  let at = at_layer(layer) + L_X1 + X_RES + row0;
+  let own = peek(at + min(lane, n - 1u));
+  rows_down(0u, layer, row0, 0u, n, lane);
+  workgroupBarrier(); // rows written by their teams before other lanes read them
+  add_residual(at, own, n, lane);
+  publish_x(at_layer(layer + 1u) + L_X, gain_attn(layer + 1u), row0, n, lane);
+}

@@ -1,0 +1,14 @@
+// stage embed: x = the embedding of the token at args.pos. One tile = EMBED_TILE of its numbers.
+// takes: an id of an earlier dispatch.   puts: X of layer 0.
+fn embed_rows(row0: u32, n: u32, lane: u32) {
+  let id = id_at(args.pos);
+  for (var r = lane; r < n; r += WG) { rows[r] = embd_weight(id, row0 + r); }
+  workgroupBarrier(); // rows written before publish_x reads its quantisation groups
+}
+
+fn stage_embed(tile: u32, lane: u32) {
+  let row0 = tile * EMBED_TILE;
+  let n = min(EMBED_TILE, D - row0);
+  embed_rows(row0, n, lane);
+  publish_x(at_layer(0u), gain_attn(0u), row0, n, lane);
+}

@@ -1,0 +1,186 @@
+// stage sample: draws the next id and stores it as the id at args.pos + 1. One tile.
+// takes: the tiles' best (greedy), or all logits.   puts: an id, for the next dispatch.
+//
+// The rule is sampler.h's. top_k and top_p are thresholds on the logit, found by radix selection
+// over the order-preserving key of the penalised logit: eight bits a round, counts (top_k) or
+// masses in fixed point (top_p) in a histogram, so the result depends on no order of additions.
+// The draw is Gumbel-max over what is kept, noise by a counter-based hash.
+var<workgroup> hist_count: array<atomic<u32>, 256>;
+var<workgroup> hist_low: array<atomic<u32>, 256>;  // mass: low 12 bits of 24 of each probability
+var<workgroup> hist_high: array<atomic<u32>, 256>; // and high 12 bits: both sums fit 32 bits
+var<workgroup> chosen: array<u32, 2>;              // the bucket, and what is still wanted (bits)
+
+// Order of keys = order of floats; both zeros have one key, being equal.
+fn key_of(v: f32) -> u32 {
+  let b = select(bitcast<u32>(v), 0u, v == 0.0);
+  return b ^ select(0x80000000u, 0xffffffffu, (b >> 31u) == 1u);
+}
+
+fn logit_at(id: u32) -> f32 { return penalised(id, bitcast<f32>(take(M_LOGITS + id))); }
+
+fn probability_bits(logit: f32, largest: f32) -> u32 {
+  return u32(round(exp((logit - largest) * args.inv_temperature) * 16777215.0));
+}
+
+fn hist_clear(lane: u32) {
+  for (var i = lane; i < 256u; i += WG) {
+    atomicStore(&hist_count[i], 0u);
+    atomicStore(&hist_low[i], 0u);
+    atomicStore(&hist_high[i], 0u);
+  }
+  workgroupBarrier(); // cleared before the round counts
+}
+
+// One round: everything whose key matches prefix above shift + 8 and is at least `floor` is counted by its next 8 bits.
+fn hist_fill(prefix: u32, shift: u32, floor_key: u32, largest: f32, lane: u32) {
+  for (var id = lane; id < N_VOCAB; id += WG) {
+    let logit = logit_at(id);
+    let key = key_of(logit);
+    if (key < floor_key) { continue; }
+    if (shift < 24u && (key >> ((shift + 8u) & 31u)) != (prefix >> ((shift + 8u) & 31u))) { continue; }
+    let bucket = (key >> shift) & 255u;
+    let q = probability_bits(logit, largest);
+    atomicAdd(&hist_count[bucket], 1u);
+    atomicAdd(&hist_low[bucket], q & 4095u);
+    atomicAdd(&hist_high[bucket], q >> 12u);
+  }
+  workgroupBarrier(); // counted before lane 0 looks
+}
+
+fn bucket_mass(i: u32) -> f32 {
+  return fma(f32(atomicLoad(&hist_high[i])), 4096.0, f32(atomicLoad(&hist_low[i])));
+}
+
+// The key of the k-th largest logit.
+fn select_top_k(largest: f32, lane: u32) -> u32 {
+  var prefix = 0u;
+  var want = args.top_k;
+  for (var round_ = 0u; round_ < 4u; round_++) {
+    let shift = 24u - 8u * round_;
+    hist_clear(lane);
+    hist_fill(prefix, shift, 0u, largest, lane);
+    if (lane == 0u) {
+      var left = want;
+      var bucket = 0u;
+      for (var i = 0u; i < 256u; i++) {
+        bucket = 255u - i;
+        let n = atomicLoad(&hist_count[bucket]);
+        if (n >= left) { break; }
+        left -= n;
+      }
+      chosen[0] = bucket;
+      chosen[1] = left;
+    }
+    workgroupBarrier(); // chosen written before all lanes read it
+    prefix |= chosen[0] << shift;
+    want = chosen[1];
+    workgroupBarrier(); // read before the next round overwrites it
+  }
+  return prefix;
+}
+
+// The key at which the mass of the larger keys and itself reaches top_p of the mass above floor_key.
+fn select_top_p(floor_key: u32, largest: f32, lane: u32) -> u32 {
+  var prefix = 0u;
+  var want = 0.0;
+  for (var round_ = 0u; round_ < 4u; round_++) {
+    let shift = 24u - 8u * round_;
+    hist_clear(lane);
+    hist_fill(prefix, shift, floor_key, largest, lane);
+    if (lane == 0u) {
+      var left = want;
+      if (round_ == 0u) {
+        var total = 0.0;
+        for (var i = 0u; i < 256u; i++) { total += bucket_mass(255u - i); }
+        left = total * args.top_p;
+      }
+      var bucket = 0u;
+      var last = 0u; // the smallest occupied bucket: rounding may leave a crumb of mass wanted
+      for (var i = 0u; i < 256u; i++) {
+        bucket = 255u - i;
+        if (atomicLoad(&hist_count[bucket]) == 0u) { continue; }
+        last = bucket;
+        let mass = bucket_mass(bucket);
+        if (mass >= left) { break; }
+        left -= mass;
+      }
+      chosen[0] = last;
+      chosen[1] = bitcast<u32>(left);
+    }
+    workgroupBarrier(); // chosen written before all lanes read it
+    prefix |= chosen[0] << shift;
+    want = bitcast<f32>(chosen[1]);
+    workgroupBarrier(); // read before the next round overwrites it
+  }
+  return prefix;
+}
+
+// pcg4d (Jarzynski and Olano, 2020), its first word.
+fn hash(pos: u32, id: u32) -> u32 {
+  var v = vec4<u32>(args.seed_low, args.seed_high, pos, id) * 1664525u + 1013904223u;
+  v.x += v.y * v.w;
+  v.y += v.z * v.x;
+  v.z += v.x * v.y;
+  v.w += v.y * v.z;
+  v = v ^ (v >> vec4<u32>(16u));
+  v.x += v.y * v.w;
+  return v.x;
+}
+
+// -log(-log(u)). Winners have u near 1, where log's error of 2^-21 (all that WGSL promises) is as large
+// as the logarithm: there it is a series in w = 1 - u, which is exact.
+fn gumbel(id: u32) -> f32 {
+  let k = hash(args.pos + 1u, id) >> 9u;
+  let u = (f32(k) + 0.5) / 8388608.0;
+  let w = (f32(8388607u - k) + 0.5) / 8388608.0;
+  let series = w * fma(w, fma(w, fma(w, fma(w, 0.2, 0.25), 1.0 / 3.0), 0.5), 1.0);
+  return -log(select(-log(u), series, w < 0.0625));
+}
+
+fn best_of_tiles(lane: u32) {
+  var value = NEVER;
+  var id = 0u;
+  for (var t = lane; t < TILES_LOGITS; t += WG) {
+    let v = bitcast<f32>(take(M_TOP + 2u * t));
+    let i = take(M_TOP + 2u * t + 1u);
+    if (v > value || (v == value && i < id)) {
+      value = v;
+      id = i;
+    }
+  }
+  best_reduce(value, id, lane);
+}
+
+fn draw(lane: u32) {
+  let largest = best_value[0];
+  workgroupBarrier(); // the largest read before best_reduce overwrites it
+  var floor_key = 0u;
+  if (args.top_k > 0u && args.top_k < N_VOCAB) { floor_key = select_top_k(largest, lane); }
+  if (args.top_p < 1.0) { floor_key = max(floor_key, select_top_p(floor_key, largest, lane)); }
+  if (args.ln_min_p > -1.0e30) {
+    floor_key = max(floor_key, key_of(fma(args.ln_min_p, 1.0 / args.inv_temperature, largest)));
+  }
+  var value = NEVER;
+  var best = 0u;
+  for (var id = lane; id < N_VOCAB; id += WG) {
+    let logit = logit_at(id);
+    if (key_of(logit) < floor_key) { continue; }
+    // less the largest, so that no temperature, however low, takes a kept logit out of f32's range
+    let v = fma(logit - largest, args.inv_temperature, gumbel(id));
+    if (v > value) {
+      value = v;
+      best = id;
+    }
+  }
+  best_reduce(value, best, lane);
+}
+
+fn stage_sample(lane: u32) {
+  best_of_tiles(lane);
+  if (args.greedy == 0u) {
+    take_window(lane);
+    draw(lane);
+  }
+  if (lane == 0u) { atomicStore(&state[STATE_IDS + args.pos + 1u], best_id[0]); }
+  workgroupBarrier(); // best read before anything else uses it
+}

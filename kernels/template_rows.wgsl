@@ -1,0 +1,31 @@
+// $role$_rows_$form$: rows[out0 .. out0 + n) = rows row0 .. of m times the stage's input, which
+// $role$_take brought in. A team of $ROLE$_TEAM lanes shares a row, $ROLE$_R rows at a time; the
+// caller's barrier puts these rows before anyone reads them.
+fn $role$_rows_$form$(m: Matrix, n_row: u32, layer: u32, row0: u32, out0: u32, n: u32, lane: u32) {
+  let slot = lane % $ROLE$_TEAM;
+  for (var pass_ = 0u; pass_ < $ROLE$_PASSES; pass_++) {
+    let r0 = (pass_ * (WG / $ROLE$_TEAM) + lane / $ROLE$_TEAM) * $ROLE$_R;
+    var acc = array<f32, $ROLE$_R>();
+    for (var chunk = 0u; chunk < $ROLE$_CHUNKS; chunk++) {
+      if ($ROLE$_CHUNKS > 1u) {
+        workgroupBarrier(); // the chunk before is used up
+        $role$_take_chunk(layer, chunk, lane);
+      }
+      let g0 = chunk * $ROLE$_CHUNK_GROUPS;
+      if (r0 < n) {
+        for (var g = slot; g < min($ROLE$_CHUNK_GROUPS, $ROLE$_GROUPS - g0); g += $ROLE$_TEAM) {
+          let x = x_load(g);
+          for (var r = 0u; r < $ROLE$_R; r++) {
+            let row = min(row0 + r0 + r, n_row - 1u);
+            let i = row * $ROLE$_GROUPS + g0 + g;
+            acc[r] = mac_$act$_$form$(load_$form$(m, i, row, $ROLE$_GROUPS, g0 + g), x, acc[r]);
+          }
+        }
+      }
+    }
+    for (var r = 0u; r < $ROLE$_R; r++) {
+      let sum = team_sum(acc[r], $ROLE$_TEAM, lane);
+      if (slot == 0u && r0 + r < n) { rows[out0 + r0 + r] = sum; }
+    }
+  }
+}

@@ -1,0 +1,31 @@
+// weight_bf16: bfloat16, the upper half of an f32, two to a word, no scales.
+struct Group_bf16 {
+  a: vec4<u32>, // weights 0..7
+  b: vec4<u32>,
+  c: vec4<u32>,
+  d: vec4<u32>, // weights 24..31
+}
+
+fn load_bf16(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_bf16 {
+  let at = m.w_at + i + row * groups * 3u; // planes [row][4][groups]
+  return Group_bf16(payload(at), payload(at + groups), payload(at + 2u * groups), payload(at + 3u * groups));
+}
+
+// Weights 4j .. 4j + 3 of the group.
+fn quad_bf16(p: Group_bf16, j: u32) -> vec4<f32> {
+  let v = select(select(p.a, p.b, (j & 2u) != 0u), select(p.c, p.d, (j & 2u) != 0u), j >= 4u);
+  let two = select(v.xy, v.zw, (j & 1u) == 1u);
+  return vec4<f32>(bitcast<f32>(two.x << 16u), bitcast<f32>(two.x & 0xffff0000u),
+                   bitcast<f32>(two.y << 16u), bitcast<f32>(two.y & 0xffff0000u));
+}
+
+fn mac_int8_bf16(p: Group_bf16, x: XInt8, acc: f32) -> f32 {
+  var s = acc;
+  for (var j = 0u; j < 8u; j++) {
+    let word = select(x.a[j & 3u], x.b[j & 3u], j >= 4u);
+    let q = vec4<f32>(unpack4xI8(word)) * x.scale[j >> 1u];
+    let w = quad_bf16(p, j);
+    s = fma(w.x, q.x, fma(w.y, q.y, fma(w.z, q.z, fma(w.w, q.w, s))));
+  }
+  return s;
+}

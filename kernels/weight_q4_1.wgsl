@@ -1,0 +1,28 @@
+// weight_q4_1: w = d * q + m, q an unsigned nibble. Two f16 a group, d and m, in one word.
+struct Group_q4_1 {
+  w: vec4<u32>,
+  d: f32,
+  m: f32,
+}
+
+fn load_q4_1(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q4_1 {
+  let s = unpack2x16float(ws[m.s_at + i]);
+  return Group_q4_1(payload(m.w_at + i), s.x, s.y);
+}
+
+// Weights 4j .. 4j + 3 of the group.
+fn quad_q4_1(p: Group_q4_1, j: u32) -> vec4<f32> {
+  let nibbles = (p.w[j >> 1u] >> ((j & 1u) * 4u)) & 0x0f0f0f0fu;
+  return fma(vec4<f32>(unpack4xU8(nibbles)), vec4<f32>(p.d), vec4<f32>(p.m));
+}
+
+fn mac_int8_q4_1(p: Group_q4_1, x: XInt8, acc: f32) -> f32 {
+  let lo = p.w & vec4<u32>(0x0f0f0f0fu);
+  let hi = (p.w >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu);
+  let d0 = f32(dot4I8Packed(lo.x, x.a.x) + dot4I8Packed(hi.x, x.a.y));
+  let d1 = f32(dot4I8Packed(lo.y, x.a.z) + dot4I8Packed(hi.y, x.a.w));
+  let d2 = f32(dot4I8Packed(lo.z, x.b.x) + dot4I8Packed(hi.z, x.b.y));
+  let d3 = f32(dot4I8Packed(lo.w, x.b.z) + dot4I8Packed(hi.w, x.b.w));
+  let s = fma(d0, x.scale.x, fma(d1, x.scale.y, fma(d2, x.scale.z, d3 * x.scale.w)));
+  return fma(p.d, s, fma(p.m, x.sum, acc));
+}

@@ -1,0 +1,30 @@
+// weight_q6_k: w = d * q, q an int8. Two f32 a group: one for each 16 weights.
+struct Group_q6_k {
+  a: vec4<u32>, // weights 0..15
+  b: vec4<u32>, // weights 16..31
+  d: vec2<f32>,
+}
+
+fn load_q6_k(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q6_k {
+  let at = m.w_at + i + row * groups; // planes [row][2][groups]
+  let a = payload(at);
+  let b = payload(at + groups);
+  let s = m.s_at + 2u * i;
+  return Group_q6_k(a, b, vec2<f32>(bitcast<f32>(ws[s]), bitcast<f32>(ws[s + 1u])));
+}
+
+// Weights 4j .. 4j + 3 of the group.
+fn quad_q6_k(p: Group_q6_k, j: u32) -> vec4<f32> {
+  let word = select(p.a[j & 3u], p.b[j & 3u], j >= 4u);
+  return vec4<f32>(unpack4xI8(word)) * select(p.d.x, p.d.y, j >= 4u);
+}
+
+fn mac_int8_q6_k(p: Group_q6_k, x: XInt8, acc: f32) -> f32 {
+  let d0 = f32(dot4I8Packed(p.a.x, x.a.x) + dot4I8Packed(p.a.y, x.a.y));
+  let d1 = f32(dot4I8Packed(p.a.z, x.a.z) + dot4I8Packed(p.a.w, x.a.w));
+  let d2 = f32(dot4I8Packed(p.b.x, x.b.x) + dot4I8Packed(p.b.y, x.b.y));
+  let d3 = f32(dot4I8Packed(p.b.z, x.b.z) + dot4I8Packed(p.b.w, x.b.w));
+  let low = fma(d0, x.scale.x, d1 * x.scale.y);
+  let high = fma(d2, x.scale.z, d3 * x.scale.w);
+  return fma(p.d.x, low, fma(p.d.y, high, acc));
+}

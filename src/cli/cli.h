@@ -1,0 +1,142 @@
+/* cli.h: the program `solo`: what its commands share. Only solo.h of the library is used here, as
+ * an embedder would. One process runs one command; an exit code is what each command returns.
+ *
+ * Exit codes: 0 done; 1 the world failed (file, device, output); 2 the command line is wrong;
+ * 130 interrupted by Ctrl-C. Errors and notes go to stderr, results to stdout. */
+#ifndef SOLO_CLI_H
+#define SOLO_CLI_H
+
+#include "solo.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+enum { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_INTERRUPTED = 130 };
+
+/* ---- options (options.c) ------------------------------------------------------------------ */
+
+/* Which options a command takes; one bit a group. */
+enum {
+    CLI_TAKES_MODEL    = 1 << 0, /* the argument MODEL */
+    CLI_TAKES_PROMPT   = 1 << 1, /* -p, --prompt-file, --raw */
+    CLI_TAKES_TALK     = 1 << 2, /* -n, --system */
+    CLI_TAKES_SAMPLING = 1 << 3,
+    CLI_TAKES_DEVICE   = 1 << 4,
+    CLI_TAKES_PLAN     = 1 << 5, /* --ctx, --factoring, ... */
+    CLI_TAKES_NUMBERS  = 1 << 6, /* --activations, --kv: not for commands that fix them */
+    CLI_TAKES_WGSL     = 1 << 7, /* --print-wgsl */
+    CLI_TAKES_SPECIAL  = 1 << 8,
+    CLI_TAKES_BOS      = 1 << 9,
+    CLI_TAKES_TOP      = 1 << 10, /* --top, --prompt-file, --ids */
+    CLI_TAKES_SCORING  = 1 << 11, /* --file, --window, --max-ids, --kl */
+    CLI_TAKES_JSON     = 1 << 12,
+    CLI_TAKES_BENCH    = 1 << 13, /* -n, --factorings, --positions, --samples, --commit */
+};
+
+typedef struct cli_options {
+    const char *model;
+    const char *prompt, *prompt_file, *file, *system, *device;
+    bool raw, json, ids, special, bos, print_wgsl, has_n, kl;
+    uint32_t n;   /* tokens to write; 0: until the end or the context's */
+    uint32_t top;
+    const char *factorings, *commit; /* of a benchmark */
+    uint32_t positions, samples;
+    uint32_t window, max_ids; /* of a text to score; max_ids 0: all */
+    solo_sampling  sampling;
+    solo_plan_desc plan; /* weights unset */
+} cli_options;
+
+typedef struct cli_command {
+    const char *name, *summary;
+    const char *doc; /* for --help: after the usage; '\v' starts what follows the options */
+    unsigned    takes;
+    int (*run)(const cli_options *options);
+} cli_command;
+
+/* Fills *options from argv[1..]. A wrong command line is told on stderr and ends the process with
+ * CLI_USAGE; --help prints and ends it with CLI_OK. */
+void cli_options_parse(const cli_command *command, int argc, char **argv, cli_options *options);
+
+/* ---- output and input (io.c) -------------------------------------------------------------- */
+
+void cli_set_command(const char *name); /* named in messages: "solo run: ..." */
+int  cli_fail(const solo_error *err);   /* says err->text; returns CLI_FAILED */
+int  cli_fail_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* Flushes stdout; where it could not all be written, says so and returns CLI_FAILED. */
+int cli_finish_output(void);
+int cli_print_json(json_t *value); /* on one line of stdout; frees value */
+
+/* All of a file, or of stdin where path is NULL; NUL-terminated, malloc'd. False: told. */
+bool cli_read_all(const char *path, char **text, size_t *n_text);
+
+/* A JSON array of token ids of the model's vocabulary. *ids malloc'd. False: told. */
+bool cli_parse_ids(const solo_model *model, const char *text, size_t n_text, const char *where,
+                   uint32_t **ids, uint32_t *n_ids);
+
+/* The text of bytes that may not be UTF-8, as a JSON string (bad bytes become U+FFFD). */
+json_t *cli_json_text(const char *bytes, size_t n);
+
+/* ---- the engine, opened for a command (engine.c) ------------------------------------------ */
+
+typedef struct cli_engine {
+    solo_model   *model;
+    solo_device  *device;
+    solo_weights *weights;
+    solo_plan    *plan;
+    solo_session *session;
+    solo_device_info device_info;
+} cli_engine;
+
+/* Each opens what is missing before it. False: told on stderr; close all the same. */
+bool cli_engine_open_model(cli_engine *engine, const cli_options *options);
+bool cli_engine_open_weights(cli_engine *engine, const cli_options *options);
+bool cli_engine_open_plan(cli_engine *engine, const cli_options *options);
+bool cli_engine_open_session(cli_engine *engine, const cli_options *options);
+void cli_engine_close(cli_engine *engine);
+
+/* Whether something less than the plan asked for runs; its note, on stderr, once. */
+bool cli_engine_fell_back(const cli_engine *engine);
+void cli_engine_tell_fallback(const cli_engine *engine);
+
+/* ---- writing text (generate.c) ------------------------------------------------------------ */
+
+/* Ctrl-C: inside cli_generate it ends the answer, and a further one the process, with
+ * CLI_INTERRUPTED; outside it ends the process at once. keep_alive: outside it does nothing, and an
+ * answer takes three. */
+void cli_interrupt_install(bool keep_alive);
+
+typedef struct cli_answer {
+    uint32_t *ids; /* what was written, without the end token; malloc'd */
+    uint32_t  n_ids;
+    char     *text; /* the same as UTF-8, malloc'd, NUL-terminated */
+    size_t    n_text;
+    const char *finish_reason; /* "stop", "length", "interrupted" */
+    uint32_t  n_prompt, n_reused, n_step; /* n_step: tokens drawn, the end token too */
+    double    prefill_tok_s; /* prompt tokens computed, until the first token was read */
+    double    decode_tok_s;  /* tokens after the first; 0 where there are none */
+    double    dispatches_per_token; /* counted at the device over the steps submitted */
+} cli_answer;
+
+/* Writes up to n tokens (0: until the end token or the end of the context) after ids, to out (may
+ * be NULL) as they come. False: told in *err, and *answer holds what came before it. */
+bool cli_generate(cli_engine *engine, const uint32_t *ids, uint32_t n_ids, uint32_t n, FILE *out,
+                  cli_answer *answer, solo_error *err);
+void cli_answer_clear(cli_answer *answer);
+void cli_answer_tell(const cli_answer *answer, const cli_engine *engine); /* the summary line */
+
+/* ---- commands ----------------------------------------------------------------------------- */
+
+int cli_run(const cli_options *options);
+int cli_chat(const cli_options *options);
+int cli_info(const cli_options *options);
+int cli_devices(const cli_options *options);
+int cli_explain(const cli_options *options);
+int cli_tokenize(const cli_options *options);
+int cli_detokenize(const cli_options *options);
+int cli_logits(const cli_options *options);
+int cli_perplexity(const cli_options *options);
+int cli_bench(const cli_options *options);
+
+#endif

@@ -1,0 +1,259 @@
+/* show.c: `solo info`, `solo devices`, `solo explain`: tables for people, --json for machines. */
+#include "cli.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const char *size_text(uint64_t n_bytes, char text[32]) {
+    if (n_bytes >= 1u << 30) snprintf(text, 32, "%.2f GiB", (double)n_bytes / (1u << 30));
+    else if (n_bytes >= 1u << 20) snprintf(text, 32, "%.1f MiB", (double)n_bytes / (1u << 20));
+    else if (n_bytes >= 1u << 10) snprintf(text, 32, "%.1f KiB", (double)n_bytes / (1u << 10));
+    else snprintf(text, 32, "%" PRIu64 " B", n_bytes);
+    return text;
+}
+
+/* ---- info --------------------------------------------------------------------------------- */
+
+/* Text from a file or a driver may be any bytes; a count fits JSON's integers (2^53 and more). */
+static void add_text(json_t *object, const char *key, const char *text) {
+    json_object_set_new(object, key, cli_json_text(text, strlen(text)));
+}
+static void add_count(json_t *object, const char *key, uint64_t n) {
+    json_object_set_new(object, key, json_integer((json_int_t)n));
+}
+static void add_flag(json_t *object, const char *key, bool flag) {
+    json_object_set_new(object, key, json_boolean(flag));
+}
+static void add_id(json_t *object, const char *key, int64_t id) {
+    json_object_set_new(object, key, id < 0 ? json_null() : json_integer(id));
+}
+
+static json_t *info_json(const solo_model_info *m) {
+    json_t *o = json_object();
+    add_text(o, "name", m->name);
+    add_text(o, "arch", m->arch);
+    add_text(o, "tokenizer", m->tokenizer);
+    add_text(o, "chat_family", m->chat_family);
+    add_text(o, "file_type", m->file_type);
+    add_count(o, "n_layer", m->n_layer);
+    add_count(o, "n_embd", m->n_embd);
+    add_count(o, "n_head", m->n_head);
+    add_count(o, "n_head_kv", m->n_head_kv);
+    add_count(o, "head_dim", m->head_dim);
+    add_count(o, "n_ff", m->n_ff);
+    add_count(o, "n_vocab", m->n_vocab);
+    add_count(o, "n_ctx_train", m->n_ctx_train);
+    add_count(o, "n_param", m->n_param);
+    add_count(o, "n_tensor", m->n_tensor);
+    add_count(o, "n_bytes", m->n_bytes);
+    json_object_set_new(o, "rope_base", json_real((double)m->rope_base));
+    json_object_set_new(o, "norm_eps", json_real((double)m->norm_eps));
+    add_flag(o, "tied", m->tied);
+    add_id(o, "bos", m->bos);
+    add_id(o, "eos", m->eos);
+    return o;
+}
+
+static void print_info(const solo_model *model, const solo_model_info *m) {
+    char size[32];
+    size_t n;
+    printf("name          %s\n", m->name);
+    printf("architecture  %s\n", m->arch);
+    printf("parameters    %.1f M in %" PRIu64 " tensors, %s, mostly %s\n", (double)m->n_param / 1e6,
+           m->n_tensor, size_text(m->n_bytes, size), m->file_type);
+    printf("layers        %" PRIu32 "\n", m->n_layer);
+    printf("width         %" PRIu32 ", feed-forward %" PRIu32 "\n", m->n_embd, m->n_ff);
+    printf("heads         %" PRIu32 " of %" PRIu32 ", sharing %" PRIu32 " for keys and values\n",
+           m->n_head, m->head_dim, m->n_head_kv);
+    printf("context       %" PRIu32 " in training\n", m->n_ctx_train);
+    printf("rope base     %g\n", (double)m->rope_base);
+    printf("norm epsilon  %g\n", (double)m->norm_eps);
+    printf("vocabulary    %" PRIu32 ", tokenizer %s, output %s\n", m->n_vocab, m->tokenizer,
+           m->tied ? "shares the embedding" : "of its own");
+    const struct { const char *label; int64_t id; } marks[] = {{"begin", m->bos}, {"end", m->eos}};
+    for (size_t i = 0; i < 2; i++) {
+        if (marks[i].id < 0) {
+            printf("%-13s none\n", marks[i].label);
+            continue;
+        }
+        const char *text = solo_token_bytes(model, (uint32_t)marks[i].id, true, &n);
+        printf("%-13s %" PRId64 " \"%.*s\"\n", marks[i].label, marks[i].id, (int)n,
+               text ? text : "");
+    }
+    printf("chat          %s\n", m->chat_family);
+}
+
+int cli_info(const cli_options *options) {
+    cli_engine engine = {0};
+    int code = CLI_FAILED;
+    if (cli_engine_open_model(&engine, options)) {
+        solo_model_info info = solo_model_get_info(engine.model);
+        if (options->json) {
+            code = cli_print_json(info_json(&info));
+        } else {
+            print_info(engine.model, &info);
+            code = cli_finish_output();
+        }
+    }
+    cli_engine_close(&engine);
+    return code;
+}
+
+/* ---- devices ------------------------------------------------------------------------------ */
+
+enum { N_DEVICE_MAX = 32 };
+
+static const char *kind_of(const solo_device_info *d) {
+    return d->is_reference ? "reference" : d->is_software ? "software" : "gpu";
+}
+
+static json_t *device_json(uint32_t index, const solo_device_info *d) {
+    json_t *o = json_object();
+    add_count(o, "index", index);
+    add_text(o, "name", d->name);
+    add_text(o, "backend", d->backend);
+    add_text(o, "driver", d->driver);
+    add_text(o, "kind", kind_of(d));
+    add_flag(o, "is_software", d->is_software);
+    add_flag(o, "has_subgroups", d->has_subgroups);
+    add_flag(o, "has_f16", d->has_f16);
+    add_count(o, "subgroup_min", d->subgroup_min);
+    add_count(o, "subgroup_max", d->subgroup_max);
+    add_count(o, "max_workgroup_size", d->max_workgroup_size);
+    add_count(o, "max_workgroup_bytes", d->max_workgroup_bytes);
+    add_count(o, "max_storage_buffers", d->max_storage_buffers);
+    add_count(o, "max_buffer_bytes", d->max_buffer_bytes);
+    add_count(o, "max_binding_bytes", d->max_binding_bytes);
+    return o;
+}
+
+static void print_device(uint32_t index, const solo_device_info *d) {
+    char subgroups[32] = "no", buffer[32] = "", binding[32] = "";
+    if (d->has_subgroups && d->subgroup_min == d->subgroup_max)
+        snprintf(subgroups, sizeof subgroups, "%" PRIu32, d->subgroup_min);
+    else if (d->has_subgroups)
+        snprintf(subgroups, sizeof subgroups, "%" PRIu32 "-%" PRIu32, d->subgroup_min,
+                 d->subgroup_max);
+    if (!d->is_reference) {
+        size_text(d->max_buffer_bytes, buffer);
+        size_text(d->max_binding_bytes, binding);
+    }
+    printf("%-5" PRIu32 " %-9s %-8s %-9s %-3s %9" PRIu32 " %10s %10s  %s\n", index, kind_of(d),
+           d->backend, subgroups, d->has_f16 ? "yes" : "no", d->max_workgroup_size, buffer, binding,
+           d->name);
+}
+
+int cli_devices(const cli_options *options) {
+    static solo_device_info devices[N_DEVICE_MAX];
+    solo_error err = {0};
+    uint32_t n = solo_device_list(devices, N_DEVICE_MAX, &err);
+    if (n == 0) return cli_fail(&err);
+    if (n > N_DEVICE_MAX) n = N_DEVICE_MAX;
+    if (options->json) {
+        json_t *list = json_array();
+        for (uint32_t i = 0; i < n; i++) json_array_append_new(list, device_json(i, &devices[i]));
+        return cli_print_json(list);
+    }
+    printf("%-5s %-9s %-8s %-9s %-3s %9s %10s %10s  %s\n", "index", "kind", "backend", "subgroups",
+           "f16", "workgroup", "buffer", "binding", "name");
+    for (uint32_t i = 0; i < n; i++) print_device(i, &devices[i]);
+    return cli_finish_output();
+}
+
+/* ---- explain ------------------------------------------------------------------------------ */
+
+static json_t *stage_json(const solo_stage_info *s) {
+    json_t *o = json_object();
+    add_text(o, "name", s->name);
+    add_text(o, "scope", s->scope);
+    add_count(o, "n_tile", s->n_tile);
+    add_count(o, "tile_rows", s->tile_rows);
+    add_count(o, "team", s->team);
+    add_count(o, "weight_bytes", s->weight_bytes);
+    add_text(o, "hand_off", s->hand_off);
+    return o;
+}
+
+static json_t *plan_json(const cli_engine *engine, const solo_plan_info *p) {
+    json_t *o = json_object(), *stages = json_array();
+    for (uint32_t i = 0; i < p->n_stage; i++)
+        json_array_append_new(stages, stage_json(&p->stage[i]));
+    add_text(o, "adapter", engine->device_info.name);
+    add_text(o, "factoring", p->factoring);
+    add_text(o, "assignment", p->assignment);
+    add_text(o, "activations", p->activations);
+    add_text(o, "kv_type", p->kv_type);
+    add_text(o, "reduce", p->reduce);
+    add_count(o, "n_dispatch", p->n_dispatch);
+    add_count(o, "n_workgroup", p->n_workgroup);
+    add_count(o, "workgroup_size", p->workgroup_size);
+    add_count(o, "workgroup_bytes", p->workgroup_bytes);
+    add_count(o, "n_ctx", p->n_ctx);
+    add_count(o, "n_hand_off", p->n_hand_off);
+    add_count(o, "weight_bytes", p->weight_bytes);
+    add_count(o, "kv_bytes_per_pos", p->kv_bytes_per_pos);
+    add_count(o, "weights_buffer_bytes", p->weights_buffer_bytes);
+    add_count(o, "kv_buffer_bytes", p->kv_buffer_bytes);
+    add_count(o, "message_buffer_bytes", p->message_buffer_bytes);
+    add_count(o, "prefill_buffer_bytes", p->prefill_buffer_bytes);
+    json_object_set_new(o, "stages", stages);
+    add_text(o, "note", p->note);
+    return o;
+}
+
+static void print_plan(const cli_engine *engine, const solo_plan_info *p) {
+    char a[32], b[32], c[32], d[32];
+    printf("adapter        %s%s\n", engine->device_info.name,
+           engine->device_info.is_software ? " (software adapter)" : "");
+    printf("factoring      %s: %" PRIu32 " dispatch%s a token, %" PRIu32
+           " hand-offs inside dispatches\n",
+           p->factoring, p->n_dispatch, p->n_dispatch == 1 ? "" : "es", p->n_hand_off);
+    if (p->n_workgroup)
+        printf("geometry       %" PRIu32 " workgroups of %" PRIu32
+               " lanes, %s of workgroup memory, %s assignment\n",
+               p->n_workgroup, p->workgroup_size, size_text(p->workgroup_bytes, a), p->assignment);
+    printf("numbers        %s activations, %s KV cache, reduction by %s\n", p->activations,
+           p->kv_type, p->reduce);
+    printf("context        %" PRIu32 " tokens\n", p->n_ctx);
+    printf("read a token   %s of weights, %s of KV for each earlier position\n",
+           size_text(p->weight_bytes, a), size_text(p->kv_bytes_per_pos, b));
+    printf("buffers        weights %s, KV %s, messages %s, prefill %s\n",
+           size_text(p->weights_buffer_bytes, a), size_text(p->kv_buffer_bytes, b),
+           size_text(p->message_buffer_bytes, c), size_text(p->prefill_buffer_bytes, d));
+    if (p->note[0]) printf("note           %s\n", p->note);
+    if (p->n_stage)
+        printf("\n%-10s %-6s %7s %10s %5s %13s  %s\n", "stage", "per", "tiles", "rows/tile", "team",
+               "weights/token", "hand-off");
+    for (uint32_t i = 0; i < p->n_stage; i++) {
+        const solo_stage_info *s = &p->stage[i];
+        printf("%-10s %-6s %7" PRIu32 " %10" PRIu32 " %5" PRIu32 " %13s  %s\n", s->name, s->scope,
+               s->n_tile, s->tile_rows, s->team, size_text(s->weight_bytes, a), s->hand_off);
+    }
+    fputs("\nfactorings    ", stdout);
+    for (const char *const *name = solo_factoring_names(); *name; name++) printf(" %s", *name);
+    fputc('\n', stdout);
+}
+
+int cli_explain(const cli_options *options) {
+    cli_engine engine = {0};
+    int code = CLI_FAILED;
+    if (cli_engine_open_plan(&engine, options)) {
+        solo_plan_info info = solo_plan_get_info(engine.plan);
+        if (options->print_wgsl) {
+            const char *wgsl = solo_plan_wgsl(engine.plan);
+            if (wgsl && wgsl[0]) {
+                fputs(wgsl, stdout);
+                code = cli_finish_output();
+            } else {
+                code = cli_fail_text("the device '%s' runs no WGSL", engine.device_info.name);
+            }
+        } else if (options->json) {
+            code = cli_print_json(plan_json(&engine, &info));
+        } else {
+            print_plan(&engine, &info);
+            code = cli_finish_output();
+        }
+    }
+    cli_engine_close(&engine);
+    return code;
+}

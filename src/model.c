@@ -1,0 +1,479 @@
+/* model.c: what a GGUF's keys and tensors mean. An architecture is a row of data: its name, how
+ * RoPE pairs numbers, and a table of tensors with their shapes in terms of the hyper-parameters. A
+ * file that holds anything which would change the result and is in no table is refused by name. */
+#include "model.h"
+
+#include <math.h>
+
+/* ---- architectures as data ---------------------------------------------------------------- */
+
+typedef enum dim { DIM_NONE, DIM_EMBD, DIM_Q, DIM_KV, DIM_FF, DIM_VOCAB, DIM_ROPE } dim;
+typedef enum tensor_use { USE_MATRIX, USE_GAIN, USE_F32 } tensor_use; /* which types will do */
+
+typedef struct tensor_row {
+    const char *name; /* of a layer: what follows "blk.N." */
+    size_t      at;   /* of the pointer in solo_layer or solo_model */
+    dim         cols, rows; /* rows DIM_NONE: a vector */
+    tensor_use  use;
+    bool        optional;
+} tensor_row;
+
+typedef struct arch_row {
+    const char       *name;
+    solo_rope_pairs   rope_pairs;
+    const tensor_row *layer, *whole;
+    uint32_t          n_layer_row, n_whole_row;
+} arch_row;
+
+#define LAYER(field) offsetof(solo_layer, field)
+#define WHOLE(field) offsetof(struct solo_model, field)
+
+static const tensor_row llama_layer[] = {
+    {"attn_norm.weight",   LAYER(attn_norm), DIM_EMBD, DIM_NONE, USE_GAIN,   false},
+    {"attn_q.weight",      LAYER(q),         DIM_EMBD, DIM_Q,    USE_MATRIX, false},
+    {"attn_k.weight",      LAYER(k),         DIM_EMBD, DIM_KV,   USE_MATRIX, false},
+    {"attn_v.weight",      LAYER(v),         DIM_EMBD, DIM_KV,   USE_MATRIX, false},
+    {"attn_output.weight", LAYER(out),       DIM_Q,    DIM_EMBD, USE_MATRIX, false},
+    {"ffn_norm.weight",    LAYER(ffn_norm),  DIM_EMBD, DIM_NONE, USE_GAIN,   false},
+    {"ffn_gate.weight",    LAYER(gate),      DIM_EMBD, DIM_FF,   USE_MATRIX, false},
+    {"ffn_up.weight",      LAYER(up),        DIM_EMBD, DIM_FF,   USE_MATRIX, false},
+    {"ffn_down.weight",    LAYER(down),      DIM_FF,   DIM_EMBD, USE_MATRIX, false},
+};
+
+static const tensor_row llama_whole[] = {
+    {"token_embd.weight",  WHOLE(embd),         DIM_EMBD, DIM_VOCAB, USE_MATRIX, false},
+    {"output.weight",      WHOLE(output),       DIM_EMBD, DIM_VOCAB, USE_MATRIX, true}, /* tied */
+    {"output_norm.weight", WHOLE(output_norm),  DIM_EMBD, DIM_NONE,  USE_GAIN,   false},
+    {"rope_freqs.weight",  WHOLE(rope_factors), DIM_ROPE, DIM_NONE,  USE_F32,    true},
+};
+
+static const arch_row archs[] = {
+    {"llama", SOLO_ROPE_NEIGHBOURS, llama_layer, llama_whole, SOLO_COUNT(llama_layer),
+     SOLO_COUNT(llama_whole)},
+};
+
+/* ---- hyper-parameters --------------------------------------------------------------------- */
+
+typedef struct context { /* of one open */
+    struct solo_model *model;
+    const arch_row    *arch;
+    const solo_gguf   *gguf;
+    const char        *path;
+    solo_error        *err;
+    char               key[96]; /* the last one made by key_of */
+} context;
+
+static const char *key_of(context *c, const char *suffix) {
+    snprintf(c->key, sizeof c->key, "%s.%s", c->arch->name, suffix);
+    return c->key;
+}
+
+static bool get_u32(context *c, const char *suffix, bool required, uint32_t *out) {
+    return solo_gguf_get_u32(c->gguf, key_of(c, suffix), required, out, c->err);
+}
+
+static bool get_f32(context *c, const char *suffix, bool required, float *out) {
+    return solo_gguf_get_f32(c->gguf, key_of(c, suffix), required, out, c->err);
+}
+
+static bool in_range(context *c, const char *suffix, uint32_t n, uint32_t min, uint32_t max) {
+    if (n >= min && n <= max) return true;
+    return solo_fail(c->err, SOLO_FILE_FORMAT, "%s: key '%s': wanted %u..%u, found %u", c->path,
+                     key_of(c, suffix), min, max, n);
+}
+
+static bool multiple_of(context *c, const char *what, uint64_t n, uint32_t of) {
+    if (n % of == 0) return true;
+    return solo_fail(c->err, SOLO_UNSUPPORTED, "%s: %s: wanted a multiple of %u, found %llu",
+                     c->path, what, of, (unsigned long long)n);
+}
+
+/* The required sizes, within bounds that keep every later product far from overflow. */
+static bool read_sizes(context *c) {
+    solo_hparams *hp = &c->model->hp;
+    const struct { const char *suffix; uint32_t *out, max; } rows[] = {
+        {"block_count", &hp->n_layer, 1024},
+        {"embedding_length", &hp->n_embd, 1 << 16},
+        {"attention.head_count", &hp->n_head, 1024},
+        {"feed_forward_length", &hp->n_ff, 1 << 20},
+        {"context_length", &hp->n_ctx_train, 1 << 27},
+    };
+    for (uint32_t i = 0; i < SOLO_COUNT(rows); i++)
+        if (!get_u32(c, rows[i].suffix, true, rows[i].out) ||
+            !in_range(c, rows[i].suffix, *rows[i].out, 1, rows[i].max))
+            return false;
+
+    uint32_t n_expert = 0;
+    if (!get_u32(c, "expert_count", false, &n_expert)) return false;
+    if (n_expert)
+        return solo_fail(c->err, SOLO_UNSUPPORTED,
+                         "%s: key '%s': wanted 0, found %u: Solo has no mixture of experts",
+                         c->path, key_of(c, "expert_count"), n_expert);
+    bool causal = true;
+    if (!solo_gguf_get_bool(c->gguf, key_of(c, "attention.causal"), false, &causal, c->err))
+        return false;
+    if (!causal)
+        return solo_fail(c->err, SOLO_UNSUPPORTED,
+                         "%s: key '%s': wanted true, found false: not a model that writes text",
+                         c->path, key_of(c, "attention.causal"));
+    return true;
+}
+
+static bool read_heads(context *c) {
+    solo_hparams *hp = &c->model->hp;
+    hp->n_head_kv = hp->n_head;
+    if (!get_u32(c, "attention.head_count_kv", false, &hp->n_head_kv) ||
+        !in_range(c, "attention.head_count_kv", hp->n_head_kv, 1, hp->n_head))
+        return false;
+    if (hp->n_head % hp->n_head_kv)
+        return solo_fail(c->err, SOLO_FILE_FORMAT,
+                         "%s: key '%s': wanted a divisor of the %u heads, found %u", c->path,
+                         key_of(c, "attention.head_count_kv"), hp->n_head, hp->n_head_kv);
+
+    uint32_t key_length = 0, value_length = 0;
+    if (!get_u32(c, "attention.key_length", false, &key_length)) return false;
+    if (!get_u32(c, "attention.value_length", false, &value_length)) return false;
+    if (!key_length && hp->n_embd % hp->n_head)
+        return solo_fail(c->err, SOLO_FILE_FORMAT,
+                         "%s: key '%s': wanted a divisor of embedding_length %u where "
+                         "attention.key_length is absent, found %u",
+                         c->path, key_of(c, "attention.head_count"), hp->n_embd, hp->n_head);
+    hp->head_dim = key_length ? key_length : hp->n_embd / hp->n_head;
+    if (!in_range(c, "attention.key_length", hp->head_dim, 2, 1024)) return false;
+    if (value_length && value_length != hp->head_dim)
+        return solo_fail(c->err, SOLO_UNSUPPORTED,
+                         "%s: key '%s': wanted the key length, %u, found %u", c->path,
+                         key_of(c, "attention.value_length"), hp->head_dim, value_length);
+    hp->attn_scale = (float)(1.0 / sqrt((double)hp->head_dim));
+
+    return multiple_of(c, "the length of a head", hp->head_dim, 2) &&
+           multiple_of(c, "embedding_length", hp->n_embd, SOLO_GROUP) &&
+           multiple_of(c, "feed_forward_length", hp->n_ff, SOLO_GROUP) &&
+           multiple_of(c, "head_count x the length of a head", (uint64_t)hp->n_head * hp->head_dim,
+                       SOLO_GROUP);
+}
+
+static bool read_rope(context *c) {
+    solo_hparams *hp = &c->model->hp;
+    hp->rope_pairs = c->arch->rope_pairs;
+    hp->rope_base = 10000.0f;
+    hp->rope_dim = hp->head_dim;
+    if (!get_f32(c, "rope.freq_base", false, &hp->rope_base)) return false;
+    if (!(hp->rope_base >= 1.0f))
+        return solo_fail(c->err, SOLO_FILE_FORMAT, "%s: key '%s': wanted at least 1, found %g",
+                         c->path, key_of(c, "rope.freq_base"), (double)hp->rope_base);
+    if (!get_u32(c, "rope.dimension_count", false, &hp->rope_dim) ||
+        !in_range(c, "rope.dimension_count", hp->rope_dim, 2, hp->head_dim))
+        return false;
+    if (!multiple_of(c, key_of(c, "rope.dimension_count"), hp->rope_dim, 2)) return false;
+
+    /* As the writers mean it: an absent type is linear, a factor of 0 or none is 1; scale_linear
+     * is the older name of the factor. */
+    solo_str type = SOLO_STR("linear");
+    float scale = 0.0f;
+    if (!solo_gguf_get_str(c->gguf, key_of(c, "rope.scaling.type"), false, &type, c->err))
+        return false;
+    bool none = type.n == 4 && memcmp(type.at, "none", 4) == 0;
+    bool linear = type.n == 6 && memcmp(type.at, "linear", 6) == 0;
+    if (!none && !linear)
+        return solo_fail(c->err, SOLO_UNSUPPORTED,
+                         "%s: key '%s': wanted \"none\" or \"linear\", found \"%.*s\"", c->path,
+                         key_of(c, "rope.scaling.type"), type.n < 60 ? (int)type.n : 60, type.at);
+    if (!get_f32(c, "rope.scale_linear", false, &scale)) return false;
+    if (!get_f32(c, "rope.scaling.factor", false, &scale)) return false;
+    if (scale < 0.0f)
+        return solo_fail(c->err, SOLO_FILE_FORMAT,
+                         "%s: key '%s': wanted a factor above 0, found %g", c->path,
+                         key_of(c, "rope.scaling.factor"), (double)scale);
+    hp->rope_scale = none || scale == 0.0f ? 1.0f : scale;
+    return true;
+}
+
+static bool read_norm(context *c) {
+    solo_hparams *hp = &c->model->hp;
+    if (!get_f32(c, "attention.layer_norm_rms_epsilon", true, &hp->norm_eps)) return false;
+    if (hp->norm_eps > 0.0f && hp->norm_eps < 1.0f) return true;
+    return solo_fail(c->err, SOLO_FILE_FORMAT, "%s: key '%s': wanted above 0 and below 1, found %g",
+                     c->path, key_of(c, "attention.layer_norm_rms_epsilon"), (double)hp->norm_eps);
+}
+
+/* The vocabulary's size is the tokenizer's; the embedding's shape is then held against it. */
+static bool read_vocab(context *c) {
+    solo_hparams *hp = &c->model->hp;
+    const uint32_t n_token = solo_tokenizer_n_vocab(c->model->tokenizer);
+    hp->n_vocab = n_token;
+    if (!get_u32(c, "vocab_size", false, &hp->n_vocab) ||
+        !in_range(c, "vocab_size", hp->n_vocab, 1, 1 << 24))
+        return false;
+    if (hp->n_vocab == n_token) return true;
+    return solo_fail(c->err, SOLO_FILE_FORMAT,
+                     "%s: key '%s': wanted the tokenizer's %u tokens, found %u", c->path,
+                     key_of(c, "vocab_size"), n_token, hp->n_vocab);
+}
+
+/* ---- tensors ------------------------------------------------------------------------------ */
+
+static uint64_t dim_size(const solo_hparams *hp, dim d) {
+    switch (d) {
+    case DIM_NONE: return 1;
+    case DIM_EMBD: return hp->n_embd;
+    case DIM_Q: return (uint64_t)hp->n_head * hp->head_dim;
+    case DIM_KV: return (uint64_t)hp->n_head_kv * hp->head_dim;
+    case DIM_FF: return hp->n_ff;
+    case DIM_VOCAB: return hp->n_vocab;
+    case DIM_ROPE: return hp->rope_dim / 2;
+    }
+    solo_bug(__FILE__, __LINE__, "no size for this dim");
+}
+
+static bool check_type(context *c, const tensor_row *row, const solo_tensor *t) {
+    const solo_type_info *info = solo_type_get_info((uint32_t)t->type);
+    const char *wanted = NULL;
+    if (row->use == USE_F32) {
+        if (t->type != SOLO_TYPE_F32) wanted = "F32";
+    } else if (row->use == USE_GAIN) {
+        if (t->type != SOLO_TYPE_F32 && t->type != SOLO_TYPE_F16 && t->type != SOLO_TYPE_BF16)
+            wanted = "F32, F16 or BF16";
+    } else if (info->form == SOLO_FORM_NONE) {
+        wanted = "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q8_0, Q4_K or Q6_K";
+    }
+    if (!wanted) return true;
+    return solo_fail(c->err, SOLO_UNSUPPORTED, "%s: tensor '%s': its type: wanted %s, found %s",
+                     c->path, t->name, wanted, info->name);
+}
+
+/* Finds the row's tensor, checks it and sets *out; an optional one that is absent leaves NULL. */
+static bool find_tensor(context *c, const tensor_row *row, const char *name,
+                        const solo_tensor **out) {
+    const uint64_t cols = dim_size(&c->model->hp, row->cols),
+                   rows = dim_size(&c->model->hp, row->rows);
+    const solo_tensor *t = solo_gguf_tensor(c->gguf, name);
+    if (!t && row->optional) return true;
+    if (!t)
+        return solo_fail(c->err, SOLO_FILE_FORMAT,
+                         "%s: tensor '%s': wanted one of %llu x %llu, found no such tensor",
+                         c->path, name, (unsigned long long)cols, (unsigned long long)rows);
+    if (t->dim[0] != cols || t->dim[1] != rows || t->dim[2] != 1 || t->dim[3] != 1)
+        return solo_fail(
+            c->err, SOLO_FILE_FORMAT,
+            "%s: tensor '%s': its shape: wanted %llu x %llu, found %llu x %llu x %llu x %llu",
+            c->path, name, (unsigned long long)cols, (unsigned long long)rows,
+            (unsigned long long)t->dim[0], (unsigned long long)t->dim[1],
+            (unsigned long long)t->dim[2], (unsigned long long)t->dim[3]);
+    *out = t;
+    return check_type(c, row, t);
+}
+
+static const solo_tensor **slot(void *base, const tensor_row *row) {
+    return (const solo_tensor **)(void *)((char *)base + row->at);
+}
+
+static bool read_tensors(context *c) {
+    struct solo_model *m = c->model;
+    const arch_row *arch = c->arch;
+    for (uint32_t i = 0; i < arch->n_whole_row; i++)
+        if (!find_tensor(c, &arch->whole[i], arch->whole[i].name, slot(m, &arch->whole[i])))
+            return false;
+    m->layer = solo_zalloc(m->hp.n_layer, sizeof *m->layer);
+    for (uint32_t l = 0; l < m->hp.n_layer; l++)
+        for (uint32_t i = 0; i < arch->n_layer_row; i++) {
+            char name[64];
+            snprintf(name, sizeof name, "blk.%u.%s", l, arch->layer[i].name);
+            if (!find_tensor(c, &arch->layer[i], name, slot(&m->layer[l], &arch->layer[i])))
+                return false;
+        }
+    if (!m->output) m->output = m->embd;
+    return true;
+}
+
+/* Where a tensor's name is "blk.N.rest" with N written plainly: rest, and N. */
+static const char *layer_tensor(const char *name, uint32_t *layer) {
+    if (strncmp(name, "blk.", 4) != 0) return NULL;
+    const char *at = name + 4;
+    uint32_t n = 0;
+    for (; *at >= '0' && *at <= '9' && n < 100000; at++) n = 10 * n + (uint32_t)(*at - '0');
+    *layer = n;
+    return *at == '.' ? at + 1 : at;
+}
+
+/* A layer's tensor that no row takes would change the result: refused, not skipped. */
+static bool refuse_unknown(context *c) {
+    for (uint64_t i = 0; i < solo_gguf_n_tensor(c->gguf); i++) {
+        const char *name = solo_gguf_tensor_at(c->gguf, i)->name;
+        uint32_t layer, row = 0;
+        const char *rest = layer_tensor(name, &layer);
+        if (!rest) continue;
+        while (row < c->arch->n_layer_row && strcmp(rest, c->arch->layer[row].name) != 0) row++;
+        if (row < c->arch->n_layer_row && layer < c->model->hp.n_layer) continue;
+        size_t n = strlen(rest);
+        const char *why = n > 5 && strcmp(rest + n - 5, ".bias") == 0 ? " (a bias)" : "";
+        if (row < c->arch->n_layer_row)
+            return solo_fail(c->err, SOLO_UNSUPPORTED,
+                             "%s: tensor '%.100s': wanted layers 0..%u, found layer %u", c->path,
+                             name, c->model->hp.n_layer - 1, layer);
+        return solo_fail(c->err, SOLO_UNSUPPORTED,
+                         "%s: tensor '%.100s'%s: wanted only the tensors that Solo's %s layer has, "
+                         "found one more, which would change the result",
+                         c->path, name, why, c->arch->name);
+    }
+    return true;
+}
+
+static bool check_rope_factors(context *c) {
+    const solo_tensor *t = c->model->rope_factors;
+    if (!t) return true;
+    float *factor = solo_alloc(t->dim[0] * sizeof *factor);
+    solo_tensor_f32(t, factor);
+    bool ok = true;
+    for (uint64_t i = 0; i < t->dim[0] && ok; i++)
+        if (!(factor[i] > 0.0f) || isinf(factor[i]))
+            ok = solo_fail(c->err, SOLO_FILE_FORMAT,
+                           "%s: tensor '%s': item %llu: wanted a finite factor above 0, found %g",
+                           c->path, t->name, (unsigned long long)i, (double)factor[i]);
+    free(factor);
+    return ok;
+}
+
+/* ---- the rest ----------------------------------------------------------------------------- */
+
+static const arch_row *find_arch(solo_str name) {
+    for (uint32_t i = 0; i < SOLO_COUNT(archs); i++)
+        if (strlen(archs[i].name) == name.n && memcmp(archs[i].name, name.at, name.n) == 0)
+            return &archs[i];
+    return NULL;
+}
+
+static bool read_arch(context *c) {
+    solo_str name;
+    if (!solo_gguf_get_str(c->gguf, "general.architecture", true, &name, c->err)) return false;
+    c->arch = find_arch(name);
+    if (c->arch) {
+        c->model->arch = c->arch->name;
+        return true;
+    }
+    solo_text known = {0};
+    for (uint32_t i = 0; i < SOLO_COUNT(archs); i++)
+        solo_text_add(&known, "%s%s", i ? ", " : "", archs[i].name);
+    solo_fail(c->err, SOLO_UNSUPPORTED,
+              "%s: key 'general.architecture': wanted one of (%s), found \"%.*s\"", c->path,
+              known.at, name.n < 60 ? (int)name.n : 60, name.at);
+    free(known.at);
+    return false;
+}
+
+static bool read_name(context *c) {
+    const char *slash = strrchr(c->path, '/'), *base = slash ? slash + 1 : c->path;
+    solo_str name = {0};
+    if (!solo_gguf_get_str(c->gguf, "general.name", false, &name, c->err)) return false;
+    if (!name.n) name = (solo_str){base, strlen(base)};
+    c->model->name = solo_strndup(name.at, name.n);
+    return true;
+}
+
+static bool read_chat_family(context *c) {
+    solo_str text = {0};
+    if (!solo_gguf_get_str(c->gguf, "tokenizer.chat_template", false, &text, c->err)) return false;
+    c->model->chat_family = text.n ? solo_chat_family_of(text) : "none";
+    return true;
+}
+
+/* The type that most of the tensors' bytes are in. */
+static const char *main_type(const solo_gguf *gguf) {
+    uint64_t n_bytes[64] = {0};
+    uint32_t most = 0;
+    for (uint64_t i = 0; i < solo_gguf_n_tensor(gguf); i++) {
+        const solo_tensor *t = solo_gguf_tensor_at(gguf, i);
+        SOLO_ASSERT((uint32_t)t->type < SOLO_COUNT(n_bytes));
+        n_bytes[t->type] += t->n_bytes;
+    }
+    for (uint32_t i = 1; i < SOLO_COUNT(n_bytes); i++)
+        if (n_bytes[i] > n_bytes[most]) most = i;
+    return solo_type_get_info(most)->name;
+}
+
+/* The tokenizer's own message, with the file's name before it where it lacks it. */
+static bool open_tokenizer(context *c) {
+    solo_error why = {0};
+    if (solo_tokenizer_open(&c->model->tokenizer, c->gguf, &why)) return true;
+    if (strncmp(why.text, c->path, strlen(c->path)) == 0)
+        return solo_fail(c->err, why.status, "%s", why.text);
+    return solo_fail(c->err, why.status, "%s: %s", c->path, why.text);
+}
+
+bool solo_model_open(solo_model **out, const solo_model_desc *desc, solo_error *err) {
+    *out = NULL;
+    if (!desc->path == !desc->bytes)
+        return solo_fail(err, SOLO_ARGUMENT,
+                         "solo_model_desc: wanted one of path and bytes, found %s",
+                         desc->path ? "both" : "neither");
+    struct solo_model *m = solo_zalloc(1, sizeof *m);
+    context c = {.model = m, .err = err};
+    bool ok = desc->path
+                  ? solo_gguf_open(&m->gguf, desc->path, err)
+                  : solo_gguf_open_memory(&m->gguf, desc->bytes, desc->n_bytes, desc->label, err);
+    if (ok) {
+        c.gguf = m->gguf;
+        c.path = solo_gguf_path(m->gguf);
+        ok = read_arch(&c) && read_name(&c) && read_sizes(&c) && read_heads(&c) && read_rope(&c) &&
+             read_norm(&c) && open_tokenizer(&c) && read_vocab(&c) && read_tensors(&c) &&
+             refuse_unknown(&c) && check_rope_factors(&c) && read_chat_family(&c);
+    }
+    if (!ok) {
+        solo_model_close(m);
+        return false;
+    }
+    m->file_type = main_type(m->gguf);
+    *out = m;
+    return true;
+}
+
+void solo_model_close(solo_model *m) {
+    if (!m) return;
+    solo_tokenizer_close(m->tokenizer);
+    solo_gguf_close(m->gguf);
+    free(m->layer);
+    free(m->name);
+    free(m);
+}
+
+solo_model_info solo_model_get_info(const solo_model *m) {
+    const solo_hparams *hp = &m->hp;
+    solo_model_info info = {
+        .name = m->name, .arch = m->arch, .tokenizer = solo_tokenizer_kind(m->tokenizer),
+        .chat_family = m->chat_family, .file_type = m->file_type,
+        .n_layer = hp->n_layer, .n_embd = hp->n_embd, .n_head = hp->n_head,
+        .n_head_kv = hp->n_head_kv, .head_dim = hp->head_dim, .n_ff = hp->n_ff,
+        .n_vocab = hp->n_vocab, .n_ctx_train = hp->n_ctx_train,
+        .n_tensor = solo_gguf_n_tensor(m->gguf),
+        .rope_base = hp->rope_base, .norm_eps = hp->norm_eps, .tied = m->output == m->embd,
+        .bos = solo_tokenizer_bos(m->tokenizer), .eos = solo_tokenizer_eos(m->tokenizer),
+    };
+    for (uint64_t i = 0; i < info.n_tensor; i++) {
+        const solo_tensor *t = solo_gguf_tensor_at(m->gguf, i);
+        info.n_param += t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3];
+        info.n_bytes += t->n_bytes;
+    }
+    return info;
+}
+
+void solo_model_rope_table(const solo_model *m, uint32_t n_pos, float *out) {
+    const uint32_t n_pair = m->hp.rope_dim / 2;
+    float *factor = solo_alloc(n_pair * sizeof *factor);
+    for (uint32_t i = 0; i < n_pair; i++) factor[i] = 1.0f;
+    if (m->rope_factors) solo_tensor_f32(m->rope_factors, factor);
+    for (uint32_t i = 0; i < n_pair; i++) {
+        double turn = pow((double)m->hp.rope_base, -2.0 * i / m->hp.rope_dim) / (double)factor[i] /
+                      (double)m->hp.rope_scale;
+        for (uint32_t pos = 0; pos < n_pos; pos++) {
+            float *cos_sin = out + 2 * ((size_t)pos * n_pair + i);
+            cos_sin[0] = (float)cos(pos * turn);
+            cos_sin[1] = (float)sin(pos * turn);
+        }
+    }
+    free(factor);
+}
+
+void solo_tensor_f32(const solo_tensor *t, float *out) {
+    SOLO_ASSERT(t->type == SOLO_TYPE_F32 || t->type == SOLO_TYPE_F16 || t->type == SOLO_TYPE_BF16);
+    solo_dequant(t->type, t->data, t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3], out);
+}

@@ -1,0 +1,529 @@
+/* plan.c: opens a plan: defaults by the device, geometry, buffers, modules, pipelines, the list of
+ * dispatches, and the self-test that an in-dispatch plan must pass before it is trusted. */
+#include "plan.h"
+
+/* ---- programs ----------------------------------------------------------------------------- */
+
+void solo_program_close(solo_program *p) {
+    uint32_t n = p->factoring ? p->factoring->n_row : 0;
+    for (uint32_t i = 0; p->pipeline && i < n; i++) {
+        bool shared = false;
+        for (uint32_t k = 0; k < i; k++)
+            shared |= !strcmp(p->factoring->row[k].entry, p->factoring->row[i].entry);
+        if (!shared) solo_device_pipeline_close(&p->pipeline[i]);
+    }
+    solo_device_module_close(&p->module);
+    free(p->pipeline), free(p->dispatch), free(p->wgsl);
+    memset(p, 0, sizeof *p);
+}
+
+bool solo_program_open(solo_plan *plan, const solo_factoring *f, solo_program *p, solo_error *err) {
+    const solo_geometry *g = &plan->geometry;
+    p->factoring = f;
+    p->wgsl = solo_wgsl_join(&(solo_wgsl_desc){.weights = plan->weights,
+                                               .geometry = g,
+                                               .factoring = f,
+                                               .subgroups = plan->subgroups,
+                                               .spin_limit = plan->desc.spin_limit});
+    if (!solo_device_module_open(plan->device, p->wgsl, f->kernel, &p->module, err)) return false;
+    p->pipeline = solo_zalloc(f->n_row, sizeof *p->pipeline);
+    for (uint32_t i = 0; i < f->n_row; i++) {
+        for (uint32_t k = 0; k < i && !p->pipeline[i].handle; k++) {
+            if (!strcmp(f->row[k].entry, f->row[i].entry)) p->pipeline[i] = p->pipeline[k];
+        }
+        if (!p->pipeline[i].handle &&
+            !solo_device_pipeline_open(plan->device, p->module, f->row[i].entry, &plan->bindings,
+                                       &p->pipeline[i], err))
+            return false;
+    }
+    uint32_t n_layer = g->desc.hp->n_layer;
+    p->n_dispatch = solo_factoring_steps(f, n_layer, NULL);
+    solo_factor_step *steps = solo_zalloc(p->n_dispatch, sizeof *steps);
+    solo_factoring_steps(f, n_layer, steps);
+    p->dispatch = solo_zalloc(p->n_dispatch, sizeof *p->dispatch);
+    for (uint32_t i = 0; i < p->n_dispatch; i++) {
+        const solo_factor_row *row = steps[i].row;
+        uint32_t place = (steps[i].layer + row->layer_add) * 2 + row->part;
+        p->dispatch[i] = (solo_dispatch){p->pipeline[row - f->row], place * plan->place_stride,
+                                         g->grid[row->grid], 1};
+    }
+    free(steps);
+    return true;
+}
+
+const solo_program *solo_plan_program(const solo_plan *plan) {
+    return plan->demoted ? &plan->fallback : &plan->main;
+}
+
+/* ---- defaults ----------------------------------------------------------------------------- */
+
+/* Polls before a wait gives up: about 20 ms on a GPU at some 0.2 us a dependent load. A software
+ * adapter computes a whole stage within one wait and may lose its core meanwhile: seconds. */
+#define SPIN_GPU 100000u
+#define SPIN_SOFTWARE 500000000u
+
+static void fill_defaults(solo_plan *plan, const solo_plan_desc *desc) {
+    const solo_device_info *info = solo_device_info_of(plan->device);
+    const solo_hparams *hp = &plan->weights->model->hp;
+    solo_plan_desc *d = &plan->desc;
+    *d = *desc;
+    if (!d->factoring) d->factoring = info->is_software ? "stages" : "single";
+    if (d->kv_type == SOLO_KV_AUTO)
+        d->kv_type = d->activations == SOLO_ACTIVATIONS_F32 ? SOLO_KV_F32 : SOLO_KV_F16;
+    if (d->n_ctx == 0) d->n_ctx = hp->n_ctx_train < 4096 ? hp->n_ctx_train : 4096;
+    if (d->workgroup_size == 0) d->workgroup_size = info->is_software ? 32 : 256;
+    if (d->workgroup_size > info->max_workgroup_size) d->workgroup_size = info->max_workgroup_size;
+    if (d->spin_limit == 0) d->spin_limit = info->is_software ? SPIN_SOFTWARE : SPIN_GPU;
+    if (d->max_team == 0) d->max_team = info->is_software ? 1 : 32;
+}
+
+static bool check_desc(const solo_plan *plan, solo_error *err) {
+    const solo_plan_desc *d = &plan->desc;
+    if (!solo_factoring_find(d->factoring, d->assignment)) {
+        char names[200] = "";
+        for (const char *const *n = solo_factoring_names(); *n; n++)
+            snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s",
+                     names[0] ? ", " : "", *n);
+        return solo_fail(err, SOLO_ARGUMENT, "factoring: wanted one of %s, found \"%s\"", names,
+                         d->factoring);
+    }
+    uint32_t train = plan->weights->model->hp.n_ctx_train;
+    if (d->n_ctx < 2 || d->n_ctx > train)
+        return solo_fail(err, SOLO_ARGUMENT,
+                         "n_ctx: wanted 2 to %u (the model's context), found %u", train, d->n_ctx);
+    if (d->max_team & (d->max_team - 1) || d->max_team > 32)
+        return solo_fail(err, SOLO_ARGUMENT, "max_team: wanted a power of two up to 32, found %u",
+                         d->max_team);
+    return true;
+}
+
+/* Whether lanes map to subgroups as reduce_subgroup.wgsl needs. Any failure means no. */
+static bool probe_subgroups(solo_plan *plan) {
+    const solo_device_info *info = solo_device_info_of(plan->device);
+    if (plan->desc.no_subgroups || !info->has_subgroups || plan->desc.max_team == 1) return false;
+    if (info->subgroup_min < plan->desc.max_team) return false;
+    solo_text text = {0};
+    char *body = solo_wgsl_file("probe_subgroup.wgsl");
+    solo_text_add(&text, "enable subgroups;\nconst WG = %uu;\nconst TEAM = %uu;\n%s",
+                  plan->desc.workgroup_size, plan->desc.max_team, body);
+    free(body);
+    solo_buffer counter = {0}, uniform = {0};
+    solo_bindings bindings = {0};
+    solo_module module = {0};
+    solo_pipeline pipeline = {0};
+    uint32_t offset = 0, disagreeing = 1;
+    bool ok =
+        solo_device_buffer_open(plan->device, SOLO_BUFFER_STORAGE, 16, "probe", &counter, NULL) &&
+        solo_device_buffer_open(plan->device, SOLO_BUFFER_UNIFORM, 16, "probe", &uniform, NULL);
+    const solo_bind binds[] = {{0, SOLO_BIND_UNIFORM, uniform, 0, 16},
+                               {3, SOLO_BIND_READ_WRITE, counter, 0, 0}};
+    ok = ok && solo_device_bindings_open(plan->device, binds, 2, "probe", &bindings, NULL) &&
+         solo_device_module_open(plan->device, text.at, "probe_subgroup.wgsl", &module, NULL) &&
+         solo_device_pipeline_open(plan->device, module, "probe_subgroup", &bindings, &pipeline,
+                                   NULL);
+    if (ok) {
+        solo_device_pass_begin(plan->device);
+        solo_device_pass_dispatch(plan->device, pipeline, &bindings, &offset, 1, 16, 1);
+        solo_device_pass_end(plan->device);
+        ok = solo_device_read(plan->device, counter, 0, &disagreeing, 4, NULL);
+    }
+    solo_device_pipeline_close(&pipeline);
+    solo_device_module_close(&module);
+    solo_device_bindings_close(&bindings);
+    solo_device_buffer_close(&counter);
+    solo_device_buffer_close(&uniform);
+    free(text.at);
+    return ok && disagreeing == 0;
+}
+
+static bool make_geometry(solo_plan *plan, solo_error *err) {
+    const solo_device_info *info = solo_device_info_of(plan->device);
+    const solo_plan_desc *d = &plan->desc;
+    /* 128: about a multiprocessor each on the GPUs this is for (132 on an H200); a software adapter
+     * runs one workgroup a core, and cutting stages into 16 keeps two cores evenly busy. */
+    uint32_t aim = info->is_software ? 16 : 128;
+    if (!info->is_software && d->n_workgroup) aim = d->n_workgroup;
+    solo_geometry_desc gd = {
+        .hp = &plan->weights->model->hp,
+        .activations = d->activations,
+        .kv_type = d->kv_type,
+        .n_ctx = d->n_ctx,
+        .workgroup_size = d->workgroup_size,
+        .n_workgroup = aim,
+        .max_team = d->max_team,
+        .max_workgroup_bytes = info->max_workgroup_bytes,
+    };
+    if (!solo_geometry_make(&gd, &plan->geometry, err)) return false;
+    plan->geometry.n_wg = d->n_workgroup ? d->n_workgroup : info->is_software ? 2 : aim;
+    plan->geometry.grid[SOLO_GRID_WG] = plan->geometry.n_wg;
+    return true;
+}
+
+/* ---- buffers ------------------------------------------------------------------------------ */
+
+static uint32_t align_up(uint32_t n, uint32_t unit) { return (n + unit - 1) / unit * unit; }
+
+static bool open_rope(solo_plan *plan, solo_error *err) {
+    const solo_model *m = plan->weights->model;
+    uint64_t n = (uint64_t)plan->desc.n_ctx * (m->hp.rope_dim / 2) * 2;
+    if (!solo_device_buffer_open(plan->device, SOLO_BUFFER_STORAGE, n * 4, "rope", &plan->rope,
+                                 err))
+        return false;
+    float *table = solo_alloc((size_t)n * 4 + 4);
+    solo_model_rope_table(m, plan->desc.n_ctx, table);
+    solo_device_write(plan->device, plan->rope, 0, table, n * 4);
+    free(table);
+    return true;
+}
+
+static bool open_places(solo_plan *plan, solo_error *err) {
+    uint32_t n = (plan->geometry.desc.hp->n_layer + 1) * 2;
+    plan->place_stride = align_up(sizeof(solo_place), solo_device_uniform_align(plan->device));
+    if (!solo_device_buffer_open(plan->device, SOLO_BUFFER_UNIFORM,
+                                 (uint64_t)n * plan->place_stride, "place", &plan->place, err))
+        return false;
+    for (uint32_t i = 0; i < n; i++) {
+        solo_place place = {.layer = i / 2, .part = i % 2};
+        solo_device_write(plan->device, plan->place, (uint64_t)i * plan->place_stride, &place,
+                          sizeof place);
+    }
+    return true;
+}
+
+static bool open_buffers(solo_plan *plan, solo_error *err) {
+    const solo_geometry *g = &plan->geometry;
+    const solo_hparams *hp = g->desc.hp;
+    solo_device *d = plan->device;
+    uint64_t kv = (uint64_t)hp->n_layer * hp->n_head_kv * g->desc.n_ctx * g->kv_row * 4;
+    const solo_device_info *info = solo_device_info_of(d);
+    if (kv > info->max_binding_bytes)
+        return solo_fail(err, SOLO_DEVICE_LIMIT,
+                         "KV cache: n_ctx %u wants %llu bytes a binding, %s grants %llu: at most "
+                         "n_ctx %llu fits",
+                         g->desc.n_ctx, (unsigned long long)kv, info->name,
+                         (unsigned long long)info->max_binding_bytes,
+                         (unsigned long long)(info->max_binding_bytes / (kv / g->desc.n_ctx)));
+    uint64_t words = 2 * (uint64_t)g->msg_words;
+    if (words < (uint64_t)g->msg_words + g->tmp_words)
+        words = (uint64_t)g->msg_words + g->tmp_words;
+    plan->args_stride = align_up(sizeof(solo_args), solo_device_uniform_align(d));
+    return solo_device_buffer_open(d, SOLO_BUFFER_UNIFORM,
+                                   (uint64_t)SOLO_ARGS_RING * plan->args_stride, "args",
+                                   &plan->args, err) &&
+           open_places(plan, err) && open_rope(plan, err) &&
+           solo_device_buffer_open(d, SOLO_BUFFER_STORAGE, words * 4, "messages", &plan->msg,
+                                   err) &&
+           solo_device_buffer_open(d, SOLO_BUFFER_STORAGE, (uint64_t)g->state_words * 4, "state",
+                                   &plan->state, err) &&
+           solo_device_buffer_open(d, SOLO_BUFFER_STORAGE, kv, "kv_k", &plan->kv_k, err) &&
+           solo_device_buffer_open(d, SOLO_BUFFER_STORAGE, kv, "kv_v", &plan->kv_v, err);
+}
+
+/* Slots as in common.wgsl; slot 2 is the messages or prefill's activations. */
+static bool open_bindings(solo_plan *plan, solo_buffer slot2, solo_bindings *out, solo_error *err) {
+    const solo_weights *w = plan->weights;
+    solo_bind binds[8 + SOLO_MAX_PAYLOAD] = {
+        {0, SOLO_BIND_UNIFORM, plan->args, 0, sizeof(solo_args)},
+        {1, SOLO_BIND_UNIFORM, plan->place, 0, sizeof(solo_place)},
+        {2, SOLO_BIND_READ_WRITE, slot2, 0, 0},
+        {3, SOLO_BIND_READ_WRITE, plan->state, 0, 0},
+        {4, SOLO_BIND_READ_WRITE, plan->kv_k, 0, 0},
+        {5, SOLO_BIND_READ_WRITE, plan->kv_v, 0, 0},
+        {6, SOLO_BIND_READ, plan->rope, 0, 0},
+        {7, SOLO_BIND_READ, w->scales, 0, 0},
+    };
+    for (uint32_t i = 0; i < w->n_payload; i++)
+        binds[8 + i] = (solo_bind){SOLO_PAYLOAD_SLOT + i, SOLO_BIND_READ, w->payload[i], 0, 0};
+    return solo_device_bindings_open(plan->device, binds, 8 + w->n_payload, "plan", out, err);
+}
+
+/* ---- steps -------------------------------------------------------------------------------- */
+
+static uint32_t write_args(solo_plan *plan, const solo_args *args) {
+    uint32_t off = plan->args_next * plan->args_stride;
+    plan->args_next = (plan->args_next + 1) % SOLO_ARGS_RING;
+    solo_device_write(plan->device, plan->args, off, args, sizeof *args);
+    return off;
+}
+
+void solo_plan_encode_step(solo_plan *plan, solo_args args) {
+    const solo_program *p = solo_plan_program(plan);
+    args.parity = p->factoring->tagged ? plan->n_tagged++ & 1 : 0;
+    uint32_t offsets[2] = {write_args(plan, &args), 0};
+    solo_device_pass_begin(plan->device);
+    for (uint32_t i = 0; i < p->n_dispatch; i++) {
+        offsets[1] = p->dispatch[i].place_off;
+        solo_device_pass_dispatch(plan->device, p->dispatch[i].pipeline, &plan->bindings, offsets,
+                                  2, p->dispatch[i].x, p->dispatch[i].y);
+    }
+    solo_device_pass_end(plan->device);
+}
+
+bool solo_plan_prefill(solo_plan *plan, uint32_t pos, uint32_t n, solo_error *err) {
+    const solo_prefill *pf = &plan->prefill;
+    solo_args args = {.pos = pos, .n_batch = n};
+    uint32_t offsets[2] = {write_args(plan, &args), 0};
+    SOLO_ASSERT(n >= 1 && n <= SOLO_PF_BATCH);
+    solo_device_pass_begin(plan->device);
+    for (uint32_t i = 0; i < pf->n_dispatch; i++) {
+        const solo_dispatch *d = &pf->dispatch[i];
+        offsets[1] = d->place_off;
+        uint32_t x = d->x ? d->x : n, y = d->y == 32 ? (n + 31) / 32 : d->y == 0 ? n : 1;
+        solo_device_pass_dispatch(plan->device, d->pipeline, &pf->bindings, offsets, 2, x, y);
+    }
+    solo_device_pass_end(plan->device);
+    return solo_device_submit(plan->device, err);
+}
+
+void solo_plan_write_ids(solo_plan *plan, uint32_t pos, const uint32_t *ids, uint32_t n) {
+    solo_device_write(plan->device, plan->state, ((uint64_t)plan->geometry.state_ids + pos) * 4,
+                      ids, (uint64_t)n * 4);
+}
+
+static bool clear_handoff(solo_plan *plan, solo_error *err) {
+    solo_device_clear(plan->device, plan->state, 0, (uint64_t)plan->geometry.state_ids * 4);
+    solo_device_clear(plan->device, plan->msg, 0, 2 * (uint64_t)plan->geometry.msg_words * 4);
+    plan->n_tagged = 0;
+    return solo_device_submit(plan->device, err);
+}
+
+bool solo_plan_demote(solo_plan *plan, const char *why, solo_error *err) {
+    SOLO_ASSERT(plan->main.factoring->tagged && !plan->demoted);
+    snprintf(plan->note, sizeof plan->note,
+             "%s: using dispatch boundaries (%u a token) instead of one dispatch", why,
+             plan->fallback.n_dispatch);
+    plan->demoted = true;
+    return clear_handoff(plan, err);
+}
+
+bool solo_plan_read_messages(solo_plan *plan, uint32_t at, uint32_t n, uint32_t *out,
+                             solo_error *err) {
+    bool tagged = solo_plan_program(plan)->factoring->tagged;
+    uint64_t half = tagged && plan->n_tagged ? (plan->n_tagged - 1) & 1 : 0;
+    if (!solo_device_read(plan->device, plan->msg, (half * plan->geometry.msg_words + at) * 4, out,
+                          (uint64_t)n * 4, err))
+        return false;
+    for (uint32_t i = 0; tagged && i < n; i++) out[i] ^= 0x80808080u; /* NOT_READY */
+    return true;
+}
+
+/* ---- self-test ---------------------------------------------------------------------------- */
+
+typedef enum verdict { VERDICT_EQUAL, VERDICT_DIFFERENT, VERDICT_TIMEOUT, VERDICT_ERROR } verdict;
+
+/* Two tokens by the program in use: their messages and ids, appended to out. */
+static bool test_tokens(solo_plan *plan, uint32_t *out, bool *aborted, solo_error *err) {
+    const solo_geometry *g = &plan->geometry;
+    uint32_t first = g->desc.hp->n_vocab / 3;
+    solo_plan_write_ids(plan, 0, &first, 1);
+    for (uint32_t pos = 0; pos < 2; pos++) {
+        solo_args args = {.pos = pos,
+                          .greedy = 1,
+                          .inv_temperature = 1,
+                          .top_p = 1,
+                          .ln_min_p = -1e30f,
+                          .repeat_penalty = 1};
+        solo_plan_encode_step(plan, args);
+        if (!solo_plan_read_messages(plan, 0, g->msg_words, out, err)) return false;
+        out += g->msg_words;
+    }
+    uint32_t abort_word;
+    if (!solo_device_read(plan->device, plan->state, ((uint64_t)g->state_ids + 1) * 4, out, 8,
+                          err) ||
+        !solo_device_read(plan->device, plan->state, 0, &abort_word, 4, err))
+        return false;
+    *aborted = abort_word != 0;
+    return true;
+}
+
+static verdict self_test(solo_plan *plan, solo_error *err) {
+    size_t n = 2 * (size_t)plan->geometry.msg_words + 2;
+    uint32_t *a = solo_zalloc(n, 4), *b = solo_zalloc(n, 4);
+    bool aborted = false, unused;
+    verdict v = VERDICT_ERROR;
+    if (clear_handoff(plan, err) && test_tokens(plan, a, &aborted, err)) {
+        plan->demoted = true; /* the same tokens by dispatch boundaries */
+        bool ok = aborted || test_tokens(plan, b, &unused, err);
+        plan->demoted = false;
+        if (ok && clear_handoff(plan, err))
+            v = aborted ? VERDICT_TIMEOUT : memcmp(a, b, n * 4) ? VERDICT_DIFFERENT : VERDICT_EQUAL;
+    }
+    free(a), free(b);
+    return v;
+}
+
+/* Static assignment first where nothing else was asked for; what the self-test refuses falls to
+ * ticket assignment, then to dispatch boundaries. */
+static bool open_programs(solo_plan *plan, solo_error *err) {
+    const solo_plan_desc *d = &plan->desc;
+    solo_assignment assignment = d->assignment;
+    if (assignment == SOLO_ASSIGNMENT_AUTO && solo_device_info_of(plan->device)->is_software)
+        assignment =
+            SOLO_ASSIGNMENT_TICKET; /* it runs as many workgroups at once as it has cores */
+    const solo_factoring *f = solo_factoring_find(d->factoring, assignment);
+    if (!solo_program_open(plan, f, &plan->main, err)) return false;
+    if (!f->tagged) return true;
+    if (!solo_program_open(plan, solo_factoring_find("stages", 0), &plan->fallback, err))
+        return false;
+    if (d->no_self_test) return true;
+    verdict v = self_test(plan, err);
+    if (v == VERDICT_TIMEOUT && d->assignment == SOLO_ASSIGNMENT_AUTO &&
+        assignment != SOLO_ASSIGNMENT_TICKET) {
+        solo_program_close(&plan->main);
+        f = solo_factoring_find(d->factoring, SOLO_ASSIGNMENT_TICKET);
+        if (!solo_program_open(plan, f, &plan->main, err)) return false;
+        v = self_test(plan, err);
+    }
+    if (v == VERDICT_ERROR) return false;
+    if (v == VERDICT_TIMEOUT)
+        return solo_plan_demote(
+            plan, "the start-up self-test of the in-dispatch hand-off timed out", err);
+    if (v == VERDICT_DIFFERENT)
+        return solo_plan_demote(
+            plan, "the start-up self-test of the in-dispatch hand-off found different bits", err);
+    return true;
+}
+
+/* ---- open and close ----------------------------------------------------------------------- */
+
+static void join_wgsl(solo_plan *plan) {
+    solo_text text = {0};
+    solo_text_add(&text, "// ==== decode: %s\n%s", plan->main.factoring->kernel, plan->main.wgsl);
+    if (plan->fallback.wgsl)
+        solo_text_add(&text, "\n// ==== fallback: %s\n%s", plan->fallback.factoring->kernel,
+                      plan->fallback.wgsl);
+    solo_text_add(&text, "\n// ==== prefill\n%s", plan->prefill.wgsl);
+    plan->wgsl = text.at;
+}
+
+static bool open_on_gpu(solo_plan *plan, solo_error *err) {
+    plan->subgroups = probe_subgroups(plan);
+    if (!make_geometry(plan, err) || !open_buffers(plan, err)) return false;
+    if (!open_bindings(plan, plan->msg, &plan->bindings, err)) return false;
+    if (!solo_prefill_open(plan, err)) return false;
+    if (!open_bindings(plan, plan->prefill.pf, &plan->prefill.bindings, err)) return false;
+    if (!open_programs(plan, err)) return false;
+    join_wgsl(plan);
+    return true;
+}
+
+bool solo_plan_open(solo_plan **out, const solo_plan_desc *desc, solo_error *err) {
+    *out = NULL;
+    solo_plan *plan = solo_zalloc(1, sizeof *plan);
+    plan->weights = desc->weights;
+    plan->device = desc->weights->device;
+    fill_defaults(plan, desc);
+    bool ok =
+        check_desc(plan, err) && (solo_device_is_reference(plan->device) || open_on_gpu(plan, err));
+    if (!ok) {
+        solo_plan_close(plan);
+        return false;
+    }
+    *out = plan;
+    return true;
+}
+
+void solo_plan_close(solo_plan *plan) {
+    if (!plan) return;
+    solo_program_close(&plan->main);
+    solo_program_close(&plan->fallback);
+    solo_prefill_close(&plan->prefill);
+    solo_device_bindings_close(&plan->bindings);
+    solo_buffer *buffers[] = {&plan->args, &plan->place, &plan->msg, &plan->state,
+                              &plan->kv_k, &plan->kv_v,  &plan->rope};
+    for (uint32_t i = 0; i < SOLO_COUNT(buffers); i++) solo_device_buffer_close(buffers[i]);
+    free(plan->wgsl);
+    free(plan);
+}
+
+const char *solo_plan_wgsl(const solo_plan *plan) { return plan->wgsl ? plan->wgsl : ""; }
+
+/* ---- explaining --------------------------------------------------------------------------- */
+
+static uint64_t matrix_bytes(const solo_weights *w, solo_matrix matrix) {
+    uint64_t n = 0;
+    uint32_t layers = matrix < SOLO_MATRIX_PER_LAYER ? w->model->hp.n_layer : 1;
+    for (uint32_t l = 0; l < layers; l++) n += solo_weights_place(w, l, matrix)->n_bytes;
+    return n;
+}
+
+static uint64_t stage_bytes(const solo_weights *w, solo_stage stage) {
+    switch (stage) {
+        case SOLO_STAGE_EMBED: {
+            const solo_matrix_place *p = solo_weights_place(w, 0, SOLO_MATRIX_EMBD);
+            return p->n_bytes / p->n_row;
+        }
+        case SOLO_STAGE_QKV:
+            return matrix_bytes(w, SOLO_MATRIX_Q) + matrix_bytes(w, SOLO_MATRIX_K) +
+                   matrix_bytes(w, SOLO_MATRIX_V);
+        case SOLO_STAGE_OUT: return matrix_bytes(w, SOLO_MATRIX_OUT);
+        case SOLO_STAGE_GATE_UP:
+            return matrix_bytes(w, SOLO_MATRIX_GATE) + matrix_bytes(w, SOLO_MATRIX_UP);
+        case SOLO_STAGE_DOWN: return matrix_bytes(w, SOLO_MATRIX_DOWN);
+        case SOLO_STAGE_LOGITS: return matrix_bytes(w, SOLO_MATRIX_OUTPUT);
+        default: return 0;
+    }
+}
+
+static void explain_stages(const solo_plan *plan, solo_plan_info *info) {
+    const solo_geometry *g = &plan->geometry;
+    static const int role_of[] = {
+        -1, SOLO_ROLE_QKV, -1, SOLO_ROLE_OUT, SOLO_ROLE_GATE_UP, SOLO_ROLE_DOWN, SOLO_ROLE_LOGITS,
+        -1};
+    const solo_program *p = solo_plan_program(plan);
+    solo_sync sync = p->factoring->row[0].sync;
+    for (uint32_t i = 0; i < SOLO_STAGE_COUNT; i++) {
+        solo_stage_info *s = &info->stage[info->n_stage++];
+        s->name = solo_stage_name(i);
+        s->scope = solo_stage_scope(i) == SOLO_SCOPE_LAYER ? "layer" : "token";
+        s->n_tile = i == SOLO_STAGE_EMBED    ? g->tiles_embed
+                    : i == SOLO_STAGE_ATTEND ? g->tiles_attend
+                                             : 1;
+        s->tile_rows = i == SOLO_STAGE_EMBED ? g->embed_tile : 0;
+        s->team = 1;
+        if (role_of[i] >= 0) {
+            const solo_role_geometry *r = &g->role[role_of[i]];
+            s->n_tile = r->n_tile, s->tile_rows = r->tile, s->team = r->team;
+        }
+        s->weight_bytes = stage_bytes(plan->weights, i);
+        s->hand_off = i == SOLO_STAGE_SAMPLE || sync == SOLO_SYNC_NONE ? "dispatch"
+                      : sync == SOLO_SYNC_WORDS                        ? "words"
+                                                                       : "barrier";
+        info->weight_bytes += s->weight_bytes;
+    }
+    if (sync == SOLO_SYNC_WORDS) info->n_hand_off = 5 * g->desc.hp->n_layer + 2;
+}
+
+solo_plan_info solo_plan_get_info(const solo_plan *plan) {
+    const solo_geometry *g = &plan->geometry;
+    const solo_plan_desc *d = &plan->desc;
+    solo_plan_info info = {.n_ctx = d->n_ctx};
+    if (solo_device_is_reference(plan->device)) {
+        info.factoring = "reference", info.assignment = "-", info.activations = "f32",
+        info.kv_type = "f32", info.reduce = "-";
+        info.weight_bytes = 0;
+        for (uint64_t i = 0; i < solo_gguf_n_tensor(plan->weights->model->gguf); i++)
+            info.weight_bytes += solo_gguf_tensor_at(plan->weights->model->gguf, i)->n_bytes;
+        return info;
+    }
+    const solo_program *p = solo_plan_program(plan);
+    info.factoring = p->factoring->name;
+    info.assignment = !p->factoring->tagged                          ? "-"
+                      : strstr(p->factoring->row[0].entry, "static") ? "static"
+                                                                     : "ticket";
+    info.activations = d->activations == SOLO_ACTIVATIONS_F32 ? "f32" : "int8";
+    info.kv_type = d->kv_type == SOLO_KV_F16 ? "f16" : "f32";
+    info.reduce = plan->subgroups ? "subgroup" : d->max_team == 1 ? "lane" : "scratch";
+    info.n_dispatch = p->n_dispatch;
+    info.n_workgroup = p->factoring->tagged ? g->n_wg : 0;
+    info.workgroup_size = g->wg;
+    info.workgroup_bytes = g->workgroup_bytes;
+    info.kv_bytes_per_pos = 2ull * g->desc.hp->n_layer * g->desc.hp->n_head_kv * g->kv_row * 4;
+    info.weights_buffer_bytes = plan->weights->payload_words4 * 16 + plan->weights->scale_words * 4;
+    info.kv_buffer_bytes = plan->kv_k.n_bytes + plan->kv_v.n_bytes;
+    info.message_buffer_bytes = plan->msg.n_bytes + plan->state.n_bytes;
+    info.prefill_buffer_bytes = plan->prefill.pf.n_bytes;
+    explain_stages(plan, &info);
+    snprintf(info.note, sizeof info.note, "%s", plan->note);
+    return info;
+}

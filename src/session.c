@@ -1,0 +1,291 @@
+/* session.c: one text being written: which ids the KV cache holds, decode steps submitted ahead of
+ * the one read, and the way back when an in-dispatch hand-off gave up. The step loop allocates
+ * nothing and does not know which factoring runs.
+ *
+ * ids[0..n_id) is the context. Decode step p consumes the id at position p and stores the next one
+ * at p + 1, on the GPU; its id and the abort word are copied to a slot of their own and read late.
+ */
+#include "session.h"
+
+#include "ref.h"
+#include "sampler.h"
+
+#include <math.h>
+
+#define MAX_IN_FLIGHT 32u
+
+struct solo_session {
+    solo_plan *plan;
+    solo_sampling sampling;
+    uint32_t *ids; /* [n_ctx + 1] */
+    uint32_t n_id;
+    uint32_t n_kv; /* leading positions whose KV rows hold the context's ids */
+    uint32_t n_reused;
+    bool fell_back;
+    uint64_t n_step, n_step_dispatch;
+    /* in flight: steps for positions n_id - 1, n_id, ... */
+    solo_late_read slot[MAX_IN_FLIGHT];
+    uint32_t n_ahead, first, n_flight;
+    /* the CPU device */
+    solo_ref *ref;
+    float *logits;
+};
+
+/* What the sampler refuses, and what the kernel's window of ids does not hold. */
+static bool check_sampling(const solo_plan *plan, const solo_sampling *s, solo_error *err) {
+    if (!solo_sampling_check(s, err)) return false;
+    if (solo_device_is_reference(plan->device) || s->repeat_last_n <= SOLO_MAX_WINDOW) return true;
+    return solo_fail(err, SOLO_ARGUMENT, "repeat_last_n: wanted at most %u, found %u",
+                     SOLO_MAX_WINDOW, s->repeat_last_n);
+}
+
+/* ---- open and close ----------------------------------------------------------------------- */
+
+static bool open_slots(solo_session *s, solo_error *err) {
+    for (uint32_t i = 0; i < s->n_ahead; i++) {
+        if (!solo_device_buffer_open(s->plan->device, SOLO_BUFFER_READBACK, 16, "id",
+                                     &s->slot[i].buffer, err))
+            return false;
+    }
+    return true;
+}
+
+bool solo_session_open(solo_session **out, const solo_session_desc *desc, solo_error *err) {
+    *out = NULL;
+    if (!check_sampling(desc->plan, &desc->sampling, err)) return false;
+    if (desc->n_in_flight > MAX_IN_FLIGHT)
+        return solo_fail(err, SOLO_ARGUMENT, "n_in_flight: wanted at most %u, found %u",
+                         MAX_IN_FLIGHT, desc->n_in_flight);
+    solo_session *s = solo_zalloc(1, sizeof *s);
+    s->plan = desc->plan;
+    s->sampling = desc->sampling;
+    s->n_ahead = desc->n_in_flight ? desc->n_in_flight : 4;
+    s->ids = solo_zalloc((size_t)s->plan->desc.n_ctx + 1, sizeof *s->ids);
+    const solo_model *m = s->plan->weights->model;
+    bool ok;
+    if (solo_device_is_reference(s->plan->device)) {
+        s->logits = solo_alloc((size_t)m->hp.n_vocab * sizeof(float));
+        ok = solo_ref_open(&s->ref, m, s->plan->desc.n_ctx, err);
+    } else {
+        ok = open_slots(s, err);
+    }
+    if (!ok) {
+        solo_session_close(s);
+        return false;
+    }
+    *out = s;
+    return true;
+}
+
+void solo_session_close(solo_session *s) {
+    if (!s) return;
+    uint32_t words[2]; /* a read that was begun must end before its slot goes, on a lost device too */
+    for (; s->n_flight > 0; s->n_flight--, s->first = (s->first + 1) % s->n_ahead)
+        solo_device_read_wait(s->plan->device, &s->slot[s->first], words, sizeof words, NULL);
+    for (uint32_t i = 0; i < s->n_ahead; i++) solo_device_buffer_close(&s->slot[i].buffer);
+    solo_ref_close(s->ref);
+    free(s->logits);
+    free(s->ids);
+    free(s);
+}
+
+/* ---- decode steps ------------------------------------------------------------------------- */
+
+static solo_args args_of(const solo_session *s, uint32_t pos) {
+    const solo_sampling *p = &s->sampling;
+    return (solo_args){
+        .pos = pos,
+        .greedy = p->temperature == 0,
+        /* 1e-30: below it the quotient leaves f32, and only the largest logit is drawn anyway */
+        .inv_temperature = p->temperature == 0 ? 1 : 1 / fmaxf(p->temperature, 1e-30f),
+        .top_k = p->top_k,
+        .top_p = p->top_p == 0 ? 1 : p->top_p,
+        .ln_min_p = p->min_p == 0 ? -1e30f : logf(p->min_p),
+        .repeat_penalty = p->repeat_penalty == 0 ? 1 : p->repeat_penalty,
+        .repeat_last_n = p->repeat_last_n ? p->repeat_last_n : 64,
+        .seed_low = (uint32_t)p->seed,
+        .seed_high = (uint32_t)(p->seed >> 32),
+    };
+}
+
+/* Submits the step that consumes position pos, with a late read of what it drew. */
+static bool submit_step(solo_session *s, uint32_t pos, solo_error *err) {
+    solo_plan *plan = s->plan;
+    solo_device *d = plan->device;
+    solo_late_read *slot = &s->slot[(s->first + s->n_flight) % s->n_ahead];
+    uint64_t n_before = solo_device_n_dispatch(d);
+    solo_plan_encode_step(plan, args_of(s, pos));
+    solo_device_copy(d, plan->state, ((uint64_t)plan->geometry.state_ids + pos + 1) * 4,
+                     slot->buffer, 0, 4);
+    solo_device_copy(d, plan->state, 0, slot->buffer, 4, 4); /* STATE_ABORT */
+    if (!solo_device_submit(d, err)) return false;
+    solo_device_read_begin(d, slot);
+    s->n_flight++;
+    s->n_step++;
+    s->n_step_dispatch += solo_device_n_dispatch(d) - n_before;
+    return true;
+}
+
+/* Waits for the oldest step. */
+static bool read_step(solo_session *s, uint32_t *id, bool *aborted, solo_error *err) {
+    uint32_t words[2];
+    solo_late_read *slot = &s->slot[s->first];
+    s->first = (s->first + 1) % s->n_ahead;
+    s->n_flight--;
+    if (!solo_device_read_wait(s->plan->device, slot, words, sizeof words, err)) return false;
+    *id = words[0];
+    *aborted = words[1] != 0;
+    return true;
+}
+
+/* Reads and drops what is in flight; *aborted is set if any of it gave up. */
+static bool drain(solo_session *s, bool *aborted, solo_error *err) {
+    uint32_t id;
+    bool any = false, one;
+    while (s->n_flight > 0) {
+        if (!read_step(s, &id, &one, err)) return false;
+        any |= one;
+    }
+    if (aborted) *aborted = any;
+    return true;
+}
+
+/* A hand-off gave up: everything since is void. Clear up, step by dispatch boundaries from now on.
+ */
+static bool fall_back(solo_session *s, solo_error *err) {
+    if (!drain(s, NULL, err)) return false;
+    s->fell_back = true;
+    if (s->plan->demoted)
+        return solo_fail(err, SOLO_DEVICE_ERROR,
+                         "a step by dispatch boundaries reported a hand-off timeout");
+    return solo_plan_demote(s->plan, "a hand-off inside the dispatch timed out", err);
+}
+
+/* Before the context or the sampling changes: nothing in flight, no abort left unhandled. */
+static bool settle(solo_session *s, solo_error *err) {
+    bool aborted = false;
+    if (!drain(s, &aborted, err)) return false;
+    return !aborted || fall_back(s, err);
+}
+
+static bool next_on_gpu(solo_session *s, uint32_t *id, solo_error *err) {
+    for (;;) {
+        while (s->n_flight < s->n_ahead && s->n_id - 1 + s->n_flight < s->plan->desc.n_ctx) {
+            if (!submit_step(s, s->n_id - 1 + s->n_flight, err)) return false;
+        }
+        bool aborted;
+        if (!read_step(s, id, &aborted, err)) return false;
+        if (!aborted) return true;
+        if (!fall_back(s, err)) return false; /* and repeat the token */
+    }
+}
+
+static bool next_on_cpu(solo_session *s, uint32_t *id) {
+    uint32_t pos = s->n_id - 1;
+    solo_ref_step(s->ref, s->ids[pos], pos, s->logits);
+    *id = solo_sampler_draw(&s->sampling, s->logits, s->plan->weights->model->hp.n_vocab, s->ids,
+                            s->n_id, s->n_id);
+    s->n_step++;
+    return true;
+}
+
+bool solo_session_next(solo_session *s, uint32_t *id, solo_error *err) {
+    uint32_t n_ctx = s->plan->desc.n_ctx;
+    if (s->n_id == 0)
+        return solo_fail(err, SOLO_ARGUMENT,
+                         "session: wanted a context (solo_session_sync), found none");
+    if (s->n_id > n_ctx)
+        return solo_fail(err, SOLO_CONTEXT_FULL, "the context is full: n_ctx is %u", n_ctx);
+    bool ok = s->ref ? next_on_cpu(s, id) : next_on_gpu(s, id, err);
+    if (!ok) return false;
+    s->n_kv = s->n_id;
+    s->ids[s->n_id++] = *id;
+    return true;
+}
+
+/* ---- context ------------------------------------------------------------------------------ */
+
+static bool prefill(solo_session *s, uint32_t from, uint32_t to, solo_error *err) {
+    if (s->ref) {
+        for (uint32_t pos = from; pos < to; pos++) solo_ref_step(s->ref, s->ids[pos], pos, NULL);
+        return true;
+    }
+    for (uint32_t pos = from; pos < to; pos += SOLO_PF_BATCH) {
+        uint32_t n = to - pos < SOLO_PF_BATCH ? to - pos : SOLO_PF_BATCH;
+        if (!solo_plan_prefill(s->plan, pos, n, err)) return false;
+    }
+    return solo_device_wait(s->plan->device, err);
+}
+
+bool solo_session_sync(solo_session *s, const uint32_t *ids, uint32_t n, solo_error *err) {
+    uint32_t n_ctx = s->plan->desc.n_ctx, n_vocab = s->plan->weights->model->hp.n_vocab;
+    if (n == 0) return solo_fail(err, SOLO_ARGUMENT, "context: wanted at least one id, found none");
+    if (n > n_ctx)
+        return solo_fail(err, SOLO_CONTEXT_FULL, "context: wanted at most n_ctx = %u ids, found %u",
+                         n_ctx, n);
+    for (uint32_t i = 0; i < n; i++) {
+        if (ids[i] >= n_vocab)
+            return solo_fail(err, SOLO_ARGUMENT,
+                             "id %u of the context: wanted less than n_vocab = %u, found %u", i,
+                             n_vocab, ids[i]);
+    }
+    if (!s->ref && !settle(s, err)) return false;
+    uint32_t same = 0;
+    while (same < n - 1 && same < s->n_kv && ids[same] == s->ids[same]) same++;
+    memcpy(s->ids, ids, (size_t)n * sizeof *ids);
+    s->n_id = n;
+    s->n_kv = s->n_reused = same;
+    if (!s->ref) solo_plan_write_ids(s->plan, 0, ids, n);
+    if (!prefill(s, same, n - 1, err)) return false;
+    s->n_kv = n - 1;
+    return true;
+}
+
+bool solo_session_logits(solo_session *s, float *out, solo_error *err) {
+    uint32_t n_vocab = s->plan->weights->model->hp.n_vocab;
+    if (s->n_id == 0 || s->n_id > s->plan->desc.n_ctx)
+        return solo_fail(err, SOLO_ARGUMENT, "logits: wanted a context of 1 to %u ids, found %u",
+                         s->plan->desc.n_ctx, s->n_id);
+    if (s->ref) {
+        solo_ref_step(s->ref, s->ids[s->n_id - 1], s->n_id - 1, out);
+        s->n_kv = s->n_id;
+        return true;
+    }
+    if (!settle(s, err)) return false;
+    for (;;) {
+        uint32_t id;
+        bool aborted;
+        if (!submit_step(s, s->n_id - 1, err) || !read_step(s, &id, &aborted, err)) return false;
+        if (!aborted) break;
+        if (!fall_back(s, err)) return false;
+    }
+    s->n_kv = s->n_id;
+    return solo_plan_read_messages(s->plan, s->plan->geometry.m_logits, n_vocab,
+                                   (uint32_t *)(void *)out, err);
+}
+
+bool solo_session_set_sampling(solo_session *s, const solo_sampling *sampling, solo_error *err) {
+    if (!check_sampling(s->plan, sampling, err)) return false;
+    if (!s->ref && !settle(s, err)) return false;
+    s->sampling = *sampling;
+    return true;
+}
+
+solo_session_info solo_session_get_info(const solo_session *s) {
+    solo_session_info info = {
+        .n_ctx = s->plan->desc.n_ctx,
+        .n_past = s->n_id,
+        .n_reused = s->n_reused,
+        .fell_back = s->fell_back,
+        .n_step = s->n_step,
+        .n_step_dispatch = s->n_step_dispatch,
+    };
+    info.factoring = s->ref ? "reference" : solo_plan_program(s->plan)->factoring->name;
+    snprintf(info.note, sizeof info.note, "%s", s->plan->note);
+    return info;
+}
+
+void solo_session_abort_for_test(solo_session *s) {
+    static const uint32_t one = 1;
+    solo_device_write(s->plan->device, s->plan->state, 0, &one, 4);
+}

@@ -1,0 +1,317 @@
+/* stage.c: the tables of stage.h and the arithmetic of a geometry. */
+#include "stage.h"
+
+/* ---- stages and operations ---------------------------------------------------------------- */
+
+static const struct { const char *name; solo_scope scope; } stages[] = {
+#define X(name, text, scope) {text, SOLO_SCOPE_##scope},
+    SOLO_STAGE_LIST(X)
+#undef X
+};
+
+static const solo_stage op_stages[] = {
+#define X(name, entry, stage, grid, part, layer_add) SOLO_STAGE_##stage,
+    SOLO_OP_LIST(X)
+#undef X
+};
+
+const char *solo_stage_name(solo_stage stage) { return stages[stage].name; }
+solo_scope solo_stage_scope(solo_stage stage) { return stages[stage].scope; }
+solo_stage solo_op_stage(solo_op op) { return op_stages[op]; }
+
+/* ---- factorings --------------------------------------------------------------------------- */
+
+#define SCOPE_OF(stage) SCOPE_##stage
+#define SCOPE_EMBED SOLO_SCOPE_TOKEN
+#define SCOPE_QKV SOLO_SCOPE_LAYER
+#define SCOPE_ATTEND SOLO_SCOPE_LAYER
+#define SCOPE_OUT SOLO_SCOPE_LAYER
+#define SCOPE_GATE_UP SOLO_SCOPE_LAYER
+#define SCOPE_DOWN SOLO_SCOPE_LAYER
+#define SCOPE_LOGITS SOLO_SCOPE_TOKEN
+#define SCOPE_SAMPLE SOLO_SCOPE_TOKEN
+
+static const solo_factor_row unfused_rows[] = {
+#define X(name, entry, stage, grid, part, layer_add)                                         \
+    {#entry, SCOPE_OF(stage), SOLO_OP_##name, SOLO_OP_##name, SOLO_GRID_##grid, part,        \
+     layer_add, SOLO_SYNC_NONE},
+    SOLO_OP_LIST(X)
+#undef X
+};
+
+#define TOKEN_ROW(entry, first, last, grid) \
+    {entry, SOLO_SCOPE_TOKEN, SOLO_OP_##first, SOLO_OP_##last, SOLO_GRID_##grid, 0, 0, SOLO_SYNC_NONE}
+#define LAYER_ROW(entry, first, last, grid) \
+    {entry, SOLO_SCOPE_LAYER, SOLO_OP_##first, SOLO_OP_##last, SOLO_GRID_##grid, 0, 0, SOLO_SYNC_NONE}
+
+static const solo_factor_row stages_rows[] = {
+    /* runs once a  entry point         first op  last op     a workgroup for each tile of */
+    TOKEN_ROW("dispatch_embed",   EMBED,   EMBED_GAIN, EMBED),
+    LAYER_ROW("dispatch_qkv",     Q,       KV_STORE,   QKV),
+    LAYER_ROW("dispatch_attend",  SCORES,  MIX,        ATTEND),
+    LAYER_ROW("dispatch_out",     COMBINE, OUT_GAIN,   OUT),
+    LAYER_ROW("dispatch_gate_up", GATE,    GLU,        GATE_UP),
+    LAYER_ROW("dispatch_down",    DOWN,    DOWN_GAIN,  DOWN),
+    TOKEN_ROW("dispatch_logits",  LOGITS,  LOGITS,     LOGITS),
+    TOKEN_ROW("dispatch_sample",  SAMPLE,  SAMPLE,     ONE),
+};
+
+static const solo_factor_row single_wg_rows[] = {
+    {"dispatch_single_wg", SOLO_SCOPE_TOKEN, SOLO_OP_EMBED, SOLO_OP_SAMPLE, SOLO_GRID_ONE, 0, 0,
+     SOLO_SYNC_STORAGE},
+};
+
+static const solo_factor_row single_static_rows[] = {
+    {"dispatch_single_static", SOLO_SCOPE_TOKEN, SOLO_OP_EMBED, SOLO_OP_SAMPLE, SOLO_GRID_WG, 0, 0,
+     SOLO_SYNC_WORDS},
+};
+
+static const solo_factor_row single_ticket_rows[] = {
+    {"dispatch_single_ticket", SOLO_SCOPE_TOKEN, SOLO_OP_EMBED, SOLO_OP_SAMPLE, SOLO_GRID_WG, 0, 0,
+     SOLO_SYNC_WORDS},
+};
+
+static const solo_factoring factorings[] = {
+    {"unfused",   "factor_unfused.wgsl",   unfused_rows,       SOLO_COUNT(unfused_rows),       false},
+    {"stages",    "factor_stages.wgsl",    stages_rows,        SOLO_COUNT(stages_rows),        false},
+    {"single",    "factor_single.wgsl",    single_static_rows, SOLO_COUNT(single_static_rows), true},
+    {"single",    "factor_single.wgsl",    single_ticket_rows, SOLO_COUNT(single_ticket_rows), true},
+    {"single-wg", "factor_single_wg.wgsl", single_wg_rows,     SOLO_COUNT(single_wg_rows),     false},
+};
+
+const char *const *solo_factoring_names(void) {
+    static const char *const names[] = {"unfused", "stages", "single", "single-wg", NULL};
+    return names;
+}
+
+const solo_factoring *solo_factoring_at(uint32_t i) {
+    return i < SOLO_COUNT(factorings) ? &factorings[i] : NULL;
+}
+
+const solo_factoring *solo_factoring_find(const char *name, solo_assignment assignment) {
+    for (uint32_t i = 0; i < SOLO_COUNT(factorings); i++) {
+        const solo_factoring *f = &factorings[i];
+        if (strcmp(f->name, name)) continue;
+        if (f->row == single_static_rows && assignment == SOLO_ASSIGNMENT_TICKET) continue;
+        return f;
+    }
+    return NULL;
+}
+
+uint32_t solo_factoring_steps(const solo_factoring *f, uint32_t n_layer, solo_factor_step *out) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < f->n_row;) {
+        if (f->row[i].scope == SOLO_SCOPE_TOKEN) {
+            if (out) out[n] = (solo_factor_step){&f->row[i], 0};
+            n++, i++;
+            continue;
+        }
+        uint32_t end = i;
+        while (end < f->n_row && f->row[end].scope == SOLO_SCOPE_LAYER) end++;
+        for (uint32_t layer = 0; layer < n_layer; layer++) {
+            for (uint32_t k = i; k < end; k++, n++) {
+                if (out) out[n] = (solo_factor_step){&f->row[k], layer};
+            }
+        }
+        i = end;
+    }
+    return n;
+}
+
+/* ---- geometry ----------------------------------------------------------------------------- */
+
+static uint32_t ceil_div(uint32_t a, uint32_t b) { return (a + b - 1) / b; }
+static uint32_t round_up(uint32_t a, uint32_t unit) { return ceil_div(a, unit) * unit; }
+static uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
+static uint32_t max_u32(uint32_t a, uint32_t b) { return a > b ? a : b; }
+
+/* Neighbours that share a scale: by the model's shape alone, so that every device computes the same
+ * numbers. About one slice of 128 (the fast form gives each of 128 workgroups one slice to own),
+ * between 8, the least the kernels know, and 32, a weight group. */
+static uint32_t quant_span(uint32_t n) {
+    uint32_t span = 8;
+    for (uint32_t q = 16; q <= 32; q += 8) {
+        if (n % q == 0 && q <= n / 128) span = q;
+    }
+    return span;
+}
+
+/* How lanes share a tile's rows: the cheapest by counting, per pass and strip of the inputs, a unit
+ * for each row's products and some for loading the inputs, and per row the steps of the reduction.
+ */
+static void choose_team(solo_role_geometry *role, uint32_t wg, uint32_t max_team) {
+    double best = 0;
+    role->team = 0;
+    for (uint32_t team = 1; team <= max_team; team *= 2) {
+        for (uint32_t r = 1; r <= (max_team == 1 ? 1u : 4u); r *= 2) {
+            uint32_t n_pass = ceil_div(role->tile, wg / team * r);
+            uint32_t strips = ceil_div(role->groups, team);
+            double steps = 0;
+            for (uint32_t t = team; t > 1; t /= 2) steps += 1;
+            double cost = n_pass * (strips * (r + 0.75) + r * steps * 0.25 + 0.5);
+            if (role->team && cost >= best) continue;
+            best = cost;
+            role->team = team, role->rows_team = r, role->n_pass = n_pass;
+        }
+    }
+}
+
+#define MAX_TILE 256u /* rows: bounds workgroup memory */
+
+static uint32_t tile_of(uint32_t rows, uint32_t unit, uint32_t n_workgroup) {
+    uint32_t tile = round_up(ceil_div(rows, n_workgroup), unit);
+    return min_u32(tile, MAX_TILE / unit * unit);
+}
+
+static void cut_roles(solo_geometry *g) {
+    const solo_hparams *hp = g->desc.hp;
+    uint32_t n_wg = g->desc.n_workgroup, q_dim = hp->n_head * hp->head_dim;
+    static const uint32_t qkv_unit = 8;
+    g->role[SOLO_ROLE_QKV].tile = tile_of(g->rows_q + 2 * g->rows_k, qkv_unit, n_wg);
+    g->role[SOLO_ROLE_OUT].tile = tile_of(hp->n_embd, g->qd, n_wg);
+    g->role[SOLO_ROLE_GATE_UP].tile = tile_of(hp->n_ff, g->qf, n_wg);
+    g->role[SOLO_ROLE_DOWN].tile = tile_of(hp->n_embd, g->qd, n_wg);
+    g->role[SOLO_ROLE_LOGITS].tile = tile_of(hp->n_vocab, 8, n_wg);
+    g->embed_tile = g->role[SOLO_ROLE_OUT].tile;
+    g->tiles_q = ceil_div(g->rows_q, g->role[SOLO_ROLE_QKV].tile);
+    g->tiles_k = ceil_div(g->rows_k, g->role[SOLO_ROLE_QKV].tile);
+    g->role[SOLO_ROLE_QKV].n_tile = g->tiles_q + 2 * g->tiles_k;
+    g->role[SOLO_ROLE_OUT].n_tile = ceil_div(hp->n_embd, g->role[SOLO_ROLE_OUT].tile);
+    g->role[SOLO_ROLE_GATE_UP].n_tile = ceil_div(hp->n_ff, g->role[SOLO_ROLE_GATE_UP].tile);
+    g->role[SOLO_ROLE_DOWN].n_tile = ceil_div(hp->n_embd, g->role[SOLO_ROLE_DOWN].tile);
+    g->role[SOLO_ROLE_LOGITS].n_tile = ceil_div(hp->n_vocab, g->role[SOLO_ROLE_LOGITS].tile);
+    g->tiles_embed = ceil_div(hp->n_embd, g->embed_tile);
+    const uint32_t groups[] = {hp->n_embd / 32, q_dim / 32, hp->n_embd / 32, hp->n_ff / 32,
+                               hp->n_embd / 32};
+    for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
+        g->role[i].groups = groups[i];
+        choose_team(&g->role[i], g->wg, g->desc.max_team);
+        g->max_rows = max_u32(g->max_rows, g->role[i].tile * (i == SOLO_ROLE_GATE_UP ? 2 : 1));
+    }
+    g->max_rows = max_u32(g->max_rows, g->embed_tile);
+}
+
+/* Bytes of workgroup memory that the hungriest entry point (a whole token) uses, given xg. Mirrors
+ * the var<workgroup> declarations; tests/test_stage.c holds it against the text. */
+static uint32_t scratch_bytes(const solo_geometry *g) {
+    const solo_hparams *hp = g->desc.hp;
+    bool f32 = g->desc.activations == SOLO_ACTIVATIONS_F32;
+    uint32_t words = 2 * g->max_rows + g->xg + g->n_ss + 8 + g->big + 1;
+    words += f32 ? 32 * g->xg : 16 * g->xg;
+    words += g->att_heads * (2 * hp->head_dim + g->att_block + 3);
+    words += hp->n_head * g->n_split + (hp->n_head * g->n_split * 2 + 3) / 4 * 4;
+    words += SOLO_MAX_WINDOW + 32 + 2 * g->wg + 3 * 256 + 2;
+    words += g->wg; /* reduce_scratch */
+    return words * 4;
+}
+
+/* Chunks of inputs and blocks of attention, cut until the workgroup's memory suffices. */
+static bool fit_scratch(solo_geometry *g, solo_error *err) {
+    const solo_hparams *hp = g->desc.hp;
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) most = max_u32(most, g->role[i].groups);
+    g->att_block = 32;
+    for (g->xg = most;;) {
+        for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
+            g->role[i].chunk_groups = min_u32(g->xg, g->role[i].groups);
+            g->role[i].n_chunk = ceil_div(g->role[i].groups, g->role[i].chunk_groups);
+        }
+        g->big =
+            max_u32(g->att_block * (hp->head_dim + 1), g->role[SOLO_ROLE_OUT].chunk_groups * 32);
+        g->workgroup_bytes = scratch_bytes(g);
+        if (g->workgroup_bytes <= g->desc.max_workgroup_bytes) return true;
+        if (g->att_block * (hp->head_dim + 1) > 48 * g->xg && g->att_block > 8)
+            g->att_block /= 2;
+        else if (g->xg > 8)
+            g->xg = ceil_div(g->xg, 2);
+        else
+            break;
+    }
+    return solo_fail(err, SOLO_DEVICE_LIMIT,
+                     "workgroup memory: wanted %u bytes for head_dim %u and %u vocabulary entries, "
+                     "found maxComputeWorkgroupStorageSize %u",
+                     g->workgroup_bytes, hp->head_dim, hp->n_vocab, g->desc.max_workgroup_bytes);
+}
+
+/* No gaps: the self-test compares every word, so every word must have a writer. */
+static void lay_out_messages(solo_geometry *g) {
+    const solo_hparams *hp = g->desc.hp;
+    bool f32 = g->desc.activations == SOLO_ACTIVATIONS_F32;
+    uint32_t d = hp->n_embd, at = d;
+    g->x_y = at, at += f32 ? d : d / 4;
+    g->x_scale = at, at += f32 ? 0 : d / g->qd;
+    g->x_ss = at, at += g->n_ss;
+    g->x_words = at;
+    at = g->x_words; /* L_X is 0 */
+    g->l_q = at, at += g->rows_q;
+    g->l_k = at, at += hp->n_head_kv * g->kv_row;
+    g->l_v = at, at += hp->n_head_kv * g->kv_row;
+    g->l_att = at, at += hp->n_head * g->n_split * hp->head_dim;
+    g->l_att_ml = at, at += hp->n_head * g->n_split * 2;
+    g->l_x1 = at, at += g->x_words;
+    g->l_h = at, at += f32 ? hp->n_ff : hp->n_ff / 4;
+    g->l_h_scale = at, at += f32 ? 0 : hp->n_ff / g->qf;
+    g->layer_words = at;
+    at = hp->n_layer * g->layer_words + g->x_words;
+    g->m_logits = at, at += hp->n_vocab;
+    g->m_top = at, at += 2 * g->role[SOLO_ROLE_LOGITS].n_tile;
+    g->msg_words = at;
+    g->t_raw = at, at += max_u32(max_u32(g->rows_q + 2 * g->rows_k, 2 * hp->n_ff), d);
+    g->t_att = at, at += g->rows_q;
+    g->t_scores = at;
+    at += g->tiles_attend * g->att_max_block * (g->att_heads * g->att_block + g->att_heads);
+    g->tmp_words = at - g->msg_words;
+    g->n_counter = hp->n_layer * SOLO_STAGE_COUNT;
+    g->state_ids = SOLO_STATE_ARRIVE + 2 * g->n_counter * SOLO_ARRIVE_LINE;
+    g->state_words = g->state_ids + g->desc.n_ctx + 1;
+}
+
+static void count_grids(solo_geometry *g) {
+    g->grid[SOLO_GRID_ONE] = 1;
+    g->grid[SOLO_GRID_EMBED] = g->tiles_embed;
+    g->grid[SOLO_GRID_Q] = g->tiles_q;
+    g->grid[SOLO_GRID_K] = g->tiles_k;
+    g->grid[SOLO_GRID_QKV] = g->role[SOLO_ROLE_QKV].n_tile;
+    g->grid[SOLO_GRID_ATTEND] = g->tiles_attend;
+    g->grid[SOLO_GRID_COMBINE] = g->role[SOLO_ROLE_OUT].n_chunk;
+    g->grid[SOLO_GRID_OUT] = g->role[SOLO_ROLE_OUT].n_tile;
+    g->grid[SOLO_GRID_GATE_UP] = g->role[SOLO_ROLE_GATE_UP].n_tile;
+    g->grid[SOLO_GRID_DOWN] = g->role[SOLO_ROLE_DOWN].n_tile;
+    g->grid[SOLO_GRID_LOGITS] = g->role[SOLO_ROLE_LOGITS].n_tile;
+    g->grid[SOLO_GRID_WG] = g->n_wg;
+}
+
+bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_error *err) {
+    const solo_hparams *hp = desc->hp;
+    memset(g, 0, sizeof *g);
+    g->desc = *desc;
+    g->wg = desc->workgroup_size;
+    g->n_wg = desc->n_workgroup;
+    if (g->wg < 32 || (g->wg & (g->wg - 1)) != 0)
+        return solo_fail(err, SOLO_ARGUMENT,
+                         "workgroup size: wanted a power of two of at least 32, found %u", g->wg);
+    if (hp->head_dim % 4 != 0)
+        return solo_fail(err, SOLO_UNSUPPORTED, "head_dim: wanted a multiple of 4, found %u",
+                         hp->head_dim);
+    g->rows_q = hp->n_head * hp->head_dim;
+    g->rows_k = hp->n_head_kv * hp->head_dim;
+    g->att_heads = hp->n_head / hp->n_head_kv;
+    if (g->att_heads > g->wg)
+        return solo_fail(err, SOLO_UNSUPPORTED,
+                         "heads that share a kv head: wanted at most %u, found %u", g->wg,
+                         g->att_heads);
+    g->qd = quant_span(hp->n_embd);
+    g->qf = quant_span(hp->n_ff);
+    g->n_ss = hp->n_embd / g->qd;
+    g->kv_row = hp->head_dim / (desc->kv_type == SOLO_KV_F16 ? 2 : 1);
+    /* 8: more splits cost the out stage more to combine than they save; unmeasured beyond */
+    g->n_split =
+        desc->max_team == 1 ? 1 : max_u32(1, min_u32(8, desc->n_workgroup / hp->n_head_kv));
+    g->tiles_attend = hp->n_head_kv * g->n_split;
+    cut_roles(g);
+    if (!fit_scratch(g, err)) return false;
+    g->att_max_block = ceil_div(ceil_div(desc->n_ctx, g->n_split), g->att_block);
+    lay_out_messages(g);
+    count_grids(g);
+    return true;
+}

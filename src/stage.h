@@ -1,0 +1,171 @@
+/* stage.h: the spectrum as data. No GPU here.
+ *
+ * A token is a list of primitive operations (op). A stage is a run of them that one kernel can fuse;
+ * a factoring says, row by row, which run of operations a dispatch does. A geometry says, for one
+ * model shape and one class of device, how each stage's rows are cut into tiles, how many lanes share
+ * a row, and where each message stands. The WGSL prelude is written from these tables (wgsl.c), the
+ * list of dispatches too (plan.c). */
+#ifndef SOLO_STAGE_H
+#define SOLO_STAGE_H
+
+#include "model.h"
+
+/* name, text, once a LAYER or a TOKEN */
+#define SOLO_STAGE_LIST(X)     \
+    X(EMBED,   "embed",   TOKEN) \
+    X(QKV,     "qkv",     LAYER) \
+    X(ATTEND,  "attend",  LAYER) \
+    X(OUT,     "out",     LAYER) \
+    X(GATE_UP, "gate_up", LAYER) \
+    X(DOWN,    "down",    LAYER) \
+    X(LOGITS,  "logits",  TOKEN) \
+    X(SAMPLE,  "sample",  TOKEN)
+
+typedef enum solo_stage {
+#define X(name, text, scope) SOLO_STAGE_##name,
+    SOLO_STAGE_LIST(X)
+#undef X
+    SOLO_STAGE_COUNT
+} solo_stage;
+
+typedef enum solo_scope { SOLO_SCOPE_TOKEN, SOLO_SCOPE_LAYER } solo_scope;
+
+/* How many workgroups a dispatch has: one a tile of something. */
+typedef enum solo_grid {
+    SOLO_GRID_ONE, SOLO_GRID_EMBED, SOLO_GRID_Q, SOLO_GRID_K, SOLO_GRID_QKV, SOLO_GRID_ATTEND,
+    SOLO_GRID_COMBINE, SOLO_GRID_OUT, SOLO_GRID_GATE_UP, SOLO_GRID_DOWN, SOLO_GRID_LOGITS,
+    SOLO_GRID_WG, /* the plan's n_wg */
+    SOLO_GRID_COUNT
+} solo_grid;
+
+/* The primitive operations in order: name, stage, grid, Place.part, what is added to Place.layer.
+ * Each has an entry point op_<kernel> in factor_unfused.wgsl. */
+#define SOLO_OP_LIST(X)                                          \
+    X(EMBED,        op_embed,      EMBED,   EMBED,   0, 0)       \
+    X(EMBED_SQUARE, op_square_sum, EMBED,   EMBED,   0, 0)       \
+    X(EMBED_GAIN,   op_gain,       EMBED,   EMBED,   0, 0)       \
+    X(Q,            op_q,          QKV,     Q,       0, 0)       \
+    X(K,            op_k,          QKV,     K,       0, 0)       \
+    X(V,            op_v,          QKV,     K,       0, 0)       \
+    X(ROPE_Q,       op_rope_q,     QKV,     Q,       0, 0)       \
+    X(ROPE_K,       op_rope_k,     QKV,     K,       0, 0)       \
+    X(KV_STORE,     op_kv_store,   QKV,     K,       0, 0)       \
+    X(SCORES,       op_scores,     ATTEND,  ATTEND,  0, 0)       \
+    X(SOFTMAX,      op_softmax,    ATTEND,  ATTEND,  0, 0)       \
+    X(MIX,          op_mix,        ATTEND,  ATTEND,  0, 0)       \
+    X(COMBINE,      op_combine,    OUT,     COMBINE, 0, 0)       \
+    X(OUT,          op_out,        OUT,     OUT,     0, 0)       \
+    X(OUT_ADD,      op_add,        OUT,     EMBED,   0, 0)       \
+    X(OUT_SQUARE,   op_square_sum, OUT,     EMBED,   1, 0)       \
+    X(OUT_GAIN,     op_gain,       OUT,     EMBED,   1, 0)       \
+    X(GATE,         op_gate,       GATE_UP, GATE_UP, 0, 0)       \
+    X(UP,           op_up,         GATE_UP, GATE_UP, 0, 0)       \
+    X(GLU,          op_glu,        GATE_UP, GATE_UP, 0, 0)       \
+    X(DOWN,         op_down,       DOWN,    DOWN,    0, 0)       \
+    X(DOWN_ADD,     op_add,        DOWN,    EMBED,   1, 0)       \
+    X(DOWN_SQUARE,  op_square_sum, DOWN,    EMBED,   0, 1)       \
+    X(DOWN_GAIN,    op_gain,       DOWN,    EMBED,   0, 1)       \
+    X(LOGITS,       op_logits,     LOGITS,  LOGITS,  0, 0)       \
+    X(SAMPLE,       op_sample,     SAMPLE,  ONE,     0, 0)
+
+typedef enum solo_op {
+#define X(name, entry, stage, grid, part, layer_add) SOLO_OP_##name,
+    SOLO_OP_LIST(X)
+#undef X
+    SOLO_OP_COUNT
+} solo_op;
+
+/* How values cross from one stage of a dispatch to the next. */
+typedef enum solo_sync {
+    SOLO_SYNC_NONE,    /* one stage, or a part of one: nothing crosses */
+    SOLO_SYNC_STORAGE, /* one workgroup, storageBarrier */
+    SOLO_SYNC_WORDS,   /* tagged words between workgroups */
+} solo_sync;
+
+/* A dispatch: its entry point, the operations it does, in order, and how often. A PER-LAYER row runs
+ * once a layer, together with its PER-LAYER neighbours; a TOKEN row may span the layers. */
+typedef struct solo_factor_row {
+    const char *entry;
+    solo_scope  scope;
+    solo_op     first, last;
+    solo_grid   grid;
+    uint32_t    part, layer_add;
+    solo_sync   sync;
+} solo_factor_row;
+
+typedef struct solo_factoring {
+    const char            *name;   /* "stages" */
+    const char            *kernel; /* "factor_stages.wgsl" */
+    const solo_factor_row *row;
+    uint32_t               n_row;
+    bool                   tagged; /* needs handoff_tagged */
+} solo_factoring;
+
+const char *solo_stage_name(solo_stage stage);
+solo_scope  solo_stage_scope(solo_stage stage);
+solo_stage  solo_op_stage(solo_op op);
+/* name as users say it; "single" means its ticket or static form by `assignment`. NULL: unknown. */
+const solo_factoring *solo_factoring_find(const char *name, solo_assignment assignment);
+/* Every factoring, both forms of single included; NULL past the end. */
+const solo_factoring *solo_factoring_at(uint32_t i);
+/* Dispatches a token, and the place of each: out may be NULL. */
+typedef struct solo_factor_step {
+    const solo_factor_row *row;
+    uint32_t               layer;
+} solo_factor_step;
+uint32_t solo_factoring_steps(const solo_factoring *f, uint32_t n_layer, solo_factor_step *out);
+
+/* ---- geometry ----------------------------------------------------------------------------- */
+
+/* Stages that multiply by matrices. */
+typedef enum solo_role { SOLO_ROLE_QKV, SOLO_ROLE_OUT, SOLO_ROLE_GATE_UP, SOLO_ROLE_DOWN,
+                         SOLO_ROLE_LOGITS, SOLO_ROLE_COUNT } solo_role;
+
+typedef struct solo_role_geometry {
+    uint32_t tile;         /* rows a tile (gate_up: of each matrix) */
+    uint32_t n_tile;
+    uint32_t team;         /* neighbouring lanes that share a row: 1, 2, 4, ... 32 */
+    uint32_t rows_team;    /* rows that a team does at once */
+    uint32_t n_pass;       /* so that all teams cover a tile */
+    uint32_t groups;       /* of 32 inputs */
+    uint32_t n_chunk, chunk_groups; /* inputs that do not fit workgroup memory come in chunks */
+} solo_role_geometry;
+
+typedef struct solo_geometry_desc {
+    const solo_hparams *hp;
+    solo_activations    activations;
+    solo_kv_type        kv_type;        /* F16 or F32 */
+    uint32_t n_ctx;
+    uint32_t workgroup_size;            /* lanes */
+    uint32_t n_workgroup;               /* aimed at: tiles are cut so that each gets about one */
+    uint32_t max_team;                  /* 1 on software adapters: lanes do not share rows */
+    uint32_t max_workgroup_bytes;
+} solo_geometry_desc;
+
+/* One word a number unless said otherwise; all offsets in words. */
+typedef struct solo_geometry {
+    solo_geometry_desc desc;
+    uint32_t wg, n_wg;
+    solo_role_geometry role[SOLO_ROLE_COUNT];
+    uint32_t rows_q, rows_k, tiles_q, tiles_k;
+    uint32_t embed_tile, tiles_embed, tiles_attend;
+    uint32_t n_split, att_block, att_heads, att_max_block;
+    uint32_t qd, qf;                    /* neighbours that share an int8 scale: of x, of h */
+    uint32_t xg, big, max_rows, n_ss;   /* sizes in workgroup memory */
+    uint32_t kv_row;                    /* words of a row of one kv head */
+    uint32_t x_y, x_scale, x_ss, x_words;                     /* within an X block; X_RES is 0 */
+    uint32_t l_q, l_k, l_v, l_att, l_att_ml, l_x1, l_h, l_h_scale, layer_words; /* in a layer's */
+    uint32_t m_logits, m_top, msg_words;                       /* behind the layers */
+    uint32_t t_raw, t_att, t_scores, tmp_words;                /* unfused temporaries, behind that */
+    uint32_t n_counter, state_ids, state_words;
+    uint32_t workgroup_bytes;           /* the most that one entry point uses */
+    uint32_t grid[SOLO_GRID_COUNT];     /* workgroups by grid */
+} solo_geometry;
+
+#define SOLO_MAX_WINDOW 256u /* of the repetition penalty */
+#define SOLO_ARRIVE_LINE 32u
+#define SOLO_STATE_ARRIVE 32u
+
+bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *out, solo_error *err);
+
+#endif

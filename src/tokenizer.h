@@ -1,0 +1,43 @@
+/* tokenizer.h: text <-> ids from a GGUF's own tables. Two kinds: byte-level BPE with merges
+ * ("gpt2": pre-tokenizers gpt2/default and smollm) and SentencePiece-like BPE by scores with byte
+ * fallback ("llama"). Special and added tokens are matched before either. */
+#ifndef SOLO_TOKENIZER_H
+#define SOLO_TOKENIZER_H
+
+#include "gguf.h"
+
+typedef struct solo_tokenizer solo_tokenizer;
+
+/* Reads tokenizer.ggml.*; copies what it keeps (the gguf may close). */
+bool solo_tokenizer_open(solo_tokenizer **out, const solo_gguf *gguf, solo_error *err);
+void solo_tokenizer_close(solo_tokenizer *tok);
+
+const char *solo_tokenizer_kind(const solo_tokenizer *tok); /* "gpt2/smollm", "llama" */
+uint32_t solo_tokenizer_n_vocab(const solo_tokenizer *tok);
+int64_t  solo_tokenizer_bos(const solo_tokenizer *tok); /* -1: none */
+int64_t  solo_tokenizer_eos(const solo_tokenizer *tok);
+bool     solo_tokenizer_add_bos(const solo_tokenizer *tok); /* the file's rule */
+/* eos, eot, eom, <|im_end|> and their like */
+bool     solo_tokenizer_is_end(const solo_tokenizer *tok, uint32_t id);
+int64_t  solo_tokenizer_find(const solo_tokenizer *tok, solo_str text); /* exact token text; -1 */
+
+/* Text to ids, at most 2^28 bytes. add_bos puts the bos token in front where the file's rule says
+ * so, but not before a text that begins with it. *ids malloc'd, also where there are none. */
+bool solo_tokenizer_encode(const solo_tokenizer *tok, const char *text, size_t n_text, bool add_bos,
+                           bool parse_special, uint32_t **ids, uint32_t *n_ids, solo_error *err);
+/* Borrowed; *n is 0 for an id that is none, and for a special one unless show_special. */
+const char *solo_tokenizer_bytes(const solo_tokenizer *tok, uint32_t id, bool show_special,
+                                 size_t *n);
+/* The whole text of ids, as the reference decoder gives it (the SentencePiece kind drops the
+ * leading space it added). *text malloc'd, NUL-terminated. */
+bool solo_tokenizer_decode(const solo_tokenizer *tok, const uint32_t *ids, uint32_t n_ids,
+                           bool show_special, char **text, size_t *n_text, solo_error *err);
+
+/* The chat family whose template this is, by what it contains: a static string such as "chatml",
+ * "llama3", "llama2", "phi3", "gemma", "mistral", "zephyr", ...; "unknown" where none fits. */
+const char *solo_chat_family_of(solo_str template_text);
+bool solo_chat_family_render(const char *family, const solo_message *messages, uint32_t n_messages,
+                             const char *bos_text, const char *eos_text,
+                             bool add_generation_prompt, solo_text *out, solo_error *err);
+
+#endif

@@ -1,0 +1,55 @@
+/* weights.h: a model's tensors in the GPU's forms, uploaded to one device.
+ *
+ * Two kinds of buffer. Payload: one index space of vec4<u32>, cut into as many buffers as the
+ * device's binding limit demands (kernels see it through payload(i)). Scales: one buffer of u32
+ * with all scales and the norm gains. Matrices stand row by row; a row of a form with p payload
+ * vec4 a group is p planes of its groups: [row][p][group]. Rows of q and k are ordered so that the
+ * two numbers which RoPE turns together are neighbours, whatever the file's order. */
+#ifndef SOLO_WEIGHTS_H
+#define SOLO_WEIGHTS_H
+
+#include "device.h"
+#include "model.h"
+
+/* name as in WGSL, the field of solo_layer it comes from */
+#define SOLO_MATRIX_LIST(X)                                                                        \
+    X(Q, q) X(K, k) X(V, v) X(OUT, out) X(GATE, gate) X(UP, up) X(DOWN, down)
+
+typedef enum solo_matrix {
+#define X(name, field) SOLO_MATRIX_##name,
+    SOLO_MATRIX_LIST(X)
+#undef X
+        SOLO_MATRIX_PER_LAYER,
+    SOLO_MATRIX_EMBD = SOLO_MATRIX_PER_LAYER,
+    SOLO_MATRIX_OUTPUT,
+    SOLO_MATRIX_COUNT
+} solo_matrix;
+
+typedef struct solo_matrix_place {
+    solo_form form;
+    uint32_t w_at; /* vec4 index of the payload */
+    uint32_t s_at; /* q4_0, q8_0: in halves; else in words of the scales buffer */
+    uint32_t n_row, n_group;
+    uint64_t n_bytes; /* payload and scales */
+} solo_matrix_place;
+
+#define SOLO_MAX_PAYLOAD 4u
+
+struct solo_weights {
+    const solo_model *model;
+    solo_device *device;
+    solo_buffer payload[SOLO_MAX_PAYLOAD];
+    uint32_t n_payload;
+    uint32_t span; /* vec4 in each payload buffer but the last */
+    solo_buffer scales;
+    uint32_t gain_attn;       /* word offset: [n_layer + 1][n_embd], the last is output_norm */
+    uint32_t gain_ffn;        /* [n_layer][n_embd] */
+    uint32_t dir_at;          /* word offset of the directory: [n_layer][7][3] w_at, s_at, form */
+    solo_matrix_place *place; /* [n_layer][SOLO_MATRIX_PER_LAYER], then embd, output */
+    uint64_t payload_words4, scale_words; /* totals */
+};
+
+const solo_matrix_place *solo_weights_place(const solo_weights *w, uint32_t layer,
+                                            solo_matrix matrix);
+
+#endif

@@ -1,0 +1,402 @@
+/* wgsl.c: the prelude and the joining. What the kernels compute is in kernels/, not here. */
+#include "wgsl.h"
+
+#include <ctype.h>
+
+/* ---- kernel files ------------------------------------------------------------------------- */
+
+#ifdef SOLO_WGSL_OVERRIDE
+/* Builds made for the mutation tests read kernels from a folder instead of the embedded copies. */
+static char *file_override(const char *name) {
+    const char *dir = getenv("SOLO_WGSL_DIR");
+    if (!dir) return NULL;
+    char path[1000];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    FILE *f = fopen(path, "rb");
+    if (!f) return NULL;
+    solo_text text = {0};
+    char buffer[4096];
+    for (size_t n; (n = fread(buffer, 1, sizeof buffer, f)) > 0;) solo_text_add_n(&text, buffer, n);
+    fclose(f);
+    return text.at;
+}
+#endif
+
+char *solo_wgsl_file(const char *name) {
+#ifdef SOLO_WGSL_OVERRIDE
+    char *text = file_override(name);
+    if (text) return text;
+#endif
+    for (uint32_t i = 0; i < solo_n_kernel_file; i++) {
+        if (!strcmp(solo_kernel_files[i].name, name))
+            return solo_strndup(solo_kernel_files[i].text, solo_kernel_files[i].n_text);
+    }
+    solo_bug(name, 0, "a kernel file is missing from the build");
+}
+
+static void add_file(solo_text *out, const char *name) {
+    char *text = solo_wgsl_file(name);
+    solo_text_add(out, "\n// ---- %s\n", name);
+    solo_text_add_n(out, text, strlen(text));
+    free(text);
+}
+
+typedef struct word_pair {
+    const char *word, *value;
+} word_pair;
+
+/* The file with every $word$ replaced; $WORD$ gives the value in capitals. */
+static void add_template(solo_text *out, const char *name, const word_pair *pairs,
+                         uint32_t n_pair) {
+    char *text = solo_wgsl_file(name);
+    solo_text_add(out, "\n// ---- %s\n", name);
+    for (const char *at = text; *at;) {
+        const char *mark = strchr(at, '$'), *end = mark ? strchr(mark + 1, '$') : NULL;
+        if (!end) {
+            solo_text_add_n(out, at, strlen(at));
+            break;
+        }
+        solo_text_add_n(out, at, (size_t)(mark - at));
+        size_t n = (size_t)(end - mark - 1);
+        bool found = false, upper = isupper((unsigned char)mark[1]);
+        for (uint32_t i = 0; i < n_pair && !found; i++) {
+            bool same = strlen(pairs[i].word) == n;
+            for (size_t k = 0; same && k < n; k++)
+                same = tolower((unsigned char)mark[1 + k]) == pairs[i].word[k];
+            if (!same) continue;
+            found = true;
+            for (const char *c = pairs[i].value; *c; c++)
+                solo_text_add(out, "%c", upper ? toupper((unsigned char)*c) : *c);
+        }
+        SOLO_ASSERT(found);
+        at = end + 1;
+    }
+    free(text);
+}
+
+/* ---- prelude ------------------------------------------------------------------------------ */
+
+static void add_u32(solo_text *out, const char *name, uint32_t v) {
+    solo_text_add(out, "const %s = %uu;\n", name, v);
+}
+static void add_f32(solo_text *out, const char *name, float v) {
+    solo_text_add(out, "const %s = f32(%.9e);\n", name, (double)v);
+}
+
+static const char *const role_names[] = {"qkv", "out", "gate_up", "down", "logits"};
+
+static void add_shape(solo_text *out, const solo_geometry *g) {
+    const solo_hparams *hp = g->desc.hp;
+    add_u32(out, "N_LAYER", hp->n_layer);
+    add_u32(out, "D", hp->n_embd);
+    add_u32(out, "N_HEAD", hp->n_head);
+    add_u32(out, "N_HEAD_KV", hp->n_head_kv);
+    add_u32(out, "HEAD_DIM", hp->head_dim);
+    add_u32(out, "ROPE_DIM", hp->rope_dim);
+    add_u32(out, "N_FF", hp->n_ff);
+    add_u32(out, "N_VOCAB", hp->n_vocab);
+    add_u32(out, "N_CTX", g->desc.n_ctx);
+    add_u32(out, "ROWS_Q", g->rows_q);
+    add_u32(out, "ROWS_K", g->rows_k);
+    add_u32(out, "KV_ROW", g->kv_row);
+    add_f32(out, "NORM_EPS", hp->norm_eps);
+    add_f32(out, "ATTN_SCALE", hp->attn_scale);
+}
+
+static void add_geometry(solo_text *out, const solo_geometry *g, uint32_t spin_limit) {
+    add_u32(out, "WG", g->wg);
+    add_u32(out, "N_WG", g->n_wg);
+    add_u32(out, "SPIN_LIMIT", spin_limit);
+    add_u32(out, "QD", g->qd);
+    add_u32(out, "QF", g->qf);
+    add_u32(out, "XG", g->xg);
+    add_u32(out, "BIG", g->big);
+    add_u32(out, "MAX_ROWS", g->max_rows);
+    add_u32(out, "N_SS", g->n_ss);
+    add_u32(out, "MAX_WINDOW", SOLO_MAX_WINDOW);
+    add_u32(out, "N_SPLIT", g->n_split);
+    add_u32(out, "ATT_BLOCK", g->att_block);
+    add_u32(out, "ATT_STRIDE", g->desc.hp->head_dim + 1);
+    add_u32(out, "ATT_HEADS", g->att_heads);
+    add_u32(out, "ATT_MAX_BLOCK", g->att_max_block);
+    add_u32(out, "EMBED_TILE", g->embed_tile);
+    add_u32(out, "TILES_EMBED", g->tiles_embed);
+    add_u32(out, "TILES_Q", g->tiles_q);
+    add_u32(out, "TILES_K", g->tiles_k);
+    add_u32(out, "TILES_ATTEND", g->tiles_attend);
+    for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
+        const solo_role_geometry *r = &g->role[i];
+        char name[16];
+        for (size_t k = 0; k < sizeof name; k++)
+            name[k] = (char)toupper((
+                unsigned char)role_names[i][k < strlen(role_names[i]) ? k : strlen(role_names[i])]);
+        solo_text_add(out,
+                      "const TILES_%s = %uu;\nconst %s_TILE = %uu;\nconst %s_TEAM = %uu;\nconst "
+                      "%s_R = %uu;\n",
+                      name, r->n_tile, name, r->tile, name, r->team, name, r->rows_team);
+        solo_text_add(out,
+                      "const %s_PASSES = %uu;\nconst %s_GROUPS = %uu;\nconst %s_CHUNKS = "
+                      "%uu;\nconst %s_CHUNK_GROUPS = %uu;\n",
+                      name, r->n_pass, name, r->groups, name, r->n_chunk, name, r->chunk_groups);
+    }
+    for (uint32_t i = 0; i < SOLO_STAGE_COUNT; i++) {
+        solo_text_add(out, "const STAGE_");
+        for (const char *c = solo_stage_name(i); *c; c++)
+            solo_text_add(out, "%c", toupper((unsigned char)*c));
+        solo_text_add(out, " = %uu;\n", i);
+    }
+    add_u32(out, "N_STAGE", SOLO_STAGE_COUNT);
+    add_u32(out, "N_COUNTER", g->n_counter);
+}
+
+static void add_messages(solo_text *out, const solo_geometry *g) {
+    solo_text_add(out,
+                  "// messages, in words: [N_LAYER][LAYER_WORDS], X, logits, each tile's best\n");
+    add_u32(out, "X_RES", 0);
+    add_u32(out, "X_Y", g->x_y);
+    add_u32(out, "X_SCALE", g->x_scale);
+    add_u32(out, "X_SS", g->x_ss);
+    add_u32(out, "L_X", 0);
+    add_u32(out, "L_Q", g->l_q);
+    add_u32(out, "L_K", g->l_k);
+    add_u32(out, "L_V", g->l_v);
+    add_u32(out, "L_ATT", g->l_att);
+    add_u32(out, "L_ATT_ML", g->l_att_ml);
+    add_u32(out, "L_X1", g->l_x1);
+    add_u32(out, "L_H", g->l_h);
+    add_u32(out, "L_H_SCALE", g->l_h_scale);
+    add_u32(out, "LAYER_WORDS", g->layer_words);
+    add_u32(out, "M_LOGITS", g->m_logits);
+    add_u32(out, "M_TOP", g->m_top);
+    add_u32(out, "MSG_WORDS", g->msg_words);
+    add_u32(out, "T_RAW", g->t_raw);
+    add_u32(out, "T_ATT", g->t_att);
+    add_u32(out, "T_SCORES", g->t_scores);
+}
+
+static void add_payload(solo_text *out, const solo_weights *w) {
+    for (uint32_t i = 0; i < w->n_payload; i++)
+        solo_text_add(out, "@group(0) @binding(%u) var<storage, read> wq%u: array<vec4<u32>>;\n",
+                      SOLO_PAYLOAD_SLOT + i, i);
+    solo_text_add(out, "fn payload(i: u32) -> vec4<u32> {\n");
+    for (uint32_t i = 0; i + 1 < w->n_payload; i++)
+        solo_text_add(out, "  if (i < %uu) { return wq%u[i - %uu]; }\n", (i + 1) * w->span, i,
+                      i * w->span);
+    solo_text_add(out, "  return wq%u[i - %uu];\n}\n", w->n_payload - 1,
+                  (w->n_payload - 1) * w->span);
+    solo_text_add(out, "fn gain_attn(layer: u32) -> u32 { return %uu + layer * D; }\n",
+                  w->gain_attn);
+    solo_text_add(out, "fn gain_ffn(layer: u32) -> u32 { return %uu + layer * D; }\n", w->gain_ffn);
+}
+
+/* ---- matrices ----------------------------------------------------------------------------- */
+
+static const solo_role matrix_role[] = {
+    [SOLO_MATRIX_Q] = SOLO_ROLE_QKV,         [SOLO_MATRIX_K] = SOLO_ROLE_QKV,
+    [SOLO_MATRIX_V] = SOLO_ROLE_QKV,         [SOLO_MATRIX_OUT] = SOLO_ROLE_OUT,
+    [SOLO_MATRIX_GATE] = SOLO_ROLE_GATE_UP,  [SOLO_MATRIX_UP] = SOLO_ROLE_GATE_UP,
+    [SOLO_MATRIX_DOWN] = SOLO_ROLE_DOWN,     [SOLO_MATRIX_EMBD] = SOLO_ROLE_COUNT,
+    [SOLO_MATRIX_OUTPUT] = SOLO_ROLE_LOGITS,
+};
+static const char *const matrix_names[] = {"q",  "k",    "v",    "out",   "gate",
+                                           "up", "down", "embd", "output"};
+
+/* Bit f: form f is used by the matrix in some layer. */
+static uint32_t forms_of(const solo_weights *w, solo_matrix matrix) {
+    uint32_t mask = 0, n = matrix < SOLO_MATRIX_PER_LAYER ? w->model->hp.n_layer : 1;
+    for (uint32_t l = 0; l < n; l++) mask |= 1u << solo_weights_place(w, l, matrix)->form;
+    return mask;
+}
+
+/* matrix_q(layer): where layer's q stands. Layers of equal size stand at equal distances, which is
+ * two constants; mixed ones are looked up in the directory behind the gains. */
+static void add_matrix_place(solo_text *out, const solo_weights *w, solo_matrix matrix) {
+    const char *name = matrix_names[matrix];
+    const solo_matrix_place *a = solo_weights_place(w, 0, matrix);
+    uint32_t n = matrix < SOLO_MATRIX_PER_LAYER ? w->model->hp.n_layer : 1;
+    uint32_t dw = 0, ds = 0;
+    bool even = true;
+    for (uint32_t l = 1; l < n; l++) {
+        const solo_matrix_place *p = solo_weights_place(w, l, matrix);
+        if (l == 1) dw = p->w_at - a->w_at, ds = p->s_at - a->s_at;
+        if (p->w_at != a->w_at + l * dw || p->s_at != a->s_at + l * ds || p->form != a->form)
+            even = false;
+    }
+    if (even) {
+        solo_text_add(out,
+                      "fn matrix_%s(layer: u32) -> Matrix { return Matrix(%uu + layer * %uu, %uu + "
+                      "layer * %uu); }\n",
+                      name, a->w_at, dw, a->s_at, ds);
+        return;
+    }
+    uint32_t at = w->dir_at + 3 * (uint32_t)matrix;
+    solo_text_add(out,
+                  "fn matrix_%s(layer: u32) -> Matrix {\n  let at = %uu + layer * %uu;\n  return "
+                  "Matrix(ws[at], ws[at + 1u]);\n}\n",
+                  name, at, 3u * SOLO_MATRIX_PER_LAYER);
+    solo_text_add(out, "fn form_%s(layer: u32) -> u32 { return ws[%uu + layer * %uu]; }\n", name,
+                  at + 2, 3u * SOLO_MATRIX_PER_LAYER);
+}
+
+static bool is_mixed(uint32_t forms) { return (forms & (forms - 1)) != 0; }
+
+/* "form = ..." of the matrix in the layer: a constant unless its layers are mixed. */
+static void add_form_of(solo_text *out, const solo_weights *w, solo_matrix matrix,
+                        const char *set) {
+    if (is_mixed(forms_of(w, matrix)))
+        solo_text_add(out, "  %sform_%s(layer);\n", set, matrix_names[matrix]);
+    else
+        solo_text_add(out, "  %s%uu;\n", set, (uint32_t)solo_weights_place(w, 0, matrix)->form);
+}
+
+/* rows_qkv(which, ...): rows of one of the role's matrices, by the rows function of the layer's
+ * form. One call for all of them, so that their code is there once. */
+static void add_rows_of(solo_text *out, const solo_weights *w, solo_role role) {
+    uint32_t forms = 0, k = 0, last = 0;
+    for (uint32_t m = 0; m < SOLO_MATRIX_COUNT; m++) {
+        if (matrix_role[m] == role) forms |= forms_of(w, m), last = m;
+    }
+    solo_text_add(out,
+                  "fn rows_%s(which: u32, layer: u32, row0: u32, out0: u32, n: u32, lane: u32) {\n",
+                  role_names[role]);
+    solo_text_add(out, "  var m = matrix_%s(layer);\n  var n_row = %uu;\n", matrix_names[last],
+                  solo_weights_place(w, 0, last)->n_row);
+    if (is_mixed(forms)) add_form_of(out, w, last, "var form = ");
+    for (uint32_t m = 0; m < last; m++) {
+        if (matrix_role[m] != role) continue;
+        solo_text_add(out, "  if (which == %uu) {\n    m = matrix_%s(layer);\n    n_row = %uu;\n",
+                      k++, matrix_names[m], solo_weights_place(w, 0, m)->n_row);
+        if (is_mixed(forms)) add_form_of(out, w, m, "  form = ");
+        solo_text_add(out, "  }\n");
+    }
+    for (uint32_t f = 0; f < SOLO_FORM_COUNT; f++) {
+        if (!(forms & (1u << f))) continue;
+        if (is_mixed(forms)) solo_text_add(out, "  if (form == %uu)", f);
+        solo_text_add(out, "  { %s_rows_%s(m, n_row, layer, row0, out0, n, lane); }\n",
+                      role_names[role], solo_form_get_info(f)->name);
+    }
+    solo_text_add(out, "}\n");
+}
+
+static void add_embd_weight(solo_text *out, const solo_weights *w) {
+    const char *form = solo_form_get_info(solo_weights_place(w, 0, SOLO_MATRIX_EMBD)->form)->name;
+    solo_text_add(out,
+                  "fn embd_weight(id: u32, col: u32) -> f32 {\n"
+                  "  let g = col / 32u;\n"
+                  "  return quad_%s(load_%s(matrix_embd(0u), id * (D / 32u) + g, id, D / 32u, g), "
+                  "(col %% 32u) / 4u)[col %% 4u];\n"
+                  "}\n",
+                  form, form);
+}
+
+static uint32_t all_forms(const solo_weights *w) {
+    uint32_t forms = 0;
+    for (uint32_t m = 0; m < SOLO_MATRIX_COUNT; m++) forms |= forms_of(w, m);
+    return forms;
+}
+
+static void add_weights(solo_text *out, const solo_wgsl_desc *desc) {
+    const solo_weights *w = desc->weights;
+    uint32_t forms = all_forms(w);
+    for (uint32_t f = 0; f < SOLO_FORM_COUNT; f++) {
+        char file[64];
+        snprintf(file, sizeof file, "weight_%s.wgsl", solo_form_get_info(f)->name);
+        if (forms & (1u << f)) add_file(out, file);
+    }
+    for (uint32_t m = 0; m < SOLO_MATRIX_COUNT; m++) add_matrix_place(out, w, m);
+    add_embd_weight(out, w);
+}
+
+static void add_rows(solo_text *out, const solo_wgsl_desc *desc) {
+    const solo_weights *w = desc->weights;
+    const char *act = desc->geometry->desc.activations == SOLO_ACTIVATIONS_F32 ? "f32" : "int8";
+    uint32_t forms = all_forms(w), role_forms[SOLO_ROLE_COUNT] = {0};
+    for (uint32_t f = 0; f < SOLO_FORM_COUNT; f++) {
+        const word_pair pair = {"form", solo_form_get_info(f)->name};
+        if ((forms & (1u << f)) && act[0] == 'f')
+            add_template(out, "template_mac_f32.wgsl", &pair, 1);
+    }
+    for (uint32_t m = 0; m < SOLO_MATRIX_COUNT; m++) {
+        if (matrix_role[m] != SOLO_ROLE_COUNT) role_forms[matrix_role[m]] |= forms_of(w, m);
+    }
+    for (uint32_t r = 0; r < SOLO_ROLE_COUNT; r++) {
+        for (uint32_t f = 0; f < SOLO_FORM_COUNT; f++) {
+            if (!(role_forms[r] & (1u << f))) continue;
+            const word_pair pairs[] = {
+                {"role", role_names[r]}, {"form", solo_form_get_info(f)->name}, {"act", act}};
+            add_template(out, "template_rows.wgsl", pairs, SOLO_COUNT(pairs));
+        }
+    }
+    for (uint32_t r = 0; r < SOLO_ROLE_COUNT; r++) add_rows_of(out, w, r);
+}
+
+/* ---- modules ------------------------------------------------------------------------------ */
+
+static void add_prelude(solo_text *out, const solo_wgsl_desc *desc) {
+    const char *name = desc->factoring ? desc->factoring->name : "prefill";
+    solo_text_add(out, "diagnostic(off, subgroup_uniformity);\n");
+    if (desc->subgroups) solo_text_add(out, "enable subgroups;\n");
+    solo_text_add(out, "// %s, joined by Solo " SOLO_VERSION "\n", name);
+    add_shape(out, desc->geometry);
+    add_geometry(out, desc->geometry, desc->spin_limit);
+    add_messages(out, desc->geometry);
+    add_payload(out, desc->weights);
+}
+
+static void add_prefill(solo_text *out, const solo_weights *w) {
+    static const struct {
+        const char *name;
+        solo_matrix matrix;
+    } uses[] = {
+        {"q", SOLO_MATRIX_Q},       {"k", SOLO_MATRIX_K},       {"v", SOLO_MATRIX_V},
+        {"out", SOLO_MATRIX_OUT},   {"gate", SOLO_MATRIX_GATE}, {"up", SOLO_MATRIX_UP},
+        {"down", SOLO_MATRIX_DOWN},
+    };
+    add_file(out, "prefill.wgsl");
+    for (uint32_t i = 0; i < SOLO_COUNT(uses); i++) {
+        uint32_t forms = forms_of(w, uses[i].matrix);
+        solo_text_add(
+            out, "fn weight_%s(layer: u32, row: u32, groups: u32, g: u32, j: u32) -> vec4<f32> {\n",
+            uses[i].name);
+        solo_text_add(out, "  let m = matrix_%s(layer);\n", uses[i].name);
+        for (uint32_t f = 0; f < SOLO_FORM_COUNT; f++) {
+            if (!(forms & (1u << f))) continue;
+            const char *form = solo_form_get_info(f)->name;
+            if (is_mixed(forms))
+                solo_text_add(out, "  if (form_%s(layer) == %uu) ", uses[i].name, f);
+            solo_text_add(
+                out, "  { return quad_%s(load_%s(m, row * groups + g, row, groups, g), j); }\n",
+                form, form);
+        }
+        if (is_mixed(forms)) solo_text_add(out, "  return vec4<f32>();\n");
+        solo_text_add(out, "}\n");
+        const word_pair pair = {"matrix", uses[i].name};
+        add_template(out, "template_prefill_matmul.wgsl", &pair, 1);
+    }
+}
+
+char *solo_wgsl_join(const solo_wgsl_desc *desc) {
+    solo_text out = {0};
+    const solo_geometry_desc *g = &desc->geometry->desc;
+    add_prelude(&out, desc);
+    add_file(&out, "common.wgsl");
+    add_file(&out, g->kv_type == SOLO_KV_F16 ? "kv_f16.wgsl" : "kv_f32.wgsl");
+    add_weights(&out, desc);
+    if (!desc->factoring) {
+        add_prefill(&out, desc->weights);
+        return out.at;
+    }
+    add_file(&out, desc->factoring->tagged ? "handoff_tagged.wgsl" : "handoff_plain.wgsl");
+    add_file(&out, desc->subgroups ? "reduce_subgroup.wgsl" : "reduce_scratch.wgsl");
+    add_file(&out, g->activations == SOLO_ACTIVATIONS_F32 ? "activations_f32.wgsl"
+                                                          : "activations_int8.wgsl");
+    add_file(&out, "residual.wgsl");
+    add_rows(&out, desc);
+    for (uint32_t i = 0; i < SOLO_STAGE_COUNT; i++) {
+        char file[64];
+        snprintf(file, sizeof file, "stage_%s.wgsl", solo_stage_name(i));
+        add_file(&out, file);
+    }
+    add_file(&out, desc->factoring->kernel);
+    return out.at;
+}

@@ -1,0 +1,401 @@
+/* test_gpu_factoring.c: factoring against factoring. At one geometry every factoring must leave the
+ * same bits: all message words, the whole KV cache, the sampled ids. Each configuration says what
+ * it is there to see and fails as blind where its geometry does not show it. */
+#include "gpu.h"
+
+#define MAX_STEP 8u
+
+/* What a run left: per step all message words and the id drawn, then the whole KV cache. */
+typedef struct record {
+    uint32_t *words; /* [n_step][msg_words] */
+    uint32_t  ids[MAX_STEP];
+    uint32_t *kv_k, *kv_v;
+    uint32_t  n_words, n_kv;
+} record;
+
+static void record_free(record *r) {
+    free(r->words), free(r->kv_k), free(r->kv_v);
+    *r = (record){0};
+}
+
+typedef struct config {
+    const char    *name;
+    tiny_desc      model;
+    solo_plan_desc plan;     /* factoring and assignment are set by the test */
+    uint32_t       n_prompt; /* ids prefilled before the first step */
+    uint32_t       n_step;
+    uint64_t       max_binding;       /* payload split; 0: one buffer */
+    bool           chunked;           /* less workgroup memory, so that inputs come in chunks */
+    uint32_t       min_split, min_block, min_payload; /* else the run is blind */
+    bool           all_forms;         /* of single: ticket with several counts, static, single-wg */
+    enum { SLOW_NONE, SLOW_DISPATCHES, SLOW_TICKET } slow; /* how far on lavapipe */
+} config;
+
+/* Sampling that passes through every part of stage_sample, replayable. */
+static solo_args args_at(uint32_t pos) {
+    return (solo_args){
+        .pos = pos, .greedy = pos % 3 == 2, .inv_temperature = 1.25f, .top_k = 40, .top_p = 0.9f,
+        .ln_min_p = -4, .repeat_penalty = 1.2f, .repeat_last_n = 16, .seed_low = 7, .seed_high = 9};
+}
+
+/* A tagged dispatch leaves the other half of the messages, its counters and its ticket as "not
+ * written" for the next. Nothing else would show it on an adapter that runs things in order: the
+ * next dispatch's waits hide a stale word. */
+static void expect_cleared(const solo_plan *plan) {
+    const solo_geometry *g = &plan->geometry;
+    uint32_t other = plan->n_tagged & 1, *msg = gpu_read_all(plan->msg),
+             *state = gpu_read_all(plan->state);
+    for (uint32_t i = 0; i < g->msg_words; i++) {
+        if (msg[other * g->msg_words + i] != 0)
+            fail_msg("message word %u is not cleared for the next dispatch", i);
+    }
+    const uint32_t *counters = state + SOLO_STATE_ARRIVE + other * g->n_counter * SOLO_ARRIVE_LINE;
+    for (uint32_t i = 0; i < g->n_counter; i++) {
+        if (counters[i * SOLO_ARRIVE_LINE] != 0) fail_msg("arrival counter %u is not cleared", i);
+    }
+    assert_int_equal(state[1 + other], 0);
+    free(msg), free(state);
+}
+
+static record run(solo_plan *plan, const config *c) {
+    const solo_geometry *g = &plan->geometry;
+    uint32_t ids[128], n = c->n_prompt + 1;
+    assert_true(n <= SOLO_COUNT(ids) && c->n_step <= MAX_STEP);
+    gpu_ids(c->model.seed + 1, g->desc.hp->n_vocab, ids, n);
+    solo_plan_write_ids(plan, 0, ids, n);
+    for (uint32_t pos = 0; pos < c->n_prompt; pos += SOLO_PF_BATCH) {
+        uint32_t left = c->n_prompt - pos;
+        GPU_OK(solo_plan_prefill(plan, pos, left < SOLO_PF_BATCH ? left : SOLO_PF_BATCH, &gpu_err));
+    }
+    record r = {.n_words = g->msg_words, .n_kv = (uint32_t)(plan->kv_k.n_bytes / 4)};
+    r.words = solo_zalloc((size_t)c->n_step * r.n_words, 4);
+    r.kv_k = solo_zalloc(r.n_kv, 4);
+    r.kv_v = solo_zalloc(r.n_kv, 4);
+    for (uint32_t i = 0; i < c->n_step; i++) {
+        uint32_t pos = c->n_prompt + i, abort_word;
+        uint64_t id_off = ((uint64_t)g->state_ids + pos + 1) * 4;
+        solo_plan_encode_step(plan, args_at(pos));
+        GPU_OK(
+            solo_plan_read_messages(plan, 0, r.n_words, r.words + (size_t)i * r.n_words, &gpu_err));
+        GPU_OK(solo_device_read(gpu_device, plan->state, id_off, &r.ids[i], 4, &gpu_err));
+        GPU_OK(solo_device_read(gpu_device, plan->state, 0, &abort_word, 4, &gpu_err));
+        assert_int_equal(abort_word, 0);
+        if (plan->main.factoring->tagged) expect_cleared(plan);
+    }
+    GPU_OK(solo_device_read(gpu_device, plan->kv_k, 0, r.kv_k, plan->kv_k.n_bytes, &gpu_err));
+    GPU_OK(solo_device_read(gpu_device, plan->kv_v, 0, r.kv_v, plan->kv_v.n_bytes, &gpu_err));
+    return r;
+}
+
+/* ---- naming a word that differs ------------------------------------------------------------ */
+
+static const char *region_in_x(const solo_geometry *g, uint32_t at, const char *const names[4]) {
+    return at < g->x_y ? names[0] : at < g->x_scale ? names[1] : at < g->x_ss ? names[2] : names[3];
+}
+
+/* Which region of the messages word `at` is in. */
+static const char *region_of(const solo_geometry *g, uint32_t at, uint32_t *layer) {
+    static const char *const x[] = {"X", "X's y", "X's scales", "X's squares"};
+    static const char *const x1[] = {"X1", "X1's y", "X1's scales", "X1's squares"};
+    *layer = at / g->layer_words;
+    uint32_t in = at % g->layer_words;
+    if (at >= g->m_top) return "a tile's best";
+    if (at >= g->m_logits) return "logits";
+    if (in < g->x_words) return region_in_x(g, in, x);
+    if (in < g->l_k) return "q";
+    if (in < g->l_v) return "k";
+    if (in < g->l_att) return "v";
+    if (in < g->l_att_ml) return "attention's output";
+    if (in < g->l_x1) return "attention's maxima and sums";
+    if (in < g->l_h) return region_in_x(g, in - g->l_x1, x1);
+    return in < g->l_h_scale ? "h" : "h's scales";
+}
+
+static void expect_same(const config *c, const solo_geometry *g, const char *who, const record *a,
+                        const record *b) {
+    assert_int_equal(a->n_words, b->n_words);
+    assert_int_equal(a->n_kv, b->n_kv);
+    for (uint32_t step = 0; step < c->n_step; step++) {
+        for (uint32_t i = 0; i < a->n_words; i++) {
+            uint32_t wanted = a->words[step * a->n_words + i],
+                     found = b->words[step * a->n_words + i], layer;
+            if (wanted == found) continue;
+            const char *region = region_of(g, i, &layer);
+            fail_msg("%s, %s: step %u, layer %u, %s (word %u): wanted %08x, found %08x", c->name,
+                     who, step, layer, region, i, wanted, found);
+        }
+        if (a->ids[step] != b->ids[step])
+            fail_msg("%s, %s: step %u: wanted id %u, found %u", c->name, who, step, a->ids[step],
+                     b->ids[step]);
+    }
+    for (uint32_t i = 0; i < a->n_kv; i++) {
+        if (a->kv_k[i] != b->kv_k[i] || a->kv_v[i] != b->kv_v[i])
+            fail_msg("%s, %s: KV word %u: wanted k %08x v %08x, found k %08x v %08x", c->name, who,
+                     i, a->kv_k[i], a->kv_v[i], b->kv_k[i], b->kv_v[i]);
+    }
+}
+
+/* ---- programs ------------------------------------------------------------------------------- */
+
+static void expect_not_blind(const config *c, const solo_plan *plan) {
+    const solo_geometry *g = &plan->geometry;
+    assert_true(g->desc.hp->n_layer >= 2);
+    assert_true(plan->weights->n_payload >= c->min_payload);
+    assert_true(g->n_split >= c->min_split);
+    uint32_t per_split = (c->n_prompt + g->n_split) / g->n_split;
+    assert_true((per_split + g->att_block - 1) / g->att_block >= c->min_block);
+    for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
+        assert_true(g->role[i].team > 1 || c->plan.max_team <= 1);
+        assert_true(g->role[i].n_chunk >= 2 || !c->chunked);
+    }
+}
+
+/* Where each workgroup had one tile at most, none would ever take a stage's input a second time. */
+static void expect_more_tiles(const solo_geometry *g, uint32_t n_workgroup) {
+    assert_true(g->tiles_embed > n_workgroup && g->tiles_attend > n_workgroup);
+    for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) assert_true(g->role[i].n_tile > n_workgroup);
+}
+
+/* Everything that a run leaves, as it was when the plan opened. */
+static void reset(solo_plan *plan) {
+    solo_buffer buffers[] = {plan->msg, plan->state, plan->kv_k, plan->kv_v};
+    for (uint32_t i = 0; i < SOLO_COUNT(buffers); i++)
+        solo_device_clear(gpu_device, buffers[i], 0, buffers[i].n_bytes);
+    GPU_OK(solo_device_submit(gpu_device, &gpu_err));
+    plan->n_tagged = 0;
+}
+
+/* Runs a program on the plan's buffers. */
+static record run_program(solo_plan *plan, const solo_program *program, const config *c) {
+    solo_program own = plan->main;
+    reset(plan);
+    plan->main = *program;
+    record r = run(plan, c);
+    plan->main = own;
+    return r;
+}
+
+static void check_program(solo_plan *plan, const solo_program *program, const config *c,
+                          const char *who, const record *wanted) {
+    record r = run_program(plan, program, c);
+    expect_same(c, &plan->geometry, who, wanted, &r);
+    record_free(&r);
+}
+
+static solo_program open_program(solo_plan *plan, const char *name, solo_assignment assignment) {
+    solo_program p = {0};
+    GPU_OK(solo_program_open(plan, solo_factoring_find(name, assignment), &p, &gpu_err));
+    return p;
+}
+
+static void check_factoring(solo_plan *plan, const config *c, const char *name,
+                            solo_assignment assignment, const record *wanted) {
+    solo_program p = open_program(plan, name, assignment);
+    check_program(plan, &p, c, assignment == SOLO_ASSIGNMENT_STATIC ? "static, 1 workgroup" : name,
+                  wanted);
+    solo_program_close(&p);
+}
+
+/* The ticket form takes its count of workgroups from the dispatch alone: one pipeline for all. */
+static void check_ticket(solo_plan *plan, const config *c, const record *wanted) {
+    static const uint32_t counts[] = {1, 2, 3, 5};
+    solo_program p = open_program(plan, "single", SOLO_ASSIGNMENT_TICKET);
+    expect_more_tiles(&plan->geometry, 3);
+    for (uint32_t i = 0; i < SOLO_COUNT(counts); i++) {
+        if (!c->all_forms && counts[i] != 3) continue;
+        char who[40];
+        snprintf(who, sizeof who, "ticket, %u workgroups", counts[i]);
+        p.dispatch[0].x = counts[i];
+        check_program(plan, &p, c, who, wanted);
+    }
+    solo_program_close(&p);
+}
+
+static void check_plan(solo_plan *plan, const config *c, const record *wanted) {
+    check_factoring(plan, c, "unfused", 0, wanted);
+    if (gpu_compiles_slowly() && c->slow < SLOW_TICKET) return;
+    check_ticket(plan, c, wanted);
+    if (gpu_compiles_slowly() || !c->all_forms) return;
+    plan->geometry.n_wg = plan->geometry.grid[SOLO_GRID_WG] = 1; /* surely resident */
+    check_factoring(plan, c, "single", SOLO_ASSIGNMENT_STATIC, wanted);
+    check_factoring(plan, c, "single-wg", 0, wanted);
+}
+
+static solo_plan *open_plan(const gpu_bed *bed, const config *c) {
+    solo_plan_desc d = c->plan;
+    d.factoring = "stages";
+    solo_plan *plan = c->chunked ? gpu_plan_open_chunked(bed, d) : gpu_plan_open(bed, d);
+    expect_not_blind(c, plan);
+    return plan;
+}
+
+static void check_config(const config *c) {
+    if (gpu_compiles_slowly() && c->slow == SLOW_NONE) return;
+    gpu_bed bed = gpu_bed_open(&c->model, c->max_binding);
+    solo_plan *plan = open_plan(&bed, c);
+    record wanted = run_program(plan, &plan->main, c);
+    check_program(plan, &plan->main, c, "stages once more", &wanted);
+    check_plan(plan, c, &wanted);
+    record_free(&wanted);
+    solo_plan_close(plan);
+    gpu_bed_close(&bed);
+}
+
+/* ---- configurations ------------------------------------------------------------------------- */
+
+static void int8_one_lane_a_row(void **state) {
+    (void)state;
+    check_config(&(config){
+        .name = "int8, f16", .model = gpu_tiny,
+        .n_prompt = 70, .n_step = 6, .min_block = 3, .all_forms = true, .slow = SLOW_TICKET});
+}
+
+static void f32_one_lane_a_row(void **state) {
+    (void)state;
+    check_config(&(config){.name = "f32, f32",
+                           .model = {.n_head = 4,
+                                     .n_head_kv = 4,
+                                     .n_ctx = 96,
+                                     .n_vocab = 333,
+                                     .seed = 2,
+                                     .type_v = SOLO_TYPE_Q8_0,
+                                     .alt_v = SOLO_TYPE_Q4_0,
+                                     .use_alt = true},
+                           .plan = {.activations = SOLO_ACTIVATIONS_F32},
+                           .n_prompt = 40,
+                           .n_step = 6,
+                           .min_block = 2,
+                           .all_forms = true,
+                           .slow = SLOW_DISPATCHES});
+}
+
+static void wide_teams_wide_workgroup(void **state) {
+    (void)state;
+    check_config(&(config){.name = "f32, f16, teams of 32",
+                           .model = {.n_embd = 512,
+                                     .n_ff = 512,
+                                     .head_dim = 64,
+                                     .n_head = 8,
+                                     .n_ctx = 96,
+                                     .seed = 4,
+                                     .type_down = TINY_TYPE_F32},
+                           .plan = {.activations = SOLO_ACTIVATIONS_F32,
+                                    .kv_type = SOLO_KV_F16,
+                                    .max_team = 32,
+                                    .workgroup_size = 64,
+                                    .no_subgroups = true},
+                           .n_prompt = 9,
+                           .n_step = 6,
+                           .min_split = 2});
+}
+
+static void inputs_in_chunks_int8(void **state) {
+    (void)state;
+    check_config(&(config){
+        .name = "int8 in chunks", .model = {.n_embd = 320, .n_ff = 416, .head_dim = 80, .n_ctx = 96,
+                                            .n_head_kv = 4, .seed = 5},
+        .n_prompt = 70, .n_step = 6, .chunked = true, .min_block = 2});
+}
+
+static void inputs_in_chunks_f32(void **state) {
+    (void)state;
+    check_config(&(config){
+        .name = "f32 in chunks",
+        .model =
+            {.n_embd = 320, .n_ff = 416, .head_dim = 80, .n_ctx = 96, .seed = 6, .n_head_kv = 4},
+        .plan = {.activations = SOLO_ACTIVATIONS_F32, .max_team = 2, .no_subgroups = true},
+        .n_prompt = 3,
+        .n_step = 6,
+        .chunked = true,
+        .min_split = 2});
+}
+
+static void payload_in_several_bindings(void **state) {
+    (void)state;
+    config c = {.name = "payload in parts",
+                .model = {.n_ctx = 96,
+                          .seed = 7,
+                          .use_alt = true,
+                          .tied = true,
+                          .alt_down = SOLO_TYPE_Q8_0,
+                          .n_head_kv = 4},
+                .n_prompt = 5,
+                .n_step = 6,
+                .min_payload = 1};
+    if (gpu_compiles_slowly()) return;
+    gpu_bed bed = gpu_bed_open(&c.model, 0);
+    solo_plan *plan = open_plan(&bed, &c);
+    record one = run_program(plan, &plan->main, &c);
+    uint64_t part = bed.weights->payload_words4 / 3 + 1; /* cuts matrices, and rows of them */
+    solo_plan_close(plan);
+    gpu_bed_close(&bed);
+
+    c.max_binding = part * 16;
+    c.min_payload = 3;
+    bed = gpu_bed_open(&c.model, c.max_binding);
+    plan = open_plan(&bed, &c);
+    check_program(plan, &plan->main, &c, "stages", &one);
+    check_ticket(plan, &c, &one);
+    solo_plan_close(plan);
+    gpu_bed_close(&bed);
+    record_free(&one);
+}
+
+static void more_parts_than_bindings(void **state) {
+    (void)state;
+    solo_weights *none;
+    gpu_bed bed = gpu_model_open(&(tiny_desc){.seed = 7});
+    solo_weights_desc desc = {.model = bed.model, .device = gpu_device, .max_binding_bytes = 4096};
+    assert_false(solo_weights_open(&none, &desc, &gpu_err));
+    assert_int_equal(gpu_err.status, SOLO_DEVICE_LIMIT);
+    assert_non_null(strstr(gpu_err.text, "of 4096 bytes"));
+    gpu_bed_close(&bed);
+}
+
+static void subgroups_add_in_the_same_order(void **state) {
+    (void)state;
+    const solo_device_info *info = solo_device_info_of(gpu_device);
+    uint32_t team = info->has_subgroups ? info->subgroup_min : 1;
+    if (team > 32) team = 32;
+    if (team < 2) {
+        printf("UNRUN: %s has no subgroups\n", info->name);
+        skip();
+    }
+    config c = {
+        .name = "subgroups",
+        .model = {.n_embd = 256, .n_ff = 288, .head_dim = 32, .n_head = 8, .n_ctx = 96, .seed = 8},
+        .plan = {.max_team = team, .kv_type = SOLO_KV_F32},
+        .n_prompt = 70,
+        .n_step = 6,
+        .min_split = 2};
+    gpu_bed bed = gpu_bed_open(&c.model, 0);
+    solo_plan *plan = open_plan(&bed, &c);
+    bool used = plan->subgroups;
+    plan->subgroups = false;
+    solo_program scratch = open_program(plan, "stages", 0);
+    record wanted = run_program(plan, &scratch, &c);
+    solo_program_close(&scratch);
+    plan->subgroups = used;
+    check_program(plan, &plan->main, &c, "stages by subgroups", &wanted);
+    if (!gpu_compiles_slowly()) check_plan(plan, &c, &wanted);
+    record_free(&wanted);
+    solo_plan_close(plan);
+    gpu_bed_close(&bed);
+    if (used) return;
+    printf("UNRUN: lanes of %s do not map to subgroups in order\n", info->name);
+    skip();
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(int8_one_lane_a_row),
+        cmocka_unit_test(f32_one_lane_a_row),
+        cmocka_unit_test(wide_teams_wide_workgroup),
+        cmocka_unit_test(inputs_in_chunks_int8),
+        cmocka_unit_test(inputs_in_chunks_f32),
+        cmocka_unit_test(payload_in_several_bindings),
+        cmocka_unit_test(more_parts_than_bindings),
+        cmocka_unit_test(subgroups_add_in_the_same_order),
+    };
+    return cmocka_run_group_tests(tests, gpu_open, gpu_close);
+}

@@ -1,0 +1,170 @@
+/* test_gpu_session.c: a session's context on a tiny model against the CPU reference: what sync keeps
+ * of the KV cache, rows by prefill and by decode beside each other, a text scored one decode step a
+ * position, tokens submitted ahead of the read. All by stages: a driver on the CPU takes a minute to
+ * compile a whole token, and test_gpu_factoring.c holds the other factorings against this one. */
+#include "gpu.h"
+
+#include "ref.h"
+
+#define N_CTX 96u
+#define N_VOCAB 333u
+#define F32_NMSE 1e-9  /* prefill and decode add in other orders than the reference; 1e-13 was seen */
+#define INT8_NMSE 2e-3 /* 8-bit activations and f16 KV; 2e-4 was seen */
+
+static const tiny_desc tiny = {
+    .n_layer = 3, .n_embd = 544, .n_head = 8, .n_head_kv = 4, .n_ff = 544, .n_ctx = N_CTX,
+    .n_vocab = N_VOCAB, .seed = 11,
+    .use_alt = true, .alt_v = SOLO_TYPE_Q8_0, .alt_down = SOLO_TYPE_Q4_0};
+
+static uint32_t text[N_CTX]; /* [N_CTX] */
+
+/* The reference's logits after each id: [n][N_VOCAB]. */
+static float *wanted_logits(const solo_model *model, const uint32_t *ids, uint32_t n) {
+    solo_ref *ref;
+    float *out = solo_alloc((size_t)n * N_VOCAB * sizeof *out);
+    GPU_OK(solo_ref_open(&ref, model, n, &gpu_err));
+    for (uint32_t pos = 0; pos < n; pos++)
+        solo_ref_step(ref, ids[pos], pos, out + (size_t)pos * N_VOCAB);
+    solo_ref_close(ref);
+    return out;
+}
+
+static uint32_t best_of(const float *logits) {
+    uint32_t best = 0;
+    for (uint32_t id = 1; id < N_VOCAB; id++) {
+        if (logits[id] > logits[best]) best = id;
+    }
+    return best;
+}
+
+/* Puts the session at ids[0..n) and compares the logits; how many positions it kept. */
+static uint32_t check_at(solo_session *session, const solo_model *model, const uint32_t *ids,
+                         uint32_t n) {
+    float found[N_VOCAB], *wanted = wanted_logits(model, ids, n);
+    GPU_OK(solo_session_sync(session, ids, n, &gpu_err));
+    uint32_t n_reused = solo_session_get_info(session).n_reused;
+    GPU_OK(solo_session_logits(session, found, &gpu_err));
+    double off = gpu_nmse(found, wanted + (size_t)(n - 1) * N_VOCAB, N_VOCAB);
+    free(wanted);
+    if (!(off <= F32_NMSE))
+        fail_msg("after %u ids, %u of them kept: logits are off by %g", n, n_reused, off);
+    return n_reused;
+}
+
+static void sync_keeps_what_is_equal(void **state) {
+    (void)state;
+    uint32_t ids[N_CTX], id;
+    float logits[N_VOCAB];
+    gpu_bed bed = gpu_bed_open(&tiny, 0);
+    solo_plan_desc exact = {.factoring = "stages", .activations = SOLO_ACTIVATIONS_F32};
+    solo_plan *plan = gpu_plan_open(&bed, exact);
+    const solo_geometry *g = &plan->geometry; /* the last tiles are short, or the run is blind */
+    if (solo_device_info_of(gpu_device)->is_software) {
+        assert_true(g->desc.hp->n_embd % g->role[SOLO_ROLE_DOWN].tile != 0);
+        assert_true(g->desc.hp->n_ff % g->role[SOLO_ROLE_GATE_UP].tile != 0);
+        assert_true(g->desc.hp->n_vocab % g->role[SOLO_ROLE_LOGITS].tile != 0);
+    }
+    solo_session *session = gpu_session_open(plan, (solo_sampling){0}, 4);
+    memcpy(ids, text, sizeof ids);
+    assert_int_equal(check_at(session, bed.model, ids, 70), 0); /* two batches of prefill */
+    assert_int_equal(check_at(session, bed.model, ids, 70), 69);
+    for (uint32_t i = 40; i < 60; i++) ids[i] = (ids[i] + 1) % N_VOCAB;
+    assert_int_equal(check_at(session, bed.model, ids, 60), 40);
+    GPU_OK(solo_session_sync(session, text, 30, &gpu_err)); /* the last id's row is not there */
+    assert_int_equal(check_at(session, bed.model, text, 33), 29);
+    assert_int_equal(check_at(session, bed.model, ids, 1), 0); /* the last id always goes through a step */
+    assert_int_equal(check_at(session, bed.model, text, 41), 1);
+    ids[40] = text[40];
+    /* Tokens of its own: their rows come from decode, the last one's is not there yet. */
+    GPU_OK(solo_session_sync(session, ids, 41, &gpu_err));
+    for (uint32_t i = 41; i < 47; i++) {
+        GPU_OK(solo_session_logits(session, logits, &gpu_err));
+        GPU_OK(solo_session_next(session, &id, &gpu_err));
+        assert_int_equal(id, best_of(logits));
+        ids[i] = id;
+    }
+    assert_int_equal(check_at(session, bed.model, ids, 50), 46);
+    /* Back to before them while steps are in flight. */
+    GPU_OK(solo_session_next(session, &id, &gpu_err));
+    assert_int_equal(check_at(session, bed.model, ids, 43), 42);
+    assert_int_equal(check_at(session, bed.model, ids, N_CTX), 43);
+    GPU_OK(solo_session_next(session, &id, &gpu_err));
+    assert_false(solo_session_next(session, &id, &gpu_err));
+    assert_int_equal(gpu_err.status, SOLO_CONTEXT_FULL);
+    solo_session_close(session);
+    solo_plan_close(plan);
+    gpu_bed_close(&bed);
+}
+
+/* One id more each time: after the first no prefill, one step's dispatches for each position. */
+static void score(solo_plan_desc desc, double most) {
+    float found[N_VOCAB];
+    uint32_t n = 80;
+    double worst = 0;
+    gpu_bed bed = gpu_bed_open(&tiny, 0);
+    float *wanted = wanted_logits(bed.model, text, n);
+    solo_plan *plan = gpu_plan_open(&bed, desc);
+    solo_session *session = gpu_session_open(plan, (solo_sampling){0}, 0);
+    for (uint32_t i = 1; i <= n; i++) {
+        uint64_t n_before = solo_device_n_dispatch(gpu_device);
+        GPU_OK(solo_session_sync(session, text, i, &gpu_err));
+        assert_int_equal(solo_session_get_info(session).n_reused, i - 1);
+        GPU_OK(solo_session_logits(session, found, &gpu_err));
+        assert_int_equal(solo_device_n_dispatch(gpu_device) - n_before, solo_plan_get_info(plan).n_dispatch);
+        double off = gpu_nmse(found, wanted + (size_t)(i - 1) * N_VOCAB, N_VOCAB);
+        if (!(off <= most)) fail_msg("%s: logits after %u ids are off by %g", desc.factoring, i, off);
+        if (off > worst) worst = off;
+    }
+    print_message("%s: %u positions, logits off by at most %.2g (nmse)\n", desc.factoring, n, worst);
+    solo_session_close(session);
+    solo_plan_close(plan);
+    gpu_bed_close(&bed);
+    free(wanted);
+}
+
+static void a_text_is_scored_step_by_step_f32(void **state) {
+    (void)state;
+    score((solo_plan_desc){.factoring = "stages", .activations = SOLO_ACTIVATIONS_F32}, F32_NMSE);
+}
+
+static void a_text_is_scored_step_by_step_int8(void **state) {
+    (void)state;
+    score((solo_plan_desc){.factoring = "stages"}, INT8_NMSE);
+}
+
+static void steps_ahead_change_nothing(void **state) {
+    (void)state;
+    static const uint32_t ahead[] = {1, 3, 8, 32};
+    uint32_t wanted[40], id;
+    gpu_bed bed = gpu_bed_open(&tiny, 0);
+    solo_plan *plan = gpu_plan_open(&bed, (solo_plan_desc){.factoring = "stages"});
+    const solo_sampling sampling = {.temperature = 1, .top_k = 50, .repeat_penalty = 1.1f, .seed = 5};
+    for (uint32_t k = 0; k < SOLO_COUNT(ahead); k++) {
+        solo_session *session = gpu_session_open(plan, sampling, ahead[k]);
+        GPU_OK(solo_session_sync(session, text, 9, &gpu_err));
+        for (uint32_t i = 0; i < SOLO_COUNT(wanted); i++) {
+            GPU_OK(solo_session_next(session, &id, &gpu_err));
+            if (k == 0) wanted[i] = id;
+            if (id != wanted[i])
+                fail_msg("%u ahead: token %u: wanted %u, found %u", ahead[k], i, wanted[i], id);
+        }
+        assert_false(solo_session_get_info(session).fell_back);
+        solo_session_close(session);
+    }
+    uint32_t n_other = 0; /* a model that repeats one token would show nothing */
+    for (uint32_t i = 1; i < SOLO_COUNT(wanted); i++) n_other += wanted[i] != wanted[i - 1];
+    assert_true(n_other > 20);
+    solo_plan_close(plan);
+    gpu_bed_close(&bed);
+}
+
+int main(void) {
+    gpu_ids(77, N_VOCAB, text, N_CTX);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(sync_keeps_what_is_equal),
+        cmocka_unit_test(a_text_is_scored_step_by_step_f32),
+        cmocka_unit_test(a_text_is_scored_step_by_step_int8),
+        cmocka_unit_test(steps_ahead_change_nothing),
+    };
+    return cmocka_run_group_tests(tests, gpu_open, gpu_close);
+}

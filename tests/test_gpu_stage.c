@@ -1,0 +1,389 @@
+/* test_gpu_stage.c: each stage on an adapter against the CPU reference, layer by layer: every
+ * weight type in several roles, types mixed across layers, tails, GQA ratios, both orders of RoPE's
+ * pairs, both activations and KV types, teams. The first stage in the order of the token whose
+ * error passes its bound is named, so that a failure is bisected already. Sentinels stand around
+ * and in whatever a step writes. The factoring is stages; test_gpu_factoring.c holds the others
+ * against it. */
+#include "gpu.h"
+
+#include "ref.h"
+
+#define N_CTX 64u
+
+/* Bounds on |found - wanted|^2 / |wanted|^2, all stages; errors of earlier layers are in those of
+ * later ones. SOLO_TEST_PRINT=1 shows what was found. */
+#define F32_NMSE 1e-10   /* 8e-13 was seen */
+#define F16_KV_NMSE 1e-6 /* halves round by up to 2^-11 of a number: 2e-7 was seen */
+#define INT8_NMSE 2e-3   /* activations round by 1/254 of their neighbours' largest: 7e-4 was seen \
+                          */
+
+typedef struct config {
+    const char *name;
+    tiny_desc model;
+    solo_activations activations;
+    solo_kv_type kv_type;
+    uint32_t max_team, workgroup_size;
+    solo_rope_pairs pairs;
+    uint32_t rope_dim; /* 0: all of a head */
+    float attn_scale;  /* 0: the model's */
+    bool chunked; /* the inputs of every matrix come in chunks */
+    bool slow_too;     /* where shaders compile slowly as well */
+} config;
+
+/* ---- what a step left, as numbers ----------------------------------------------------------- */
+
+typedef struct step_words {
+    const solo_plan *plan;
+    uint32_t *at; /* [msg_words] */
+    uint32_t *kv_k, *kv_v;
+} step_words;
+
+static void take_f32(const step_words *w, uint32_t at, uint32_t n, float *out) {
+    for (uint32_t i = 0; i < n; i++) out[i] = gpu_f32_of(w->at[at + i]);
+}
+
+/* n inputs of a matrix: f32, or int8 with a scale for `span` neighbours. */
+static void take_inputs(const step_words *w, uint32_t at, uint32_t at_scale, uint32_t span,
+                        uint32_t n, float *out) {
+    if (w->plan->desc.activations == SOLO_ACTIVATIONS_F32) {
+        take_f32(w, at, n, out);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        int8_t q = (int8_t)(uint8_t)(w->at[at + i / 4] >> 8 * (i % 4));
+        out[i] = (float)q * gpu_f32_of(w->at[at_scale + i / span]);
+    }
+}
+
+/* The splits of attention, put together: sum of exp(m_s - m) o_s over sum of exp(m_s - m) l_s. */
+static void take_attention(const step_words *w, uint32_t layer_at, float *out) {
+    const solo_geometry *g = &w->plan->geometry;
+    const solo_hparams *hp = g->desc.hp;
+    for (uint32_t head = 0; head < hp->n_head; head++) {
+        const uint32_t *ml = w->at + layer_at + g->l_att_ml + head * g->n_split * 2;
+        double m = -INFINITY, sum = 0;
+        for (uint32_t s = 0; s < g->n_split; s++) m = fmax(m, (double)gpu_f32_of(ml[2 * s]));
+        for (uint32_t s = 0; s < g->n_split; s++)
+            sum += exp((double)gpu_f32_of(ml[2 * s]) - m) * (double)gpu_f32_of(ml[2 * s + 1]);
+        for (uint32_t d = 0; d < hp->head_dim; d++) {
+            double o = 0;
+            for (uint32_t s = 0; s < g->n_split; s++) {
+                uint32_t at = layer_at + g->l_att + (head * g->n_split + s) * hp->head_dim + d;
+                o += exp((double)gpu_f32_of(ml[2 * s]) - m) * (double)gpu_f32_of(w->at[at]);
+            }
+            out[head * hp->head_dim + d] = (float)(o / sum);
+        }
+    }
+}
+
+/* ---- comparing ------------------------------------------------------------------------------ */
+
+typedef struct comparison {
+    const config *c;
+    uint32_t pos;
+    double bound, worst;
+    char where[80]; /* the first that passes the bound; "": none */
+    double found;
+} comparison;
+
+static void compare(comparison *cmp, uint32_t layer, const char *what, const float *found,
+                    const float *wanted, uint32_t n) {
+    double e = gpu_nmse(found, wanted, n);
+    if (e > cmp->worst) cmp->worst = e;
+    if (e <= cmp->bound || cmp->where[0]) return;
+    snprintf(cmp->where, sizeof cmp->where, "layer %u, %s", layer, what);
+    cmp->found = e;
+}
+
+/* X, its squares, and X times the gain, which is what the next matrices read. */
+static void compare_x(comparison *cmp, const step_words *w, uint32_t layer, const char *what,
+                      uint32_t at, const float *x, const solo_tensor *gain) {
+    const solo_geometry *g = &w->plan->geometry;
+    uint32_t d = g->desc.hp->n_embd;
+    float *found = solo_zalloc(3 * (size_t)d, 4), *scaled = found + d, *part = found + 2 * d;
+    take_f32(w, at, d, found);
+    compare(cmp, layer, what, found, x, d);
+    for (uint32_t i = 0; i < d; i++) part[i / g->qd] += x[i] * x[i];
+    take_f32(w, at + g->x_ss, g->n_ss, found);
+    compare(cmp, layer, "sums of squares", found, part, g->n_ss);
+    solo_tensor_f32(gain, scaled);
+    for (uint32_t i = 0; i < d; i++) scaled[i] *= x[i];
+    take_inputs(w, at + g->x_y, at + g->x_scale, g->qd, d, found);
+    compare(cmp, layer, "the residual times the gain", found, scaled, d);
+    free(found);
+}
+
+static void compare_kv(comparison *cmp, const step_words *w, uint32_t layer, const char *what,
+                       uint32_t at, const uint32_t *cache, const float *wanted, bool turned) {
+    const solo_geometry *g = &w->plan->geometry;
+    const solo_hparams *hp = g->desc.hp;
+    float *found = solo_zalloc(3 * (size_t)g->rows_k, 4), *row = found + g->rows_k,
+          *in = row + g->rows_k;
+    for (uint32_t r = 0; r < g->rows_k; r++) {
+        uint32_t head = r / hp->head_dim;
+        found[r] = gpu_kv_number(w->plan, w->at + at, r);
+        const uint32_t *line =
+            cache + ((size_t)(layer * hp->n_head_kv + head) * N_CTX + cmp->pos) * g->kv_row;
+        row[r] = gpu_kv_number(w->plan, line, r % hp->head_dim);
+        in[r] = wanted[turned ? gpu_row_in_file(hp, r) : r];
+    }
+    compare(cmp, layer, what, found, in, g->rows_k);
+    if (memcmp(found, row, g->rows_k * sizeof *row) && !cmp->where[0]) {
+        snprintf(cmp->where, sizeof cmp->where, "layer %u, %s in the cache", layer, what);
+        cmp->found = INFINITY;
+    }
+    free(found);
+}
+
+static void compare_layer(comparison *cmp, const step_words *w, const solo_model *m,
+                          const solo_ref_trace *t, uint32_t l) {
+    const solo_geometry *g = &w->plan->geometry;
+    const solo_hparams *hp = &m->hp;
+    uint32_t at = l * g->layer_words, n_qkv = g->rows_q + 2 * g->rows_k;
+    uint32_t most = g->rows_q > hp->n_ff ? g->rows_q : hp->n_ff;
+    float *found = solo_zalloc(2 * (size_t)most, 4), *wanted = found + most;
+    const float *qkv = t->qkv + (size_t)l * n_qkv;
+    compare_x(cmp, w, l, "X", at, t->x + (size_t)l * hp->n_embd, m->layer[l].attn_norm);
+    take_f32(w, at + g->l_q, g->rows_q, found);
+    for (uint32_t r = 0; r < g->rows_q; r++) wanted[r] = qkv[gpu_row_in_file(hp, r)];
+    compare(cmp, l, "q", found, wanted, g->rows_q);
+    compare_kv(cmp, w, l, "k", at + g->l_k, w->kv_k, qkv + g->rows_q, true);
+    compare_kv(cmp, w, l, "v", at + g->l_v, w->kv_v, qkv + g->rows_q + g->rows_k, false);
+    take_attention(w, at, found);
+    compare(cmp, l, "attention", found, t->att + (size_t)l * g->rows_q, g->rows_q);
+    compare_x(cmp, w, l, "X1", at + g->l_x1, t->x1 + (size_t)l * hp->n_embd, m->layer[l].ffn_norm);
+    take_inputs(w, at + g->l_h, at + g->l_h_scale, g->qf, hp->n_ff, found);
+    compare(cmp, l, "h", found, t->h + (size_t)l * hp->n_ff, hp->n_ff);
+    free(found);
+}
+
+/* The best of each tile of logits, bit for bit what the logits say. */
+static void expect_bests(const step_words *w) {
+    const solo_geometry *g = &w->plan->geometry;
+    const solo_role_geometry *r = &g->role[SOLO_ROLE_LOGITS];
+    for (uint32_t t = 0; t < r->n_tile; t++) {
+        uint32_t best = t * r->tile;
+        for (uint32_t i = best; i < (t + 1) * r->tile && i < g->desc.hp->n_vocab; i++) {
+            if (gpu_f32_of(w->at[g->m_logits + i]) > gpu_f32_of(w->at[g->m_logits + best]))
+                best = i;
+        }
+        assert_int_equal(w->at[g->m_top + 2 * t + 1], best);
+        assert_int_equal(w->at[g->m_top + 2 * t], w->at[g->m_logits + best]);
+    }
+}
+
+static void compare_step(comparison *cmp, const step_words *w, const solo_model *m, solo_ref *ref,
+                         const float *logits) {
+    const solo_geometry *g = &w->plan->geometry;
+    const solo_hparams *hp = &m->hp;
+    solo_ref_trace t = solo_ref_get_trace(ref);
+    for (uint32_t l = 0; l < hp->n_layer; l++) compare_layer(cmp, w, m, &t, l);
+    compare_x(cmp, w, hp->n_layer, "X", hp->n_layer * g->layer_words,
+              t.x + (size_t)hp->n_layer * hp->n_embd, m->output_norm);
+    float *found = solo_zalloc(hp->n_vocab, 4);
+    take_f32(w, g->m_logits, hp->n_vocab, found);
+    compare(cmp, hp->n_layer, "logits", found, logits, hp->n_vocab);
+    free(found);
+    if (cmp->where[0])
+        fail_msg("%s: position %u: first off at %s: error %.3g, allowed %.3g", cmp->c->name,
+                 cmp->pos, cmp->where, cmp->found, cmp->bound);
+    expect_bests(w);
+}
+
+/* ---- sentinels ------------------------------------------------------------------------------ */
+
+/* Message words [0, msg_words) are all written, those from `first_free` on are not. */
+static void expect_message_words(const solo_plan *plan, const uint32_t *words,
+                                 uint32_t first_free) {
+    uint32_t n = (uint32_t)(plan->msg.n_bytes / 4);
+    assert_true(first_free < n);
+    for (uint32_t i = 0; i < n; i++) {
+        bool kept = words[i] == GPU_SENTINEL;
+        if (i < plan->geometry.msg_words && kept) fail_msg("message word %u has no writer", i);
+        if (i >= first_free && !kept) fail_msg("word %u behind the messages was written", i);
+    }
+}
+
+/* Of each KV head only rows 0 .. pos hold anything. */
+static void expect_kv_rows(const solo_plan *plan, const uint32_t *words, uint32_t pos) {
+    const solo_geometry *g = &plan->geometry;
+    uint64_t n = (uint64_t)g->desc.hp->n_layer * g->desc.hp->n_head_kv * N_CTX * g->kv_row;
+    for (uint64_t i = 0; i < n; i++) {
+        bool kept = words[i] == GPU_SENTINEL, past = i / g->kv_row % N_CTX > pos;
+        if (kept != past)
+            fail_msg("KV row %u of head %u: %s", (uint32_t)(i / g->kv_row % N_CTX),
+                     (uint32_t)(i / g->kv_row / N_CTX), kept ? "not written" : "written too early");
+    }
+}
+
+static void expect_state(const solo_plan *plan, uint32_t pos) {
+    uint32_t *words = gpu_read_all(plan->state), at = plan->geometry.state_ids,
+             n = plan->geometry.state_words;
+    assert_true(words[at + pos + 1] < plan->geometry.desc.hp->n_vocab);
+    for (uint32_t i = pos + 2; at + i < n; i++) assert_int_equal(words[at + i], GPU_SENTINEL);
+    free(words);
+}
+
+/* ---- running -------------------------------------------------------------------------------- */
+
+static double bound_of(const solo_plan *plan) {
+    if (plan->desc.activations == SOLO_ACTIVATIONS_INT8) return INT8_NMSE;
+    return plan->desc.kv_type == SOLO_KV_F16 ? F16_KV_NMSE : F32_NMSE;
+}
+
+static void check_step(const config *c, solo_plan *plan, solo_ref *ref, uint32_t id, uint32_t pos) {
+    const solo_model *m = plan->weights->model;
+    float *logits = solo_zalloc(m->hp.n_vocab, 4);
+    solo_ref_step(ref, id, pos, logits);
+    gpu_fill(plan->msg, 0);
+    solo_plan_write_ids(plan, pos, &id, 1);
+    solo_plan_encode_step(plan, (solo_args){.pos = pos,
+                                            .greedy = 1,
+                                            .inv_temperature = 1,
+                                            .top_p = 1,
+                                            .ln_min_p = -1e30f,
+                                            .repeat_penalty = 1});
+    GPU_OK(solo_device_submit(gpu_device, &gpu_err));
+    step_words w = {plan, gpu_read_all(plan->msg), gpu_read_all(plan->kv_k),
+                    gpu_read_all(plan->kv_v)};
+    comparison cmp = {.c = c, .pos = pos, .bound = bound_of(plan)};
+    compare_step(&cmp, &w, m, ref, logits);
+    bool unfused = !strcmp(plan->main.factoring->name, "unfused");
+    expect_message_words(plan, w.at,
+                         plan->geometry.msg_words + (unfused ? plan->geometry.tmp_words : 0));
+    expect_kv_rows(plan, w.kv_k, pos);
+    expect_kv_rows(plan, w.kv_v, pos);
+    expect_state(plan, pos);
+    if (getenv("SOLO_TEST_PRINT"))
+        printf("%s: position %u: %.3g of %.3g\n", c->name, pos, cmp.worst, cmp.bound);
+    free(w.at), free(w.kv_k), free(w.kv_v), free(logits);
+}
+
+static void check_config(const config *c) {
+    if (gpu_compiles_slowly() && !c->slow_too) return;
+    tiny_desc model = c->model;
+    model.n_ctx = N_CTX;
+    gpu_bed bed = gpu_model_open(&model);
+    solo_hparams *hp = &bed.model->hp;
+    hp->rope_pairs = c->pairs;
+    if (c->rope_dim) hp->rope_dim = c->rope_dim;
+    if (c->attn_scale > 0) hp->attn_scale = c->attn_scale;
+    gpu_weights_open(&bed, 0);
+    solo_plan_desc d = {
+        .factoring = "stages", .activations = c->activations, .kv_type = c->kv_type,
+        .max_team = c->max_team, .workgroup_size = c->workgroup_size, .no_subgroups = true};
+    solo_plan *plan = c->chunked ? gpu_plan_open_chunked(&bed, d) : gpu_plan_open(&bed, d);
+    for (uint32_t i = 0; i < SOLO_ROLE_COUNT && c->chunked; i++) /* see wide */
+        assert_true(plan->geometry.role[i].tile > 32 || !solo_device_info_of(gpu_device)->is_software);
+    solo_ref *ref;
+    GPU_OK(solo_ref_open(&ref, bed.model, N_CTX, &gpu_err));
+    gpu_fill(plan->kv_k, 0);
+    gpu_fill(plan->kv_v, 0);
+    gpu_fill(plan->state, (uint64_t)plan->geometry.state_ids * 4);
+    uint32_t ids[N_CTX];
+    gpu_ids(c->model.seed + 5, hp->n_vocab, ids, N_CTX);
+    for (uint32_t pos = 0; pos < 6; pos++) check_step(c, plan, ref, ids[pos], pos);
+    solo_ref_close(ref);
+    solo_plan_close(plan);
+    gpu_bed_close(&bed);
+}
+
+/* ---- configurations ------------------------------------------------------------------------- */
+
+static void many_types_f32(void **state) {
+    (void)state;
+    check_config(&(config){.name = "many types, f32",
+                           .model = gpu_many_types,
+                           .activations = SOLO_ACTIVATIONS_F32,
+                           .slow_too = true});
+}
+
+static void many_types_int8(void **state) {
+    (void)state;
+    check_config(&(config){.name = "many types, int8", .model = gpu_many_types});
+}
+
+static void other_roles_f32(void **state) {
+    (void)state;
+    check_config(&(config){.name = "other roles, f32 with f16 KV",
+                           .model = gpu_other_roles,
+                           .activations = SOLO_ACTIVATIONS_F32,
+                           .kv_type = SOLO_KV_F16});
+}
+
+static void other_roles_int8(void **state) {
+    (void)state;
+    check_config(&(config){.name = "other roles, int8 with f32 KV",
+                           .model = gpu_other_roles,
+                           .kv_type = SOLO_KV_F32,
+                           .slow_too = true});
+}
+
+static void k_quants_f32(void **state) {
+    (void)state;
+    check_config(&(config){.name = "K-quants, f32",
+                           .model = gpu_k_quants,
+                           .activations = SOLO_ACTIVATIONS_F32,
+                           .slow_too = true});
+}
+
+static void k_quants_int8_teams(void **state) {
+    (void)state;
+    check_config(&(config){.name = "K-quants, int8, teams of 8",
+                           .model = gpu_k_quants,
+                           .max_team = 8,
+                           .workgroup_size = 64,
+                           .slow_too = true});
+}
+
+static void mixed_f32_teams(void **state) {
+    (void)state;
+    check_config(&(config){.name = "mixed layers, f32, teams of 4",
+                           .model = gpu_mixed,
+                           .activations = SOLO_ACTIVATIONS_F32,
+                           .max_team = 4});
+}
+
+static void mixed_int8(void **state) {
+    (void)state;
+    check_config(&(config){.name = "mixed layers, int8", .model = gpu_mixed, .slow_too = true});
+}
+
+/* Tiles of more rows than a software adapter's workgroup has lanes, in every stage. */
+static const tiny_desc wide = {.n_embd = 640, .n_head = 8, .n_head_kv = 4, .head_dim = 80,
+                               .n_ff = 736, .n_vocab = 1333, .seed = 26};
+
+static void inputs_in_chunks(void **state) {
+    (void)state;
+    config c = {.name = "f32 in chunks", .model = wide, .activations = SOLO_ACTIVATIONS_F32};
+    c.chunked = true;
+    check_config(&c);
+    c.name = "int8 in chunks";
+    c.activations = SOLO_ACTIVATIONS_INT8;
+    c.slow_too = true;
+    check_config(&c);
+}
+
+/* Llama's files keep pairs as neighbours; others keep halves and turn a part of a head only. */
+static void rope_halves_in_part(void **state) {
+    (void)state;
+    tiny_desc d = {
+        .n_embd = 64, .n_head = 8, .n_head_kv = 2, .head_dim = 20, .n_ff = 64, .seed = 25};
+    check_config(&(config){.name = "RoPE in halves, 12 of 20",
+                           .model = d,
+                           .activations = SOLO_ACTIVATIONS_F32,
+                           .pairs = SOLO_ROPE_HALVES,
+                           .rope_dim = 12,
+                           .attn_scale = 0.3f});
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(many_types_f32),      cmocka_unit_test(many_types_int8),
+        cmocka_unit_test(other_roles_f32),     cmocka_unit_test(other_roles_int8),
+        cmocka_unit_test(k_quants_f32),        cmocka_unit_test(k_quants_int8_teams),
+        cmocka_unit_test(mixed_f32_teams),     cmocka_unit_test(mixed_int8),
+        cmocka_unit_test(inputs_in_chunks),    cmocka_unit_test(rope_halves_in_part),
+    };
+    return cmocka_run_group_tests(tests, gpu_open, gpu_close);
+}

@@ -1,0 +1,463 @@
+/* test_model.c: what a GGUF's keys and tensors mean: a tiny model is understood, and each way in
+ * which a file can disagree with itself or go beyond Solo is refused by name. */
+#include "model.h"
+#include "tiny.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+/* ---- helpers ------------------------------------------------------------------------------ */
+
+static solo_model *open_tiny(const tiny_desc *desc, uint8_t **bytes) {
+    uint64_t n;
+    solo_model *model;
+    solo_error err = {0};
+    assert_true(tiny_gguf(desc, bytes, &n));
+    if (!solo_model_open(
+            &model, &(solo_model_desc){.bytes = *bytes, .n_bytes = n, .label = "tiny.gguf"}, &err))
+        fail_msg("%s", err.text);
+    return model;
+}
+
+static void assert_has(const solo_error *err, const char *part) {
+    if (!strstr(err->text, part))
+        fail_msg("wanted \"%s\" in the message, found: %s", part, err->text);
+}
+
+static void refused(tiny_writer *w, solo_status status, const char *field, const char *wanted,
+                    const char *found) {
+    uint8_t *bytes;
+    uint64_t n;
+    solo_model *model;
+    solo_error err = {0};
+    tiny_writer_finish(w, &bytes, &n);
+    if (solo_model_open(
+            &model, &(solo_model_desc){.bytes = bytes, .n_bytes = n, .label = "label.gguf"}, &err))
+        fail_msg("opened, wanted: %s %s", field, found);
+    assert_null(model);
+    assert_has(&err, "label.gguf: ");
+    assert_has(&err, field);
+    assert_has(&err, wanted);
+    assert_has(&err, found);
+    assert_int_equal(err.status, status);
+    free(bytes);
+}
+
+static void put_u32(char *at, uint32_t v) {
+    for (uint32_t i = 0; i < 4; i++) at[i] = (char)(uint8_t)(v >> 8 * i);
+}
+
+static uint64_t load_length(const char *at) {
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < 8; i++) n |= (uint64_t)(uint8_t)at[i] << 8 * i;
+    return n;
+}
+
+/* The first byte after `name` in text, which holds names as length, bytes. */
+static char *after(solo_text *text, const char *name) {
+    const size_t n = strlen(name);
+    for (size_t i = 8; i + n <= text->n; i++)
+        if (memcmp(text->at + i, name, n) == 0 && load_length(text->at + i - 8) == n)
+            return text->at + i + n;
+    fail_msg("the tiny model has no %s", name);
+    return NULL;
+}
+
+/* The tiny model with one u32 or f32 key's bits changed (and its kind kept). */
+static tiny_writer with_key(const char *key, uint32_t bits) {
+    tiny_writer w = {0};
+    assert_true(tiny_model(&w, &(tiny_desc){0}));
+    put_u32(after(&w.values, key) + 4, bits);
+    return w;
+}
+
+/* The tiny model with a key or tensor renamed to one that nobody asks for, of the same length. */
+static tiny_writer without(const char *name) {
+    tiny_writer w = {0};
+    assert_true(tiny_model(&w, &(tiny_desc){0}));
+    bool key = strncmp(name, "llama.", 6) == 0 || strncmp(name, "general.", 8) == 0 ||
+               strncmp(name, "tokenizer.", 10) == 0;
+    memset(after(key ? &w.values : &w.tensors, name) - strlen(name), 'z', strlen(name));
+    return w;
+}
+
+static tiny_writer whole(const tiny_desc *desc) {
+    tiny_writer w = {0};
+    assert_true(tiny_model(&w, desc));
+    return w;
+}
+
+/* ---- what is right ------------------------------------------------------------------------ */
+
+static void test_tiny_is_understood(void **state) {
+    (void)state;
+    uint8_t *bytes;
+    solo_model *m = open_tiny(&(tiny_desc){0}, &bytes);
+    solo_model_info info = solo_model_get_info(m);
+    assert_string_equal(info.name, "tiny");
+    assert_string_equal(info.arch, "llama");
+    assert_string_equal(info.tokenizer, "gpt2/smollm");
+    assert_string_equal(info.chat_family, "chatml");
+    assert_string_equal(info.file_type,
+                        "Q8_0"); /* the two vocabulary matrices outweigh the layers */
+    assert_int_equal(info.n_layer, 2);
+    assert_int_equal(info.n_embd, 64);
+    assert_int_equal(info.n_head, 4);
+    assert_int_equal(info.n_head_kv, 2);
+    assert_int_equal(info.head_dim, 16);
+    assert_int_equal(info.n_ff, 96);
+    assert_int_equal(info.n_vocab, 320);
+    assert_int_equal(info.n_ctx_train, 64);
+    assert_int_equal(info.n_tensor, 2 * 9 + 3);
+    assert_int_equal(info.n_param,
+                     2 * (64 * 64 * 2 + 32 * 64 * 2 + 3 * 64 * 96 + 128) + 2 * 320 * 64 + 64);
+    assert_true(info.rope_base == 10000.0f && info.norm_eps == 1e-5f && !info.tied);
+    assert_int_equal(info.eos, info.bos + 1);
+    assert_int_equal(m->hp.rope_pairs, SOLO_ROPE_NEIGHBOURS);
+    assert_true(m->hp.attn_scale == 0.25f && m->hp.rope_scale == 1.0f && m->hp.rope_dim == 16);
+    assert_string_equal(m->layer[1].down->name, "blk.1.ffn_down.weight");
+    assert_string_equal(m->layer[0].k->name, "blk.0.attn_k.weight");
+    assert_string_equal(m->output->name, "output.weight");
+    assert_null(m->rope_factors);
+    float gain[64], sum = 0.0f;
+    solo_tensor_f32(m->output_norm, gain);
+    for (uint32_t i = 0; i < 64; i++) sum += gain[i];
+    assert_true(fabsf(sum / 64.0f - 1.0f) < 0.1f);
+    solo_model_close(m);
+    free(bytes);
+    solo_model_close(NULL);
+}
+
+static void test_variants(void **state) {
+    (void)state;
+    uint8_t *bytes;
+    solo_model *m = open_tiny(&(tiny_desc){.n_embd = 256,
+                                           .n_ff = 512,
+                                           .n_head = 16,
+                                           .tied = true,
+                                           .rope_factors = true,
+                                           .type_qk = SOLO_TYPE_Q4_K,
+                                           .type_v = SOLO_TYPE_Q6_K,
+                                           .type_down = TINY_TYPE_F32,
+                                           .use_alt = true,
+                                           .alt_v = SOLO_TYPE_Q5_0,
+                                           .alt_down = SOLO_TYPE_BF16},
+                              &bytes);
+    assert_ptr_equal(m->output, m->embd);
+    assert_true(solo_model_get_info(m).tied);
+    assert_non_null(m->rope_factors);
+    assert_int_equal(m->layer[0].q->type, SOLO_TYPE_Q4_K);
+    assert_int_equal(m->layer[0].v->type, SOLO_TYPE_Q6_K);
+    assert_int_equal(m->layer[1].v->type, SOLO_TYPE_Q5_0);
+    assert_int_equal(m->layer[0].down->type, SOLO_TYPE_F32);
+    assert_int_equal(m->layer[1].down->type, SOLO_TYPE_BF16);
+    assert_string_equal(solo_model_get_info(m).file_type, "F32");
+    solo_model_close(m);
+    free(bytes);
+
+    uint64_t n;
+    assert_false(tiny_gguf(&(tiny_desc){.type_qk = SOLO_TYPE_Q4_K}, &bytes, &n)); /* rows of 64 */
+    assert_false(tiny_gguf(&(tiny_desc){.n_vocab = 299}, &bytes, &n));
+}
+
+/* The same seed gives the same bytes, another seed others. */
+static void test_tiny_is_deterministic(void **state) {
+    (void)state;
+    uint8_t *a, *b, *c;
+    uint64_t n, n_b, n_c;
+    assert_true(tiny_gguf(&(tiny_desc){.seed = 1}, &a, &n) &&
+                tiny_gguf(&(tiny_desc){.seed = 1}, &b, &n_b) &&
+                tiny_gguf(&(tiny_desc){.seed = 2}, &c, &n_c));
+    assert_true(n == n_b && n == n_c);
+    assert_memory_equal(a, b, n);
+    assert_true(memcmp(a, c, n) != 0);
+    free(a);
+    free(b);
+    free(c);
+}
+
+static void test_defaults(void **state) {
+    (void)state;
+    static const char *const optional[] = {"llama.attention.key_length",
+                                           "llama.attention.value_length",
+                                           "llama.rope.dimension_count",
+                                           "llama.rope.freq_base",
+                                           "llama.vocab_size",
+                                           "tokenizer.chat_template",
+                                           "general.name"};
+    for (uint32_t i = 0; i < SOLO_COUNT(optional); i++) {
+        tiny_writer w = without(optional[i]);
+        uint8_t *bytes;
+        uint64_t n;
+        solo_model *m;
+        solo_error err = {0};
+        tiny_writer_finish(&w, &bytes, &n);
+        if (!solo_model_open(
+                &m, &(solo_model_desc){.bytes = bytes, .n_bytes = n, .label = "a/b.gguf"}, &err))
+            fail_msg("without %s: %s", optional[i], err.text);
+        assert_int_equal(m->hp.head_dim, 16);
+        assert_int_equal(m->hp.rope_dim, 16);
+        assert_int_equal(m->hp.n_vocab, 320);
+        assert_true(m->hp.rope_base == 10000.0f);
+        assert_string_equal(m->chat_family, i == 5 ? "none" : "chatml");
+        assert_string_equal(m->name, i == 6 ? "b.gguf" : "tiny");
+        solo_model_close(m);
+        free(bytes);
+    }
+}
+
+static void test_rope_table(void **state) {
+    (void)state;
+    enum { N_POS = 40, N_PAIR = 8 };
+    static float table[N_POS][N_PAIR][2];
+    for (uint32_t variant = 0; variant < 5; variant++) {
+        tiny_writer w = whole(&(tiny_desc){.rope_factors = variant == 1});
+        if (variant == 2 || variant == 4) tiny_value_f32(&w, "llama.rope.scaling.factor", 4.0f);
+        if (variant == 4) tiny_value_str(&w, "llama.rope.scaling.type", "none");
+        if (variant == 3) tiny_value_f32(&w, "llama.rope.scale_linear", 2.0f);
+        if (variant == 3) tiny_value_str(&w, "llama.rope.scaling.type", "linear");
+        uint8_t *bytes;
+        uint64_t n;
+        solo_model *m;
+        tiny_writer_finish(&w, &bytes, &n);
+        assert_true(solo_model_open(&m, &(solo_model_desc){.bytes = bytes, .n_bytes = n}, NULL));
+        solo_model_rope_table(m, N_POS, &table[0][0][0]);
+        for (uint32_t pos = 0; pos < N_POS; pos++)
+            for (uint32_t i = 0; i < N_PAIR; i++) {
+                double scale = variant == 1   ? 1.0 + 7.0 * i / 8
+                               : variant == 2 ? 4.0
+                               : variant == 3 ? 2.0
+                                              : 1.0;
+                double angle = pos / (pow(10000.0, i / 8.0) * scale);
+                assert_true(fabs((double)table[pos][i][0] - cos(angle)) < 1e-6);
+                assert_true(fabs((double)table[pos][i][1] - sin(angle)) < 1e-6);
+            }
+        solo_model_close(m);
+        free(bytes);
+    }
+}
+
+/* ---- what is refused ---------------------------------------------------------------------- */
+
+static void test_argument(void **state) {
+    (void)state;
+    solo_model *m;
+    solo_error err = {0};
+    assert_false(solo_model_open(&m, &(solo_model_desc){0}, &err));
+    assert_has(&err, "wanted one of path and bytes, found neither");
+    assert_int_equal(err.status, SOLO_ARGUMENT);
+    assert_false(
+        solo_model_open(&m, &(solo_model_desc){.path = "x", .bytes = (const uint8_t *)"x"}, &err));
+    assert_has(&err, "found both");
+    assert_false(solo_model_open(&m, &(solo_model_desc){.path = "/nonexistent/x.gguf"}, &err));
+    assert_int_equal(err.status, SOLO_FILE_IO);
+}
+
+static void test_hparams_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *key;
+        uint32_t bits;
+        solo_status status;
+        const char *field, *wanted, *found;
+    } rows[] = {
+        {"llama.block_count", 0, SOLO_FILE_FORMAT, "key 'llama.block_count'", "wanted 1..1024",
+         "found 0"},
+        {"llama.block_count", 0xffffffff, SOLO_FILE_FORMAT, "key 'llama.block_count'",
+         "wanted 1..1024", "found 4294967295"},
+        {"llama.block_count", 3, SOLO_FILE_FORMAT, "tensor 'blk.2.attn_norm.weight'",
+         "wanted one of 64 x 1", "found no such tensor"},
+        {"llama.block_count", 1, SOLO_UNSUPPORTED, "tensor 'blk.1.attn_norm.weight'",
+         "wanted layers 0..0", "found layer 1"},
+        {"llama.embedding_length", 0x7fffffff, SOLO_FILE_FORMAT, "key 'llama.embedding_length'",
+         "wanted 1..65536", "found 2147483647"},
+        {"llama.embedding_length", 80, SOLO_UNSUPPORTED, "embedding_length",
+         "wanted a multiple of 32", "found 80"},
+        {"llama.embedding_length", 96, SOLO_FILE_FORMAT, "tensor 'token_embd.weight': its shape",
+         "wanted 96 x 320", "found 64 x 320 x 1 x 1"},
+        {"llama.feed_forward_length", 0, SOLO_FILE_FORMAT, "key 'llama.feed_forward_length'",
+         "wanted 1..", "found 0"},
+        {"llama.feed_forward_length", 100, SOLO_UNSUPPORTED, "feed_forward_length",
+         "wanted a multiple of 32", "found 100"},
+        {"llama.feed_forward_length", 128, SOLO_FILE_FORMAT,
+         "tensor 'blk.0.ffn_gate.weight': its shape", "wanted 64 x 128", "found 64 x 96"},
+        {"llama.attention.head_count", 5000, SOLO_FILE_FORMAT, "key 'llama.attention.head_count'",
+         "wanted 1..1024", "found 5000"},
+        {"llama.attention.head_count", 8, SOLO_FILE_FORMAT,
+         "tensor 'blk.0.attn_q.weight': its shape", "wanted 64 x 128", "found 64 x 64"},
+        {"llama.attention.head_count_kv", 3, SOLO_FILE_FORMAT,
+         "key 'llama.attention.head_count_kv'", "wanted a divisor of the 4 heads", "found 3"},
+        {"llama.attention.head_count_kv", 8, SOLO_FILE_FORMAT,
+         "key 'llama.attention.head_count_kv'", "wanted 1..4", "found 8"},
+        {"llama.attention.head_count_kv", 4, SOLO_FILE_FORMAT,
+         "tensor 'blk.0.attn_k.weight': its shape", "wanted 64 x 64", "found 64 x 32"},
+        {"llama.attention.value_length", 32, SOLO_UNSUPPORTED, "key 'llama.attention.value_length'",
+         "wanted the key length, 16", "found 32"},
+        {"llama.rope.dimension_count", 18, SOLO_FILE_FORMAT, "key 'llama.rope.dimension_count'",
+         "wanted 2..16", "found 18"},
+        {"llama.rope.dimension_count", 7, SOLO_UNSUPPORTED, "llama.rope.dimension_count",
+         "wanted a multiple of 2", "found 7"},
+        {"llama.rope.freq_base", 0, SOLO_FILE_FORMAT, "key 'llama.rope.freq_base'",
+         "wanted at least 1", "found 0"},
+        {"llama.attention.layer_norm_rms_epsilon", 0, SOLO_FILE_FORMAT, "rms_epsilon'",
+         "wanted above 0", "found 0"},
+        {"llama.context_length", 0, SOLO_FILE_FORMAT, "key 'llama.context_length'", "wanted 1..",
+         "found 0"},
+        {"llama.vocab_size", 321, SOLO_FILE_FORMAT, "key 'llama.vocab_size'",
+         "wanted the tokenizer's 320 tokens", "found 321"},
+    };
+    for (uint32_t i = 0; i < SOLO_COUNT(rows); i++) {
+        tiny_writer w = with_key(rows[i].key, rows[i].bits);
+        refused(&w, rows[i].status, rows[i].field, rows[i].wanted, rows[i].found);
+    }
+    static const char *const required[] = {
+        "llama.block_count",          "llama.embedding_length",
+        "llama.attention.head_count", "llama.feed_forward_length",
+        "llama.context_length",       "llama.attention.layer_norm_rms_epsilon",
+        "general.architecture"};
+    for (uint32_t i = 0; i < SOLO_COUNT(required); i++) {
+        tiny_writer w = without(required[i]);
+        refused(&w, SOLO_FILE_FORMAT, required[i], "wanted", "found no such key");
+    }
+}
+
+static void test_beyond_solo(void **state) {
+    (void)state;
+    tiny_writer w = {0};
+    tiny_value_str(&w, "general.architecture", "mamba");
+    refused(&w, SOLO_UNSUPPORTED, "key 'general.architecture'", "wanted one of (llama",
+            "found \"mamba\"");
+    w = whole(&(tiny_desc){0});
+    tiny_value_u32(&w, "llama.expert_count", 8);
+    refused(&w, SOLO_UNSUPPORTED, "key 'llama.expert_count'", "wanted 0", "found 8");
+    w = whole(&(tiny_desc){0});
+    tiny_value_bool(&w, "llama.attention.causal", false);
+    refused(&w, SOLO_UNSUPPORTED, "key 'llama.attention.causal'", "wanted true", "found false");
+    w = whole(&(tiny_desc){0});
+    tiny_value_str(&w, "llama.rope.scaling.type", "yarn");
+    refused(&w, SOLO_UNSUPPORTED, "key 'llama.rope.scaling.type'", "wanted \"none\" or \"linear\"",
+            "found \"yarn\"");
+    w = whole(&(tiny_desc){0});
+    tiny_value_f32(&w, "llama.rope.scaling.factor", -2.0f);
+    refused(&w, SOLO_FILE_FORMAT, "key 'llama.rope.scaling.factor'", "wanted a factor above 0",
+            "found -2");
+}
+
+static void test_tensors_refused(void **state) {
+    (void)state;
+    static const float zeros[64] = {0};
+    static const char *const required[] = {"token_embd.weight",      "output_norm.weight",
+                                           "blk.0.attn_norm.weight", "blk.1.attn_v.weight",
+                                           "blk.1.ffn_up.weight",    "blk.0.attn_output.weight"};
+    for (uint32_t i = 0; i < SOLO_COUNT(required); i++) {
+        tiny_writer w = without(required[i]);
+        refused(&w, SOLO_FILE_FORMAT, required[i], "wanted one of ", "found no such tensor");
+    }
+    tiny_writer w = whole(&(tiny_desc){0});
+    tiny_tensor_f32(&w, "blk.0.attn_q.bias", SOLO_TYPE_F32, 64, 0, zeros);
+    refused(&w, SOLO_UNSUPPORTED, "tensor 'blk.0.attn_q.bias' (a bias)", "wanted only the tensors",
+            "found one more");
+    w = whole(&(tiny_desc){0});
+    tiny_tensor_f32(&w, "blk.1.attn_q_norm.weight", SOLO_TYPE_F32, 64, 0, zeros);
+    refused(&w, SOLO_UNSUPPORTED, "tensor 'blk.1.attn_q_norm.weight'", "wanted only the tensors",
+            "found one more");
+    w = whole(&(tiny_desc){0});
+    tiny_tensor_f32(&w, "rope_freqs.weight", SOLO_TYPE_F32, 8, 0, zeros);
+    refused(&w, SOLO_FILE_FORMAT, "tensor 'rope_freqs.weight': item 0",
+            "wanted a finite factor above 0", "found 0");
+    w = whole(&(tiny_desc){0});
+    tiny_tensor_f32(&w, "rope_freqs.weight", SOLO_TYPE_F16, 8, 0, zeros);
+    refused(&w, SOLO_UNSUPPORTED, "tensor 'rope_freqs.weight': its type", "wanted F32",
+            "found F16");
+
+    /* The type field lies after two dims (or one) in an entry. */
+    w = whole(&(tiny_desc){0});
+    put_u32(after(&w.tensors, "blk.0.attn_q.weight") + 4 + 16,
+            23); /* IQ4_XS: rows of 64 do not fit */
+    refused(&w, SOLO_FILE_FORMAT, "tensor 'blk.0.attn_q.weight': its row length",
+            "multiple of 256 for IQ4_XS", "found 64");
+    w = whole(&(tiny_desc){0});
+    put_u32(after(&w.tensors, "blk.0.attn_q.weight") + 4 + 16,
+            20); /* IQ4_NL is smaller than Q4_1 */
+    refused(&w, SOLO_UNSUPPORTED, "tensor 'blk.0.attn_q.weight': its type",
+            "wanted F32, F16, BF16, Q4_0", "found IQ4_NL");
+    w = whole(&(tiny_desc){0});
+    put_u32(after(&w.tensors, "blk.0.attn_norm.weight") + 4 + 8, SOLO_TYPE_Q8_0);
+    refused(&w, SOLO_UNSUPPORTED, "tensor 'blk.0.attn_norm.weight': its type",
+            "wanted F32, F16 or BF16", "found Q8_0");
+
+    w = whole(&(tiny_desc){0});
+    tiny_tensor_f32(&w, "some.extra.weight", SOLO_TYPE_F32, 64, 0,
+                    zeros); /* outside the layers: ignored */
+    uint8_t *bytes;
+    uint64_t n;
+    solo_model *m;
+    tiny_writer_finish(&w, &bytes, &n);
+    assert_true(solo_model_open(&m, &(solo_model_desc){.bytes = bytes, .n_bytes = n}, NULL));
+    solo_model_close(m);
+    free(bytes);
+}
+
+static void test_tokenizer_refused(void **state) {
+    (void)state;
+    tiny_writer w = without("tokenizer.ggml.tokens"); /* said by gguf.c */
+    refused(&w, SOLO_FILE_FORMAT, "key 'tokenizer.ggml.tokens'", "wanted an array of strings",
+            "found no such key");
+    w = with_key("tokenizer.ggml.eos_token_id", 320); /* said by tokenizer.c */
+    refused(&w, SOLO_FILE_FORMAT, "tokenizer.ggml.eos_token_id", "wanted an id below 320",
+            "found 320");
+}
+
+/* ---- hostile ------------------------------------------------------------------------------ */
+
+/* Every prefix of the head and some of the data; each byte of the head wrong in two ways. */
+static void test_hostile_models(void **state) {
+    (void)state;
+    uint8_t *bytes;
+    uint64_t n, n_opened = 0;
+    solo_model *m;
+    solo_error err;
+    assert_true(tiny_gguf(&(tiny_desc){.n_vocab = 300, .n_layer = 1}, &bytes, &n));
+    uint64_t n_head = 0;
+    while (memcmp(bytes + n_head, "\x5a\x5a", 2) != 0) n_head++; /* the padding before the data */
+    for (uint64_t length = 0; length < n; length += length < n_head ? 7 : 997) {
+        uint8_t *prefix = malloc(length ? (size_t)length : 1);
+        memcpy(prefix, bytes, (size_t)length);
+        err = (solo_error){0};
+        assert_false(
+            solo_model_open(&m, &(solo_model_desc){.bytes = prefix, .n_bytes = length}, &err));
+        assert_true(err.status != SOLO_OK && err.text[0]);
+        free(prefix);
+    }
+    for (uint64_t at = 0; at < n_head; at++) {
+        const uint8_t right = bytes[at];
+        for (uint32_t i = 0; i < 2; i++) {
+            bytes[at] =
+                (uint8_t)(i ? tiny_random_bits(3, at) : right ^ 1u << tiny_random_bits(4, at) % 8);
+            err = (solo_error){0};
+            if (solo_model_open(&m, &(solo_model_desc){.bytes = bytes, .n_bytes = n}, &err)) {
+                solo_model_close(m);
+                n_opened++;
+            } else {
+                assert_true(err.status != SOLO_OK && err.text[0]);
+            }
+        }
+        bytes[at] = right;
+    }
+    print_message("%llu of %llu corrupt files opened\n", (unsigned long long)n_opened,
+                  (unsigned long long)(2 * n_head));
+    free(bytes);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tiny_is_understood),    cmocka_unit_test(test_variants),
+        cmocka_unit_test(test_tiny_is_deterministic), cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_rope_table),            cmocka_unit_test(test_argument),
+        cmocka_unit_test(test_hparams_refused),       cmocka_unit_test(test_beyond_solo),
+        cmocka_unit_test(test_tensors_refused),       cmocka_unit_test(test_tokenizer_refused),
+        cmocka_unit_test(test_hostile_models),
+    };
+    return cmocka_run_group_tests_name("model", tests, NULL, NULL);
+}
