@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 dir=$1
 shift
 : > "$dir/unrun.txt"
-ctest --test-dir "$dir" --output-on-failure --no-tests=error "$@" | while IFS= read -r line; do
+ctest --test-dir "$dir" --output-on-failure --no-tests=error --parallel "$(nproc)" "$@" | while IFS= read -r line; do
     case $line in *'tests passed, '*' tests failed out of '*) sed 's/^/UNRUN /' "$dir/unrun.txt" ;; esac
     printf '%s\n' "$line"
 done

@@ -233,6 +233,8 @@ static bool open_editor(chat *c) {
     el_set(c->edit, EL_SETTY, "-d", "-isig", NULL);
     el_set(c->edit, EL_ADDFN, "solo-cancel-line", "Drop the line", cancel_line);
     el_set(c->edit, EL_BIND, "^C", "solo-cancel-line", NULL);
+    /* A Ctrl-D typed before the editor took the terminal over arrives as a NUL. */
+    el_set(c->edit, EL_BIND, "^@", "ed-end-of-file", NULL);
     c->history_path = find_history_path();
     if (c->history_path) history(c->history, &event, H_LOAD, c->history_path);
     return true;
@@ -252,6 +254,7 @@ static const char *edit_line(chat *c) {
     const char *line;
     do {
         is_cancelled = false;
+        el_set(c->edit, EL_PREP_TERM, 1); /* el_gets does so after it has shown the prompt: late */
         line = el_gets(c->edit, &n);
     } while (is_cancelled);
     return n > 0 ? line : NULL;
