@@ -10,8 +10,10 @@ fn run_embed(t: u32, lane: u32) {
   arrive(0u, STAGE_EMBED, t, lane);
 }
 
-// fresh: this workgroup has not yet taken this stage's input.
+// fresh: this workgroup has not yet taken this stage's input. Weights are requested before the wait: by
+// prime_*, or, with CROSS, by the stages before.
 fn run_qkv(l: u32, t: u32, fresh: bool, lane: u32) {
+  if (!CROSS) { prime_qkv(l, t, lane); }
   if (fresh) {
     if (l == 0u) { await_stage(0u, STAGE_EMBED, TILES_EMBED, lane); }
     else { await_stage(l - 1u, STAGE_DOWN, TILES_DOWN, lane); }
@@ -28,6 +30,7 @@ fn run_attend(l: u32, t: u32, fresh: bool, lane: u32) {
 }
 
 fn run_out(l: u32, t: u32, fresh: bool, lane: u32) {
+  if (!CROSS) { prime_out(l, t, lane); }
   if (fresh) {
     await_stage(l, STAGE_ATTEND, TILES_ATTEND, lane);
     out_take(l, lane);
@@ -37,6 +40,7 @@ fn run_out(l: u32, t: u32, fresh: bool, lane: u32) {
 }
 
 fn run_gate_up(l: u32, t: u32, fresh: bool, lane: u32) {
+  if (!CROSS) { prime_gate_up(l, t, lane); }
   if (fresh) {
     await_stage(l, STAGE_OUT, TILES_OUT, lane);
     gate_up_take(l, lane);
@@ -46,6 +50,7 @@ fn run_gate_up(l: u32, t: u32, fresh: bool, lane: u32) {
 }
 
 fn run_down(l: u32, t: u32, fresh: bool, lane: u32) {
+  if (!CROSS) { prime_down(l, t, lane); }
   if (fresh) {
     await_stage(l, STAGE_GATE_UP, TILES_GATE_UP, lane);
     down_take(l, lane);
@@ -55,6 +60,7 @@ fn run_down(l: u32, t: u32, fresh: bool, lane: u32) {
 }
 
 fn run_logits(t: u32, fresh: bool, lane: u32) {
+  prime_logits(N_LAYER, t, lane);
   if (fresh) {
     await_stage(N_LAYER - 1u, STAGE_DOWN, TILES_DOWN, lane);
     logits_take(lane);
@@ -78,13 +84,19 @@ fn stopped(lane: u32) -> bool {
 fn dispatch_single_static(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let r = wg.x;
   if (stopped(lane)) { return; }
+  if (CROSS) { prime_qkv(0u, r, lane); }
   for (var t = r; t < TILES_EMBED; t += N_WG) { run_embed(t, lane); }
   for (var l = 0u; l < N_LAYER; l++) {
     for (var t = r; t < TILES_QKV; t += N_WG) { run_qkv(l, t, t == r, lane); }
+    if (r >= TILES_QKV) { skip_qkv(l, r, lane); }
     for (var t = r; t < TILES_ATTEND; t += N_WG) { run_attend(l, t, t == r, lane); }
+    refill_out(l, r, lane);
     for (var t = r; t < TILES_OUT; t += N_WG) { run_out(l, t, t == r, lane); }
+    if (r >= TILES_OUT) { skip_out(l, r, lane); }
     for (var t = r; t < TILES_GATE_UP; t += N_WG) { run_gate_up(l, t, t == r, lane); }
+    if (r >= TILES_GATE_UP) { skip_gate_up(l, r, lane); }
     for (var t = r; t < TILES_DOWN; t += N_WG) { run_down(l, t, t == r, lane); }
+    if (r >= TILES_DOWN) { skip_down(l, r, lane); }
   }
   for (var t = r; t < TILES_LOGITS; t += N_WG) { run_logits(t, t == r, lane); }
   if (r == 0u) { run_sample(lane); }

@@ -7,22 +7,37 @@ fn dispatch_single_wg(@builtin(local_invocation_index) lane: u32) {
   for (var l = 0u; l < N_LAYER; l++) {
     storageBarrier(); // X put before qkv takes it
     qkv_take(l, lane);
-    for (var t = 0u; t < TILES_QKV; t++) { stage_qkv(l, t, lane); }
+    for (var t = 0u; t < TILES_QKV; t++) {
+      prime_qkv(l, t, lane);
+      stage_qkv(l, t, lane);
+    }
     storageBarrier(); // q, k, v put before attend takes them
     for (var t = 0u; t < TILES_ATTEND; t++) { stage_attend(l, t, lane); }
     storageBarrier(); // splits put before out takes them
     out_take(l, lane);
-    for (var t = 0u; t < TILES_OUT; t++) { stage_out(l, t, lane); }
+    for (var t = 0u; t < TILES_OUT; t++) {
+      prime_out(l, t, lane);
+      stage_out(l, t, lane);
+    }
     storageBarrier(); // X1 put before gate_up takes it
     gate_up_take(l, lane);
-    for (var t = 0u; t < TILES_GATE_UP; t++) { stage_gate_up(l, t, lane); }
+    for (var t = 0u; t < TILES_GATE_UP; t++) {
+      prime_gate_up(l, t, lane);
+      stage_gate_up(l, t, lane);
+    }
     storageBarrier(); // H put before down takes it
     down_take(l, lane);
-    for (var t = 0u; t < TILES_DOWN; t++) { stage_down(l, t, lane); }
+    for (var t = 0u; t < TILES_DOWN; t++) {
+      prime_down(l, t, lane);
+      stage_down(l, t, lane);
+    }
   }
   storageBarrier(); // the last X put before logits takes it
   logits_take(lane);
-  for (var t = 0u; t < TILES_LOGITS; t++) { stage_logits(t, lane); }
+  for (var t = 0u; t < TILES_LOGITS; t++) {
+    prime_logits(N_LAYER, t, lane);
+    stage_logits(t, lane);
+  }
   storageBarrier(); // logits put before sample takes them
   stage_sample(lane);
 }

@@ -7,6 +7,7 @@ fn dispatch_embed(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocatio
 
 @compute @workgroup_size(WG)
 fn dispatch_qkv(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  prime_qkv(place.layer, wg.x, lane);
   qkv_take(place.layer, lane);
   stage_qkv(place.layer, wg.x, lane);
 }
@@ -18,24 +19,28 @@ fn dispatch_attend(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocati
 
 @compute @workgroup_size(WG)
 fn dispatch_out(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  prime_out(place.layer, wg.x, lane);
   out_take(place.layer, lane);
   stage_out(place.layer, wg.x, lane);
 }
 
 @compute @workgroup_size(WG)
 fn dispatch_gate_up(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  prime_gate_up(place.layer, wg.x, lane);
   gate_up_take(place.layer, lane);
   stage_gate_up(place.layer, wg.x, lane);
 }
 
 @compute @workgroup_size(WG)
 fn dispatch_down(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  prime_down(place.layer, wg.x, lane);
   down_take(place.layer, lane);
   stage_down(place.layer, wg.x, lane);
 }
 
 @compute @workgroup_size(WG)
 fn dispatch_logits(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  prime_logits(N_LAYER, wg.x, lane);
   logits_take(lane);
   stage_logits(wg.x, lane);
 }

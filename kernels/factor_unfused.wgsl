@@ -7,6 +7,11 @@ fn load_rows(at: u32, n: u32, lane: u32) {
   workgroupBarrier(); // rows written before other lanes read them
 }
 
+fn load_ys(at: u32, n: u32, lane: u32) {
+  for (var r = lane; r < n; r += WG) { ys[r] = bitcast<f32>(msg[at + r]); }
+  workgroupBarrier(); // ys written before whole words are packed
+}
+
 fn store_rows(at: u32, n: u32, inv: f32, lane: u32) {
   workgroupBarrier(); // rows written by their teams before other lanes store them
   for (var r = lane; r < n; r += WG) { msg[at + r] = bitcast<u32>(rows[r] * inv); }
@@ -87,7 +92,7 @@ fn op_rope_k(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_ind
   let row0 = wg.x * QKV_TILE;
   let n = min(QKV_TILE, ROWS_K - row0);
   load_rows(T_RAW + ROWS_Q + row0, n, lane);
-  turn_rows(row0, n, 1.0, lane);
+  turn_rows(ROWS_Q + row0, n, 1.0, lane);
   store_ys(T_RAW + ROWS_Q + row0, n, lane);
 }
 
@@ -95,15 +100,11 @@ fn op_rope_k(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_ind
 fn op_kv_store(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row0 = wg.x * QKV_TILE;
   let n = min(QKV_TILE, ROWS_K - row0);
-  load_rows(T_RAW + ROWS_Q + row0, n, lane);
-  scale_rows(n, 1.0, lane);
-  workgroupBarrier(); // ys written before whole words are packed
-  put_k(place.layer, row0, n, lane);
+  load_ys(T_RAW + ROWS_Q + row0, n, lane);
+  put_kv(place.layer, ROWS_Q + row0, n, lane);
   workgroupBarrier(); // ys packed before v takes their place
-  load_rows(T_RAW + ROWS_Q + ROWS_K + row0, n, lane);
-  scale_rows(n, 1.0, lane);
-  workgroupBarrier(); // as above
-  put_v(place.layer, row0, n, lane);
+  load_ys(T_RAW + ROWS_Q + ROWS_K + row0, n, lane);
+  put_kv(place.layer, ROWS_Q + ROWS_K + row0, n, lane);
 }
 
 // Words of block `block` of a tile of attend: att_s, then alpha.
@@ -243,6 +244,7 @@ fn op_down(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index
 
 @compute @workgroup_size(WG)
 fn op_logits(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  prime_logits(N_LAYER, wg.x, lane);
   logits_take(lane);
   stage_logits(wg.x, lane);
 }

@@ -8,6 +8,20 @@ fn gate_up_take(layer: u32, lane: u32) {
   if (GATE_UP_CHUNKS == 1u) { gate_up_take_chunk(layer, 0u, lane); }
 }
 
+// Row j of a tile: GATE_UP_TILE rows of gate, then as many of up, counted as if up stood behind gate.
+fn gate_up_at(tile: u32, j: u32) -> u32 {
+  let up = j >= GATE_UP_TILE;
+  let row = tile * GATE_UP_TILE + min(j, 2u * GATE_UP_TILE - 1u) - select(0u, GATE_UP_TILE, up);
+  return min(row, N_FF - 1u) + select(0u, N_FF, up);
+}
+
+// rows[0..n) of gate, rows[GATE_UP_TILE..) of up.
+fn gate_up_rows(layer: u32, tile: u32, lane: u32) {
+  let row0 = tile * GATE_UP_TILE;
+  let n = min(GATE_UP_TILE, N_FF - row0);
+  for (var which = 0u; which < 2u; which++) { rows_gate_up(which, layer, row0, which * GATE_UP_TILE, n, lane); }
+}
+
 fn glu(gate: f32, up: f32) -> f32 { return gate / (1.0 + exp(-gate)) * up; }
 
 // ys[0..n) = the gated rows row0 ..: puts them as the input of down.
@@ -18,9 +32,7 @@ fn put_h(layer: u32, row0: u32, n: u32, lane: u32) {
 fn stage_gate_up(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * GATE_UP_TILE;
   let n = min(GATE_UP_TILE, N_FF - row0);
-  for (var which = 0u; which < 2u; which++) { // gate, up
-    rows_gate_up(which, layer, row0, which * GATE_UP_TILE, n, lane);
-  }
+  multiply_gate_up(layer, tile, lane);
   workgroupBarrier(); // rows written by their teams before the epilogue reads them
   let inv = inv_rms();
   for (var r = lane; r < n; r += WG) { ys[r] = glu(rows[r] * inv, rows[GATE_UP_TILE + r] * inv); }

@@ -41,10 +41,17 @@ fn penalised(id: u32, logit: f32) -> f32 {
   return logit;
 }
 
+fn logits_at(tile: u32, j: u32) -> u32 { return min(tile * LOGITS_TILE + min(j, LOGITS_TILE - 1u), N_VOCAB - 1u); }
+
+fn logits_rows(layer: u32, tile: u32, lane: u32) {
+  let row0 = tile * LOGITS_TILE;
+  rows_logits(0u, layer, row0, 0u, min(LOGITS_TILE, N_VOCAB - row0), lane);
+}
+
 fn stage_logits(tile: u32, lane: u32) {
   let row0 = tile * LOGITS_TILE;
   let n = min(LOGITS_TILE, N_VOCAB - row0);
-  rows_logits(0u, N_LAYER, row0, 0u, n, lane);
+  multiply_logits(N_LAYER, tile, lane);
   workgroupBarrier(); // rows written by their teams before the epilogue reads them
   let inv = inv_rms();
   for (var r = lane; r < n; r += WG) {
@@ -76,13 +83,15 @@ fn best_of_ys(row0: u32, n: u32, lane: u32) {
   best_reduce(value, id, lane);
 }
 
+const BEST_STEP = 1u << (31u - countLeadingZeros(WG - 1u)); // the largest power of two below WG
+
 // The largest value over all lanes, the smallest id among equals, into element 0. Ends in a barrier.
 fn best_reduce(value: f32, id: u32, lane: u32) {
   best_value[lane] = value;
   best_id[lane] = id;
   workgroupBarrier(); // candidates written before they are compared
-  for (var step = WG / 2u; step > 0u; step /= 2u) {
-    if (lane < step) {
+  for (var step = BEST_STEP; step > 0u; step /= 2u) {
+    if (lane < step && lane + step < WG) {
       let v = best_value[lane + step];
       let i = best_id[lane + step];
       if (v > best_value[lane] || (v == best_value[lane] && i < best_id[lane])) {

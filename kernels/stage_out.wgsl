@@ -74,12 +74,19 @@ fn add_residual(at: u32, own: u32, n: u32, lane: u32) {
   workgroupBarrier(); // sums written before publish_x reads its quantisation groups
 }
 
+fn out_at(tile: u32, j: u32) -> u32 { return min(tile * OUT_TILE + min(j, OUT_TILE - 1u), D - 1u); }
+
+fn out_rows(layer: u32, tile: u32, lane: u32) {
+  let row0 = tile * OUT_TILE;
+  rows_out(0u, layer, row0, 0u, min(OUT_TILE, D - row0), lane);
+}
+
 fn stage_out(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * OUT_TILE;
   let n = min(OUT_TILE, D - row0);
   let at = at_layer(layer) + L_X + X_RES + row0;
   let own = peek(at + min(lane, n - 1u));
-  rows_out(0u, layer, row0, 0u, n, lane);
+  multiply_out(layer, tile, lane);
   workgroupBarrier(); // rows written by their teams before other lanes read them
   add_residual(at, own, n, lane);
   publish_x(at_layer(layer) + L_X1, gain_ffn(layer), row0, n, lane);

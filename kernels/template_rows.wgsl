@@ -4,7 +4,9 @@
 fn $role$_rows_$form$(m: Matrix, n_row: u32, layer: u32, row0: u32, out0: u32, n: u32, lane: u32) {
   let slot = lane % $ROLE$_TEAM;
   for (var pass_ = 0u; pass_ < $ROLE$_PASSES; pass_++) {
-    let r0 = (pass_ * (WG / $ROLE$_TEAM) + lane / $ROLE$_TEAM) * $ROLE$_R;
+    let first = lane / $ROLE$_TEAM * $ROLE$_TEAM_ROWS;
+    let r0 = first + pass_ * $ROLE$_R;
+    let end = min(n, first + $ROLE$_TEAM_ROWS); // of the team's rows
     var acc = array<f32, $ROLE$_R>();
     for (var chunk = 0u; chunk < $ROLE$_CHUNKS; chunk++) {
       if ($ROLE$_CHUNKS > 1u) {
@@ -12,7 +14,7 @@ fn $role$_rows_$form$(m: Matrix, n_row: u32, layer: u32, row0: u32, out0: u32, n
         $role$_take_chunk(layer, chunk, lane);
       }
       let g0 = chunk * $ROLE$_CHUNK_GROUPS;
-      if (r0 < n) {
+      if (r0 < end) {
         for (var g = slot; g < min($ROLE$_CHUNK_GROUPS, $ROLE$_GROUPS - g0); g += $ROLE$_TEAM) {
           let x = x_load(g);
           for (var r = 0u; r < $ROLE$_R; r++) {
@@ -25,7 +27,7 @@ fn $role$_rows_$form$(m: Matrix, n_row: u32, layer: u32, row0: u32, out0: u32, n
     }
     for (var r = 0u; r < $ROLE$_R; r++) {
       let sum = team_sum(acc[r], $ROLE$_TEAM, lane);
-      if (slot == 0u && r0 + r < n) { rows[out0 + r0 + r] = sum; }
+      if (slot == 0u && r0 + r < end) { rows[out0 + r0 + r] = sum; }
     }
   }
 }

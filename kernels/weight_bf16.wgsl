@@ -6,10 +6,17 @@ struct Group_bf16 {
   d: vec4<u32>, // weights 24..31
 }
 
-fn load_bf16(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_bf16 {
+// As loaded is as used.
+alias Raw_bf16 = Group_bf16;
+
+fn raw_bf16(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Raw_bf16 {
   let at = m.w_at + i + row * groups * 3u; // planes [row][4][groups]
-  return Group_bf16(payload(at), payload(at + groups), payload(at + 2u * groups), payload(at + 3u * groups));
+  return Raw_bf16(payload(at), payload(at + groups), payload(at + 2u * groups), payload(at + 3u * groups));
 }
+
+fn group_bf16(r: Raw_bf16, odd: bool) -> Group_bf16 { return r; }
+
+fn load_bf16(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_bf16 { return raw_bf16(m, i, row, groups, g); }
 
 // Weights 4j .. 4j + 3 of the group.
 fn quad_bf16(p: Group_bf16, j: u32) -> vec4<f32> {

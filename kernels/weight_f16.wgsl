@@ -6,10 +6,17 @@ struct Group_f16 {
   d: vec4<u32>, // weights 24..31
 }
 
-fn load_f16(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_f16 {
+// As loaded is as used.
+alias Raw_f16 = Group_f16;
+
+fn raw_f16(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Raw_f16 {
   let at = m.w_at + i + row * groups * 3u; // planes [row][4][groups]
-  return Group_f16(payload(at), payload(at + groups), payload(at + 2u * groups), payload(at + 3u * groups));
+  return Raw_f16(payload(at), payload(at + groups), payload(at + 2u * groups), payload(at + 3u * groups));
 }
+
+fn group_f16(r: Raw_f16, odd: bool) -> Group_f16 { return r; }
+
+fn load_f16(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_f16 { return raw_f16(m, i, row, groups, g); }
 
 // Weights 4j .. 4j + 3 of the group.
 fn quad_f16(p: Group_f16, j: u32) -> vec4<f32> {

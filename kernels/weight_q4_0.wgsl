@@ -4,9 +4,23 @@ struct Group_q4_0 {
   d: f32,
 }
 
+// As loaded: a group's nibbles, and the word that its d is half of.
+struct Raw_q4_0 {
+  w: vec4<u32>,
+  s: u32,
+}
+
+fn raw_q4_0(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Raw_q4_0 {
+  return Raw_q4_0(payload(m.w_at + i), ws[(m.s_at + i) >> 1u]);
+}
+
+fn group_q4_0(r: Raw_q4_0, odd: bool) -> Group_q4_0 {
+  let d = unpack2x16float(r.s);
+  return Group_q4_0(r.w, select(d.x, d.y, odd));
+}
+
 fn load_q4_0(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q4_0 {
-  let at = m.s_at + i;
-  return Group_q4_0(payload(m.w_at + i), unpack2x16float(ws[at >> 1u])[at & 1u]);
+  return group_q4_0(raw_q4_0(m, i, row, groups, g), ((m.s_at + i) & 1u) == 1u);
 }
 
 // Weights 4j .. 4j + 3 of the group.

@@ -5,9 +5,23 @@ struct Group_q4_1 {
   m: f32,
 }
 
+// As loaded.
+struct Raw_q4_1 {
+  w: vec4<u32>,
+  s: u32,
+}
+
+fn raw_q4_1(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Raw_q4_1 {
+  return Raw_q4_1(payload(m.w_at + i), ws[m.s_at + i]);
+}
+
+fn group_q4_1(r: Raw_q4_1, odd: bool) -> Group_q4_1 {
+  let s = unpack2x16float(r.s);
+  return Group_q4_1(r.w, s.x, s.y);
+}
+
 fn load_q4_1(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q4_1 {
-  let s = unpack2x16float(ws[m.s_at + i]);
-  return Group_q4_1(payload(m.w_at + i), s.x, s.y);
+  return group_q4_1(raw_q4_1(m, i, row, groups, g), false);
 }
 
 // Weights 4j .. 4j + 3 of the group.

@@ -6,9 +6,18 @@ struct Group_q4_k {
   m: f32,
 }
 
-fn load_q4_k(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q4_k {
+// As loaded is as used.
+alias Raw_q4_k = Group_q4_k;
+
+fn raw_q4_k(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Raw_q4_k {
   let at = m.s_at + 2u * i;
-  return Group_q4_k(payload(m.w_at + i), bitcast<f32>(ws[at]), bitcast<f32>(ws[at + 1u]));
+  return Raw_q4_k(payload(m.w_at + i), bitcast<f32>(ws[at]), bitcast<f32>(ws[at + 1u]));
+}
+
+fn group_q4_k(r: Raw_q4_k, odd: bool) -> Group_q4_k { return r; }
+
+fn load_q4_k(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q4_k {
+  return group_q4_k(raw_q4_k(m, i, row, groups, g), false);
 }
 
 // Weights 4j .. 4j + 3 of the group.

@@ -5,12 +5,19 @@ struct Group_q6_k {
   d: vec2<f32>,
 }
 
-fn load_q6_k(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q6_k {
+// As loaded is as used.
+alias Raw_q6_k = Group_q6_k;
+
+fn raw_q6_k(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Raw_q6_k {
   let at = m.w_at + i + row * groups; // planes [row][2][groups]
-  let a = payload(at);
-  let b = payload(at + groups);
   let s = m.s_at + 2u * i;
-  return Group_q6_k(a, b, vec2<f32>(bitcast<f32>(ws[s]), bitcast<f32>(ws[s + 1u])));
+  return Raw_q6_k(payload(at), payload(at + groups), vec2<f32>(bitcast<f32>(ws[s]), bitcast<f32>(ws[s + 1u])));
+}
+
+fn group_q6_k(r: Raw_q6_k, odd: bool) -> Group_q6_k { return r; }
+
+fn load_q6_k(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q6_k {
+  return group_q6_k(raw_q6_k(m, i, row, groups, g), false);
 }
 
 // Weights 4j .. 4j + 3 of the group.

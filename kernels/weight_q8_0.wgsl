@@ -5,12 +5,25 @@ struct Group_q8_0 {
   d: f32,
 }
 
-fn load_q8_0(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q8_0 {
+// As loaded: a group's bytes, and the word that its d is half of.
+struct Raw_q8_0 {
+  a: vec4<u32>,
+  b: vec4<u32>,
+  s: u32,
+}
+
+fn raw_q8_0(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Raw_q8_0 {
   let at = m.w_at + i + row * groups; // planes [row][2][groups]
-  let a = payload(at);
-  let b = payload(at + groups);
-  let s = m.s_at + i;
-  return Group_q8_0(a, b, unpack2x16float(ws[s >> 1u])[s & 1u]);
+  return Raw_q8_0(payload(at), payload(at + groups), ws[(m.s_at + i) >> 1u]);
+}
+
+fn group_q8_0(r: Raw_q8_0, odd: bool) -> Group_q8_0 {
+  let d = unpack2x16float(r.s);
+  return Group_q8_0(r.a, r.b, select(d.x, d.y, odd));
+}
+
+fn load_q8_0(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q8_0 {
+  return group_q8_0(raw_q8_0(m, i, row, groups, g), ((m.s_at + i) & 1u) == 1u);
 }
 
 // Weights 4j .. 4j + 3 of the group.

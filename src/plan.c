@@ -75,6 +75,7 @@ static void fill_defaults(solo_plan *plan, const solo_plan_desc *desc) {
     if (d->workgroup_size > info->max_workgroup_size) d->workgroup_size = info->max_workgroup_size;
     if (d->spin_limit == 0) d->spin_limit = info->is_software ? SPIN_SOFTWARE : SPIN_GPU;
     if (d->max_team == 0) d->max_team = info->is_software ? 1 : 32;
+    if (d->queue == 0) d->queue = info->is_software ? 0 : 18;
 }
 
 static bool check_desc(const solo_plan *plan, solo_error *err) {
@@ -143,6 +144,7 @@ static bool make_geometry(solo_plan *plan, solo_error *err) {
      * runs one workgroup a core, and cutting stages into 16 keeps two cores evenly busy. */
     uint32_t aim = info->is_software ? 16 : 128;
     if (!info->is_software && d->n_workgroup) aim = d->n_workgroup;
+    if (d->n_slice) aim = d->n_slice;
     solo_geometry_desc gd = {
         .hp = &plan->weights->model->hp,
         .activations = d->activations,
@@ -151,6 +153,7 @@ static bool make_geometry(solo_plan *plan, solo_error *err) {
         .workgroup_size = d->workgroup_size,
         .n_workgroup = aim,
         .max_team = d->max_team,
+        .queue = d->queue,
         .max_workgroup_bytes = info->max_workgroup_bytes,
     };
     if (!solo_geometry_make(&gd, &plan->geometry, err)) return false;

@@ -72,11 +72,11 @@ static const solo_factor_row single_ticket_rows[] = {
 };
 
 static const solo_factoring factorings[] = {
-    {"unfused",   "factor_unfused.wgsl",   unfused_rows,       SOLO_COUNT(unfused_rows),       false},
-    {"stages",    "factor_stages.wgsl",    stages_rows,        SOLO_COUNT(stages_rows),        false},
-    {"single",    "factor_single.wgsl",    single_static_rows, SOLO_COUNT(single_static_rows), true},
-    {"single",    "factor_single.wgsl",    single_ticket_rows, SOLO_COUNT(single_ticket_rows), true},
-    {"single-wg", "factor_single_wg.wgsl", single_wg_rows,     SOLO_COUNT(single_wg_rows),     false},
+    {"unfused",   "factor_unfused.wgsl",   unfused_rows,       SOLO_COUNT(unfused_rows),       false, false},
+    {"stages",    "factor_stages.wgsl",    stages_rows,        SOLO_COUNT(stages_rows),        false, false},
+    {"single",    "factor_single.wgsl",    single_static_rows, SOLO_COUNT(single_static_rows), true,  true},
+    {"single",    "factor_single.wgsl",    single_ticket_rows, SOLO_COUNT(single_ticket_rows), true,  false},
+    {"single-wg", "factor_single_wg.wgsl", single_wg_rows,     SOLO_COUNT(single_wg_rows),     false, false},
 };
 
 const char *const *solo_factoring_names(void) {
@@ -144,23 +144,26 @@ static void choose_team(solo_role_geometry *role, uint32_t wg, uint32_t max_team
     role->team = 0;
     for (uint32_t team = 1; team <= max_team; team *= 2) {
         for (uint32_t r = 1; r <= (max_team == 1 ? 1u : 4u); r *= 2) {
-            uint32_t n_pass = ceil_div(role->tile, wg / team * r);
+            uint32_t team_rows = ceil_div(role->tile, wg / team);
+            uint32_t n_pass = ceil_div(team_rows, r);
             uint32_t strips = ceil_div(role->groups, team);
             double steps = 0;
             for (uint32_t t = team; t > 1; t /= 2) steps += 1;
             double cost = n_pass * (strips * (r + 0.75) + r * steps * 0.25 + 0.5);
             if (role->team && cost >= best) continue;
             best = cost;
-            role->team = team, role->rows_team = r, role->n_pass = n_pass;
+            role->team = team, role->team_rows = team_rows;
+            role->rows_team = r, role->n_pass = n_pass;
         }
     }
 }
 
 #define MAX_TILE 256u /* rows: bounds workgroup memory */
 
+/* Rows a tile, so that every workgroup gets as many tiles as the others: one where that fits. */
 static uint32_t tile_of(uint32_t rows, uint32_t unit, uint32_t n_workgroup) {
-    uint32_t tile = round_up(ceil_div(rows, n_workgroup), unit);
-    return min_u32(tile, MAX_TILE / unit * unit);
+    uint32_t most = MAX_TILE / unit * unit, rounds = ceil_div(rows, most * n_workgroup);
+    return min_u32(round_up(ceil_div(rows, rounds * n_workgroup), unit), most);
 }
 
 static void cut_roles(solo_geometry *g) {
@@ -175,7 +178,8 @@ static void cut_roles(solo_geometry *g) {
     g->embed_tile = g->role[SOLO_ROLE_OUT].tile;
     g->tiles_q = ceil_div(g->rows_q, g->role[SOLO_ROLE_QKV].tile);
     g->tiles_k = ceil_div(g->rows_k, g->role[SOLO_ROLE_QKV].tile);
-    g->role[SOLO_ROLE_QKV].n_tile = g->tiles_q + 2 * g->tiles_k;
+    g->role[SOLO_ROLE_QKV].n_tile =
+        ceil_div(g->rows_q + 2 * g->rows_k, g->role[SOLO_ROLE_QKV].tile);
     g->role[SOLO_ROLE_OUT].n_tile = ceil_div(hp->n_embd, g->role[SOLO_ROLE_OUT].tile);
     g->role[SOLO_ROLE_GATE_UP].n_tile = ceil_div(hp->n_ff, g->role[SOLO_ROLE_GATE_UP].tile);
     g->role[SOLO_ROLE_DOWN].n_tile = ceil_div(hp->n_embd, g->role[SOLO_ROLE_DOWN].tile);
@@ -287,9 +291,9 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
     g->desc = *desc;
     g->wg = desc->workgroup_size;
     g->n_wg = desc->n_workgroup;
-    if (g->wg < 32 || (g->wg & (g->wg - 1)) != 0)
-        return solo_fail(err, SOLO_ARGUMENT,
-                         "workgroup size: wanted a power of two of at least 32, found %u", g->wg);
+    if (g->wg < 32 || g->wg % 32 != 0)
+        return solo_fail(err, SOLO_ARGUMENT, "workgroup size: wanted a multiple of 32, found %u",
+                         g->wg);
     if (hp->head_dim % 4 != 0)
         return solo_fail(err, SOLO_UNSUPPORTED, "head_dim: wanted a multiple of 4, found %u",
                          hp->head_dim);

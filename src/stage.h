@@ -99,6 +99,7 @@ typedef struct solo_factoring {
     const solo_factor_row *row;
     uint32_t               n_row;
     bool                   tagged; /* needs handoff_tagged */
+    bool                   cross;  /* workgroup r walks a layer's stages, tile r of each (stream.h) */
 } solo_factoring;
 
 const char *solo_stage_name(solo_stage stage);
@@ -122,11 +123,12 @@ typedef enum solo_role { SOLO_ROLE_QKV, SOLO_ROLE_OUT, SOLO_ROLE_GATE_UP, SOLO_R
                          SOLO_ROLE_LOGITS, SOLO_ROLE_COUNT } solo_role;
 
 typedef struct solo_role_geometry {
-    uint32_t tile;         /* rows a tile (gate_up: of each matrix) */
+    uint32_t tile;         /* rows a tile: of q, k and v one after the other; gate_up: of each */
     uint32_t n_tile;
     uint32_t team;         /* neighbouring lanes that share a row: 1, 2, 4, ... 32 */
+    uint32_t team_rows;    /* neighbouring rows that a team does of a tile (gate_up: of each) */
     uint32_t rows_team;    /* rows that a team does at once */
-    uint32_t n_pass;       /* so that all teams cover a tile */
+    uint32_t n_pass;       /* so that a team covers its rows */
     uint32_t groups;       /* of 32 inputs */
     uint32_t n_chunk, chunk_groups; /* inputs that do not fit workgroup memory come in chunks */
 } solo_role_geometry;
@@ -139,6 +141,7 @@ typedef struct solo_geometry_desc {
     uint32_t workgroup_size;            /* lanes */
     uint32_t n_workgroup;               /* aimed at: tiles are cut so that each gets about one */
     uint32_t max_team;                  /* 1 on software adapters: lanes do not share rows */
+    uint32_t queue;                     /* units of weights requested ahead (stream.h); 0: none */
     uint32_t max_workgroup_bytes;
 } solo_geometry_desc;
 

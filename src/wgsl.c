@@ -1,6 +1,8 @@
 /* wgsl.c: the prelude and the joining. What the kernels compute is in kernels/, not here. */
 #include "wgsl.h"
 
+#include "stream.h"
+
 #include <ctype.h>
 
 /* ---- kernel files ------------------------------------------------------------------------- */
@@ -135,9 +137,10 @@ static void add_geometry(solo_text *out, const solo_geometry *g, uint32_t spin_l
                       "%s_R = %uu;\n",
                       name, r->n_tile, name, r->tile, name, r->team, name, r->rows_team);
         solo_text_add(out,
-                      "const %s_PASSES = %uu;\nconst %s_GROUPS = %uu;\nconst %s_CHUNKS = "
-                      "%uu;\nconst %s_CHUNK_GROUPS = %uu;\n",
-                      name, r->n_pass, name, r->groups, name, r->n_chunk, name, r->chunk_groups);
+                      "const %s_PASSES = %uu;\nconst %s_TEAM_ROWS = %uu;\nconst %s_GROUPS = "
+                      "%uu;\nconst %s_CHUNKS = %uu;\nconst %s_CHUNK_GROUPS = %uu;\n",
+                      name, r->n_pass, name, r->team_rows, name, r->groups, name, r->n_chunk, name,
+                      r->chunk_groups);
     }
     for (uint32_t i = 0; i < SOLO_STAGE_COUNT; i++) {
         solo_text_add(out, "const STAGE_");
@@ -327,7 +330,14 @@ static void add_rows(solo_text *out, const solo_wgsl_desc *desc) {
             add_template(out, "template_rows.wgsl", pairs, SOLO_COUNT(pairs));
         }
     }
-    for (uint32_t r = 0; r < SOLO_ROLE_COUNT; r++) add_rows_of(out, w, r);
+    solo_stream stream;
+    solo_stream_make(w, desc->geometry, desc->factoring->cross, &stream);
+    solo_stream_add(out, &stream);
+    for (uint32_t r = 0; r < SOLO_ROLE_COUNT; r++) {
+        const word_pair pair = {"role", role_names[r]};
+        add_rows_of(out, w, r);
+        if (!stream.role[r].on) add_template(out, "template_rolled.wgsl", &pair, 1);
+    }
 }
 
 /* ---- modules ------------------------------------------------------------------------------ */

@@ -2,6 +2,7 @@
  * same bits: all message words, the whole KV cache, the sampled ids. Each configuration says what
  * it is there to see and fails as blind where its geometry does not show it. */
 #include "gpu.h"
+#include "stream.h"
 
 #define MAX_STEP 8u
 
@@ -341,6 +342,34 @@ static void payload_in_several_bindings(void **state) {
     record_free(&one);
 }
 
+/* A queue of weights, in the stages' own order and across them: with one tile a stage the only
+ * workgroup walks all of a token, and what a stage requests for the next must be what that uses. */
+static void weights_requested_ahead(void **state) {
+    (void)state;
+    config c = {.name = "a queue across stages",
+                .model = {.n_layer = 3, .n_ctx = 96, .seed = 9, .tied = true,
+                          .type_qk = SOLO_TYPE_Q4_0, .type_v = SOLO_TYPE_Q4_0, .type_out = SOLO_TYPE_Q8_0},
+                .plan = {.max_team = 2, .workgroup_size = 128, .queue = 4, .n_slice = 1, .n_workgroup = 1},
+                .n_prompt = 5,
+                .n_step = 4};
+    gpu_bed bed = gpu_bed_open(&c.model, 0);
+    c.plan.factoring = "stages";
+    solo_plan *plan = gpu_plan_open(&bed, c.plan);
+    solo_stream stream;
+    solo_stream_make(bed.weights, &plan->geometry, true, &stream);
+    assert_true(plan->geometry.role[SOLO_ROLE_OUT].team > 1);
+    assert_true(stream.cross && stream.layer_vec4 > 4 && stream.role[SOLO_ROLE_LOGITS].loop);
+    record ahead = run_program(plan, &plan->main, &c);
+    check_factoring(plan, &c, "unfused", 0, &ahead); /* multiplies in loops */
+    if (!gpu_compiles_slowly()) {
+        check_factoring(plan, &c, "single", SOLO_ASSIGNMENT_STATIC, &ahead);
+        check_factoring(plan, &c, "single", SOLO_ASSIGNMENT_TICKET, &ahead);
+    }
+    solo_plan_close(plan);
+    record_free(&ahead);
+    gpu_bed_close(&bed);
+}
+
 static void more_parts_than_bindings(void **state) {
     (void)state;
     solo_weights *none;
@@ -394,8 +423,10 @@ int main(void) {
         cmocka_unit_test(inputs_in_chunks_int8),
         cmocka_unit_test(inputs_in_chunks_f32),
         cmocka_unit_test(payload_in_several_bindings),
+        cmocka_unit_test(weights_requested_ahead),
         cmocka_unit_test(more_parts_than_bindings),
         cmocka_unit_test(subgroups_add_in_the_same_order),
     };
+    cmocka_set_test_filter(getenv("SOLO_TEST_FILTER")); /* a pattern: only these tests */
     return cmocka_run_group_tests(tests, gpu_open, gpu_close);
 }

@@ -385,5 +385,6 @@ int main(void) {
         cmocka_unit_test(mixed_f32_teams),     cmocka_unit_test(mixed_int8),
         cmocka_unit_test(inputs_in_chunks),    cmocka_unit_test(rope_halves_in_part),
     };
+    cmocka_set_test_filter(getenv("SOLO_TEST_FILTER")); /* a pattern: only these tests */
     return cmocka_run_group_tests(tests, gpu_open, gpu_close);
 }

@@ -202,7 +202,8 @@ static void expect_roles(const solo_geometry *g) {
         assert_int_equal(r->groups * SOLO_GROUP, inputs[i]);
         assert_true(r->team >= 1 && r->team <= g->desc.max_team && (r->team & (r->team - 1)) == 0);
         assert_true(g->wg % r->team == 0);
-        assert_true(r->n_pass * (g->wg / r->team) * r->rows_team >= r->tile);
+        assert_true((g->wg / r->team) * r->team_rows >= r->tile);
+        assert_true(r->n_pass * r->rows_team >= r->team_rows);
         assert_true(r->chunk_groups <= g->xg && r->n_chunk * r->chunk_groups >= r->groups);
         assert_true((r->n_chunk - 1) * r->chunk_groups < r->groups);
         assert_true(g->max_rows >= r->tile * (i == SOLO_ROLE_GATE_UP ? 2 : 1));
@@ -211,7 +212,7 @@ static void expect_roles(const solo_geometry *g) {
     expect_cut(hp->n_embd, g->embed_tile, g->tiles_embed, g->qd);
     expect_cut(g->rows_q, g->role[SOLO_ROLE_QKV].tile, g->tiles_q, 2);
     expect_cut(g->rows_k, g->role[SOLO_ROLE_QKV].tile, g->tiles_k, 2);
-    assert_int_equal(g->role[SOLO_ROLE_QKV].n_tile, g->tiles_q + 2 * g->tiles_k);
+    expect_cut(g->rows_q + 2 * g->rows_k, g->role[SOLO_ROLE_QKV].tile, g->role[SOLO_ROLE_QKV].n_tile, 2);
     expect_cut(hp->n_embd, g->role[SOLO_ROLE_OUT].tile, g->role[SOLO_ROLE_OUT].n_tile, g->qd);
     expect_cut(hp->n_ff, g->role[SOLO_ROLE_GATE_UP].tile, g->role[SOLO_ROLE_GATE_UP].n_tile, g->qf);
     expect_cut(hp->n_embd, g->role[SOLO_ROLE_DOWN].tile, g->role[SOLO_ROLE_DOWN].n_tile, g->qd);
@@ -335,7 +336,7 @@ static void impossible_shapes(void **state) {
     hp.n_head = 66, hp.n_head_kv = 2;
     expect_refused(hp, 32, SOLO_UNSUPPORTED, "wanted at most 32, found 33");
     expect_refused(shapes[5].hp, 16, SOLO_ARGUMENT, "found 16");
-    expect_refused(shapes[5].hp, 96, SOLO_ARGUMENT, "found 96");
+    expect_refused(shapes[5].hp, 48, SOLO_ARGUMENT, "found 48");
 }
 
 /* ---- workgroup memory against the text ------------------------------------------------------ */

@@ -1,0 +1,360 @@
+/* stream.c: writes out the queue of stream.h. */
+#include "stream.h"
+
+#define MAX_UNIT 64u /* longer stages are loops: a text of many hundred units compiles for seconds */
+#define MAX_ROWS 12u /* of a pass: each has an accumulator */
+/* vec4 of the stages behind attention that stay requested across it, where registers are dear:
+ * FACTS of the prototype, to be measured on each device. */
+#define HELD_ACROSS_ATTENTION 6u
+
+static const struct {
+    const char *name, *caps, *matrix;
+} names[] = {
+    [SOLO_ROLE_QKV] = {"qkv", "QKV", "q"},
+    [SOLO_ROLE_OUT] = {"out", "OUT", "out"},
+    [SOLO_ROLE_GATE_UP] = {"gate_up", "GATE_UP", "gate"},
+    [SOLO_ROLE_DOWN] = {"down", "DOWN", "down"},
+    [SOLO_ROLE_LOGITS] = {"logits", "LOGITS", "output"},
+};
+
+/* ---- which stages have a queue ------------------------------------------------------------ */
+
+static const struct {
+    solo_role role;
+    solo_matrix first, last; /* stand one behind the other in the weights */
+} spans[] = {
+    {SOLO_ROLE_QKV, SOLO_MATRIX_Q, SOLO_MATRIX_V},
+    {SOLO_ROLE_OUT, SOLO_MATRIX_OUT, SOLO_MATRIX_OUT},
+    {SOLO_ROLE_GATE_UP, SOLO_MATRIX_GATE, SOLO_MATRIX_UP},
+    {SOLO_ROLE_DOWN, SOLO_MATRIX_DOWN, SOLO_MATRIX_DOWN},
+    {SOLO_ROLE_LOGITS, SOLO_MATRIX_OUTPUT, SOLO_MATRIX_OUTPUT},
+};
+
+/* Whether the matrices first..last of every layer have one form and are one run of rows. */
+static bool one_run(const solo_weights *w, solo_matrix first, solo_matrix last) {
+    uint32_t n_layer = first < SOLO_MATRIX_PER_LAYER ? w->model->hp.n_layer : 1;
+    solo_form form = solo_weights_place(w, 0, first)->form;
+    const solo_form_info *info = solo_form_get_info(form);
+    for (uint32_t l = 0; l < n_layer; l++) {
+        const solo_matrix_place *p = solo_weights_place(w, l, first);
+        uint32_t n_row = 0;
+        if (p->s_at % 2 != 0 && info->scale_bytes == 2) return false;
+        for (uint32_t m = first; m <= (uint32_t)last; m++) {
+            const solo_matrix_place *q = solo_weights_place(w, l, m);
+            uint32_t groups = n_row * p->n_group;
+            uint32_t scales = info->scale_bytes == 2 ? groups : groups * info->scale_bytes / 4;
+            if (q->form != form || q->w_at != p->w_at + groups * info->payload_words / 4 ||
+                q->s_at != p->s_at + scales)
+                return false;
+            n_row += q->n_row;
+        }
+    }
+    return true;
+}
+
+static void make_role(const solo_weights *w, const solo_geometry *g, uint32_t i,
+                      solo_stream_role *r) {
+    const solo_role_geometry *role = &g->role[spans[i].role];
+    solo_form form = solo_weights_place(w, 0, spans[i].first)->form;
+    uint32_t tile = role->tile * (spans[i].role == SOLO_ROLE_GATE_UP ? 2 : 1);
+    uint32_t teams = g->wg / role->team, rows = (tile + teams - 1) / teams;
+    /* f32 groups are too wide to hold; halves of a scale's word are told apart by the group alone */
+    bool odd_halves = solo_form_get_info(form)->scale_bytes == 2 && role->groups % 2 != 0;
+    r->on = g->desc.queue > 0 && form != SOLO_FORM_F32 && role->n_chunk == 1 && !odd_halves &&
+            one_run(w, spans[i].first, spans[i].last);
+    if (!r->on) return;
+    r->form = form;
+    r->planes = solo_form_get_info(form)->payload_words / 4;
+    r->strips = (role->groups + role->team - 1) / role->team;
+    r->loop = spans[i].role == SOLO_ROLE_LOGITS || rows > MAX_ROWS || rows * r->strips > MAX_UNIT;
+    r->rows = rows;
+    r->n_pass = 1;
+    if (r->loop) {
+        uint32_t most = g->desc.queue / (r->strips * r->planes);
+        most = most < 1 ? 1 : most > MAX_ROWS ? MAX_ROWS : most;
+        r->n_pass = (rows + most - 1) / most;
+        r->rows = (rows + r->n_pass - 1) / r->n_pass;
+    }
+    r->n_unit = r->rows * r->strips;
+    r->on = r->n_unit <= MAX_UNIT;
+}
+
+void solo_stream_make(const solo_weights *weights, const solo_geometry *geometry, bool cross_wanted,
+                      solo_stream *s) {
+    memset(s, 0, sizeof *s);
+    s->geometry = geometry;
+    s->cross = cross_wanted && geometry->desc.queue > 0;
+    for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
+        solo_stream_role *r = &s->role[spans[i].role];
+        make_role(weights, geometry, i, r);
+        if (spans[i].role == SOLO_ROLE_LOGITS) continue;
+        s->cross = s->cross && r->on && !r->loop &&
+                   geometry->role[spans[i].role].n_tile <= geometry->n_wg;
+        r->first = s->layer_vec4;
+        if (r->on && !r->loop) s->layer_vec4 += r->n_unit * r->planes;
+    }
+    for (uint32_t i = 0; i < SOLO_ROLE_LOGITS; i++) { /* a stage never reaches its own next layer */
+        const solo_stream_role *r = &s->role[i];
+        if (r->n_unit * r->planes + geometry->desc.queue > s->layer_vec4) s->cross = false;
+    }
+}
+
+/* ---- the order ---------------------------------------------------------------------------- */
+
+/* A unit of the order: of `layer` layers later. */
+typedef struct unit {
+    solo_role role;
+    uint32_t index, layer;
+} unit;
+
+static uint32_t end_of(const solo_stream *s, unit u) { /* vec4 up to and with it */
+    const solo_stream_role *r = &s->role[u.role];
+    return u.layer * s->layer_vec4 + r->first + (u.index + 1) * r->planes;
+}
+
+static unit after(const solo_stream *s, unit u) {
+    if (u.index + 1 < s->role[u.role].n_unit) return (unit){u.role, u.index + 1, u.layer};
+    if (u.role == SOLO_ROLE_DOWN) return (unit){SOLO_ROLE_QKV, 0, u.layer + 1};
+    return (unit){u.role + 1, 0, u.layer};
+}
+
+/* Kept back while attention runs: see refill_out. */
+static bool is_held_back(const solo_stream *s, solo_role at, unit u) {
+    uint32_t out = s->role[SOLO_ROLE_OUT].first;
+    return at == SOLO_ROLE_QKV && u.role != SOLO_ROLE_QKV && u.layer == 0 &&
+           end_of(s, u) > out + HELD_ACROSS_ATTENTION;
+}
+
+/* ---- text --------------------------------------------------------------------------------- */
+
+static void add_registers(solo_text *out, const solo_stream *s, solo_role role) {
+    const solo_stream_role *r = &s->role[role];
+    const solo_role_geometry *g = &s->geometry->role[role];
+    const char *name = names[role].name, *form = solo_form_get_info(r->form)->name;
+    solo_text_add(out, "\n// %s: a team of %u lanes does %u rows in %u strips of groups\n", name,
+                  g->team, r->rows * r->n_pass, r->strips);
+    for (uint32_t i = 0; i < r->n_unit; i++)
+        solo_text_add(out, "var<private> %s_w%u: Raw_%s;\n", name, i, form);
+    solo_text_add(out,
+                  "fn %s_first(lane: u32) -> u32 { return lane / %uu * %uu; }\n"
+                  "fn %s_raw(m: Matrix, tile: u32, j: u32, group: u32) -> Raw_%s {\n"
+                  "  let row = %s_at(tile, j);\n  let g = min(group, %uu);\n"
+                  "  return raw_%s(m, row * %uu + g, row, %uu, g);\n}\n",
+                  name, g->team, r->rows * r->n_pass, name, form, name, g->groups - 1, form,
+                  g->groups, g->groups);
+}
+
+/* "  qkv_w7 = qkv_raw(m_qkv, tile, first_qkv + 3u, slot_qkv + 32u);" */
+static void add_load(solo_text *out, const solo_stream *s, solo_role role, uint32_t index,
+                     const char *first) {
+    const solo_stream_role *r = &s->role[role];
+    const char *name = names[role].name;
+    solo_text_add(out, "    %s_w%u = %s_raw(m_%s, tile, %s_%s + %uu, slot_%s + %uu);\n", name,
+                  index, name, name, first, name, index % r->rows, name,
+                  index / r->rows * s->geometry->role[role].team);
+}
+
+static void add_zero(solo_text *out, const solo_stream *s, solo_role role, uint32_t index) {
+    solo_text_add(out, "    %s_w%u = Raw_%s();\n", names[role].name, index,
+                  solo_form_get_info(s->role[role].form)->name);
+}
+
+/* What add_load names of a role, of this layer or the next. */
+static void add_place(solo_text *out, const solo_stream *s, solo_role role, uint32_t layer) {
+    const char *name = names[role].name;
+    solo_text_add(out,
+                  "  let m_%s = matrix_%s(%s);\n  let first_%s = %s_first(lane);\n"
+                  "  let slot_%s = lane %% %uu;\n",
+                  name, names[role].matrix, layer ? "min(layer + 1u, N_LAYER - 1u)" : "layer", name,
+                  name, name, s->geometry->role[role].team);
+}
+
+/* Requests n units in anchored blocks, those of the next layer only where there is one. */
+static void add_anchored(solo_text *out, const solo_stream *s, const unit *units, uint32_t n) {
+    for (uint32_t layer = 0; layer < 2; layer++) {
+        bool any = false;
+        for (uint32_t i = 0; i < n; i++) any = any || units[i].layer == layer;
+        if (!any) continue;
+        solo_text_add(out, "  if (go%s) {\n", layer ? " && layer + 1u < N_LAYER" : "");
+        for (uint32_t i = 0; i < n; i++)
+            if (units[i].layer == layer) add_load(out, s, units[i].role, units[i].index, "first");
+        solo_text_add(out, "  } else {\n");
+        for (uint32_t i = 0; i < n; i++)
+            if (units[i].layer == layer) add_zero(out, s, units[i].role, units[i].index);
+        solo_text_add(out, "  }\n");
+    }
+}
+
+#define MAX_AHEAD 512u
+
+/* The units of the order that come within reach as [from, to) of the role's units are used up. */
+static uint32_t list_reached(const solo_stream *s, solo_role role, uint32_t from, uint32_t to,
+                             unit *list) {
+    const solo_stream_role *r = &s->role[role];
+    uint32_t queue = s->geometry->desc.queue, n = 0;
+    uint32_t lo = r->first + from * r->planes + queue, hi = r->first + to * r->planes + queue;
+    for (unit u = {role, 0, 0}; end_of(s, u) <= hi; u = after(s, u)) {
+        bool own = u.role == role && u.layer == 0;
+        if (end_of(s, u) <= lo || (!s->cross && !own)) {
+            if (!s->cross && u.index + 1 == r->n_unit) break;
+            continue;
+        }
+        SOLO_ASSERT(n < MAX_AHEAD && u.layer < 2);
+        list[n++] = u;
+        if (!s->cross && u.index + 1 == r->n_unit) break;
+    }
+    return n;
+}
+
+/* The places of all roles in a list but `own`, each once. */
+static void add_places(solo_text *out, const solo_stream *s, const unit *units, uint32_t n,
+                       int own) {
+    uint32_t seen = own >= 0 ? 1u << own : 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (seen & (1u << units[i].role)) continue;
+        seen |= 1u << units[i].role;
+        add_place(out, s, units[i].role, units[i].layer);
+    }
+}
+
+static const char signature[] = "(layer: u32, tile: u32, lane: u32) {\n";
+static const char go[] = "  let go = args.pos < N_CTX; // always, but only a device knows\n";
+
+/* fn prefix_role: requests the units of a list. */
+static void add_request(solo_text *out, const solo_stream *s, const char *prefix, solo_role role,
+                        const unit *units, uint32_t n) {
+    solo_text_add(out, "fn %s_%s%s", prefix, names[role].name, signature);
+    if (n > 0) {
+        solo_text_add(out, "%s", go);
+        add_places(out, s, units, n, -1);
+        add_anchored(out, s, units, n);
+    }
+    solo_text_add(out, "}\n");
+}
+
+/* One strip's products, unit by unit. */
+static void add_strip(solo_text *out, const solo_stream *s, solo_role role, uint32_t strip) {
+    const solo_stream_role *r = &s->role[role];
+    const solo_role_geometry *g = &s->geometry->role[role];
+    const char *name = names[role].name, *form = solo_form_get_info(r->form)->name;
+    const char *act = s->geometry->desc.activations == SOLO_ACTIVATIONS_F32 ? "f32" : "int8";
+    bool tail = (strip + 1) * g->team > g->groups;
+    solo_text_add(out, "  {\n    let g = slot_%s + %uu;\n    let odd = (g & 1u) == 1u;\n", name,
+                  strip * g->team);
+    if (tail) solo_text_add(out, "    let x = x_load_within(g, %uu);\n", g->groups);
+    else solo_text_add(out, "    let x = x_load(g);\n");
+    for (uint32_t row = 0; row < r->rows; row++)
+        solo_text_add(out, "    a%u = mac_%s_%s(group_%s(%s_w%u, odd), x, a%u);\n", row, act, form,
+                      form, name, strip * r->rows + row, row);
+    solo_text_add(out, "  }\n");
+}
+
+/* The accumulators' sums to rows[]; `first` is the row of a0 in the tile. */
+static void add_sums(solo_text *out, const solo_stream *s, solo_role role, const char *first) {
+    const solo_stream_role *r = &s->role[role];
+    const char *name = names[role].name;
+    uint32_t team = s->geometry->role[role].team;
+    for (uint32_t row = 0; row < r->rows; row++)
+        solo_text_add(out, "  let s%u = team_sum(a%u, %uu, lane);\n", row, row, team);
+    solo_text_add(out, "  if (slot_%s == 0u) {\n", name);
+    for (uint32_t row = 0; row < r->rows; row++)
+        solo_text_add(out, "    if (%s + %uu < %s_TILE%s) { rows[%s + %uu] = s%u; }\n", first, row,
+                      names[role].caps, role == SOLO_ROLE_GATE_UP ? " * 2u" : "", first, row, row);
+    solo_text_add(out, "  }\n");
+}
+
+static void add_accumulators(solo_text *out, const solo_stream_role *r) {
+    for (uint32_t row = 0; row < r->rows; row++) solo_text_add(out, "  var a%u = 0.0;\n", row);
+}
+
+static void add_multiply(solo_text *out, const solo_stream *s, solo_role role) {
+    const solo_stream_role *r = &s->role[role];
+    unit list[MAX_AHEAD], others[MAX_AHEAD];
+    uint32_t n = list_reached(s, role, 0, r->n_unit, list);
+    solo_text_add(out, "fn multiply_%s%s%s", names[role].name, signature, go);
+    add_place(out, s, role, 0);
+    add_places(out, s, list, n, (int)role);
+    add_accumulators(out, r);
+    for (uint32_t strip = 0; strip < r->strips; strip++) {
+        add_strip(out, s, role, strip);
+        n = list_reached(s, role, strip * r->rows, (strip + 1) * r->rows, list);
+        uint32_t n_other = 0;
+        for (uint32_t i = 0; i < n; i++) {
+            if (list[i].role == role) add_load(out, s, role, list[i].index, "first");
+            else if (!is_held_back(s, role, list[i])) others[n_other++] = list[i];
+        }
+        add_anchored(out, s, others, n_other);
+    }
+    solo_text_add(out, "  let first = first_%s;\n", names[role].name);
+    add_sums(out, s, role, "first");
+    solo_text_add(out, "}\n");
+}
+
+/* Passes in a loop: as a unit is used up, the next pass's is requested in its place. */
+static void add_loop(solo_text *out, const solo_stream *s, solo_role role) {
+    const solo_stream_role *r = &s->role[role];
+    const char *name = names[role].name;
+    solo_text_add(out, "fn multiply_%s%s", name, signature);
+    add_place(out, s, role, 0);
+    solo_text_add(out,
+                  "  for (var pass_ = 0u; pass_ < %uu; pass_++) {\n"
+                  "  let first = first_%s + pass_ * %uu;\n  let next_%s = first + %uu;\n",
+                  r->n_pass, name, r->rows, name, r->rows);
+    add_accumulators(out, r);
+    for (uint32_t strip = 0; strip < r->strips; strip++) {
+        add_strip(out, s, role, strip);
+        solo_text_add(out, "  if (pass_ + 1u < %uu) {\n", r->n_pass);
+        for (uint32_t i = 0; i < r->rows; i++) add_load(out, s, role, strip * r->rows + i, "next");
+        solo_text_add(out, "  } else {\n");
+        for (uint32_t i = 0; i < r->rows; i++) add_zero(out, s, role, strip * r->rows + i);
+        solo_text_add(out, "  }\n");
+    }
+    add_sums(out, s, role, "first");
+    solo_text_add(out, "  }\n}\n");
+}
+
+/* prime: what is requested before a stage's wait; with cross, before the first stage of all. */
+static void add_prime(solo_text *out, const solo_stream *s, solo_role role) {
+    const solo_stream_role *r = &s->role[role];
+    unit list[MAX_AHEAD];
+    uint32_t n = 0, queue = s->geometry->desc.queue;
+    if (r->loop) {
+        for (; n < r->n_unit; n++) list[n] = (unit){role, n, 0};
+    } else {
+        for (unit u = {role, 0, 0}; end_of(s, u) <= r->first + queue; u = after(s, u)) {
+            if (!s->cross && (u.role != role || u.layer > 0)) break;
+            list[n++] = u;
+        }
+    }
+    add_request(out, s, "prime", role, list, n);
+}
+
+/* skip: for a workgroup without a tile in the stage, what the stage would have requested for others;
+ * refill: what was held back across attention. Both empty unless cross. */
+static void add_cross(solo_text *out, const solo_stream *s, solo_role role) {
+    const solo_stream_role *r = &s->role[role];
+    unit list[MAX_AHEAD], skip[MAX_AHEAD], refill[MAX_AHEAD];
+    uint32_t n_skip = 0, n_refill = 0;
+    uint32_t n = s->cross && !r->loop ? list_reached(s, role, 0, r->n_unit, list) : 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (list[i].role == role) continue;
+        if (is_held_back(s, role, list[i])) refill[n_refill++] = list[i];
+        else skip[n_skip++] = list[i];
+    }
+    add_request(out, s, "skip", role, skip, n_skip);
+    if (role == SOLO_ROLE_QKV) add_request(out, s, "refill", SOLO_ROLE_OUT, refill, n_refill);
+}
+
+void solo_stream_add(solo_text *out, const solo_stream *s) {
+    solo_text_add(out, "\n// ---- the queue of weights, written by stream.c\nconst CROSS = %s;\n",
+                  s->cross ? "true" : "false");
+    for (uint32_t role = 0; role < SOLO_ROLE_COUNT; role++) {
+        const solo_stream_role *r = &s->role[role];
+        add_cross(out, s, role);
+        if (!r->on) continue;
+        add_registers(out, s, role);
+        add_prime(out, s, role);
+        if (r->loop) add_loop(out, s, role);
+        else add_multiply(out, s, role);
+    }
+}
