@@ -25,13 +25,13 @@ static void assert_has(const solo_error *err, const char *part) {
         fail_msg("wanted \"%s\" in the message, found: %s", part, err->text);
 }
 
-static void refused(tiny_writer *w, solo_status status, const char *field, const char *wanted,
+static void refused(solo_gguf_writer *w, solo_status status, const char *field, const char *wanted,
                     const char *found) {
     uint8_t *bytes;
     uint64_t n;
     solo_model *model;
     solo_error err = {0};
-    tiny_writer_finish(w, &bytes, &n);
+    solo_gguf_write_memory(w, &bytes, &n);
     if (solo_model_open(
             &model, &(solo_model_desc){.bytes = bytes, .n_bytes = n, .label = "label.gguf"}, &err))
         fail_msg("opened, wanted: %s %s", field, found);
@@ -65,16 +65,16 @@ static char *after(solo_text *text, const char *name) {
 }
 
 /* The tiny model with one u32 or f32 key's bits changed (and its kind kept). */
-static tiny_writer with_key(const char *key, uint32_t bits) {
-    tiny_writer w = {0};
+static solo_gguf_writer with_key(const char *key, uint32_t bits) {
+    solo_gguf_writer w = {0};
     assert_true(tiny_model(&w, &(tiny_desc){0}));
     put_u32(after(&w.values, key) + 4, bits);
     return w;
 }
 
 /* The tiny model with a key or tensor renamed to one that nobody asks for, of the same length. */
-static tiny_writer without(const char *name) {
-    tiny_writer w = {0};
+static solo_gguf_writer without(const char *name) {
+    solo_gguf_writer w = {0};
     assert_true(tiny_model(&w, &(tiny_desc){0}));
     bool key = strncmp(name, "llama.", 6) == 0 || strncmp(name, "general.", 8) == 0 ||
                strncmp(name, "tokenizer.", 10) == 0;
@@ -82,8 +82,8 @@ static tiny_writer without(const char *name) {
     return w;
 }
 
-static tiny_writer whole(const tiny_desc *desc) {
-    tiny_writer w = {0};
+static solo_gguf_writer whole(const tiny_desc *desc) {
+    solo_gguf_writer w = {0};
     assert_true(tiny_model(&w, desc));
     return w;
 }
@@ -187,12 +187,12 @@ static void test_defaults(void **state) {
                                            "tokenizer.chat_template",
                                            "general.name"};
     for (uint32_t i = 0; i < SOLO_COUNT(optional); i++) {
-        tiny_writer w = without(optional[i]);
+        solo_gguf_writer w = without(optional[i]);
         uint8_t *bytes;
         uint64_t n;
         solo_model *m;
         solo_error err = {0};
-        tiny_writer_finish(&w, &bytes, &n);
+        solo_gguf_write_memory(&w, &bytes, &n);
         if (!solo_model_open(
                 &m, &(solo_model_desc){.bytes = bytes, .n_bytes = n, .label = "a/b.gguf"}, &err))
             fail_msg("without %s: %s", optional[i], err.text);
@@ -212,15 +212,15 @@ static void test_rope_table(void **state) {
     enum { N_POS = 40, N_PAIR = 8 };
     static float table[N_POS][N_PAIR][2];
     for (uint32_t variant = 0; variant < 5; variant++) {
-        tiny_writer w = whole(&(tiny_desc){.rope_factors = variant == 1});
-        if (variant == 2 || variant == 4) tiny_value_f32(&w, "llama.rope.scaling.factor", 4.0f);
-        if (variant == 4) tiny_value_str(&w, "llama.rope.scaling.type", "none");
-        if (variant == 3) tiny_value_f32(&w, "llama.rope.scale_linear", 2.0f);
-        if (variant == 3) tiny_value_str(&w, "llama.rope.scaling.type", "linear");
+        solo_gguf_writer w = whole(&(tiny_desc){.rope_factors = variant == 1});
+        if (variant == 2 || variant == 4) solo_gguf_put_f32(&w, "llama.rope.scaling.factor", 4.0f);
+        if (variant == 4) solo_gguf_put_str(&w, "llama.rope.scaling.type", "none");
+        if (variant == 3) solo_gguf_put_f32(&w, "llama.rope.scale_linear", 2.0f);
+        if (variant == 3) solo_gguf_put_str(&w, "llama.rope.scaling.type", "linear");
         uint8_t *bytes;
         uint64_t n;
         solo_model *m;
-        tiny_writer_finish(&w, &bytes, &n);
+        solo_gguf_write_memory(&w, &bytes, &n);
         assert_true(solo_model_open(&m, &(solo_model_desc){.bytes = bytes, .n_bytes = n}, NULL));
         solo_model_rope_table(m, N_POS, &table[0][0][0]);
         for (uint32_t pos = 0; pos < N_POS; pos++)
@@ -308,7 +308,7 @@ static void test_hparams_refused(void **state) {
          "wanted the tokenizer's 320 tokens", "found 321"},
     };
     for (uint32_t i = 0; i < SOLO_COUNT(rows); i++) {
-        tiny_writer w = with_key(rows[i].key, rows[i].bits);
+        solo_gguf_writer w = with_key(rows[i].key, rows[i].bits);
         refused(&w, rows[i].status, rows[i].field, rows[i].wanted, rows[i].found);
     }
     static const char *const required[] = {
@@ -317,29 +317,29 @@ static void test_hparams_refused(void **state) {
         "llama.context_length",       "llama.attention.layer_norm_rms_epsilon",
         "general.architecture"};
     for (uint32_t i = 0; i < SOLO_COUNT(required); i++) {
-        tiny_writer w = without(required[i]);
+        solo_gguf_writer w = without(required[i]);
         refused(&w, SOLO_FILE_FORMAT, required[i], "wanted", "found no such key");
     }
 }
 
 static void test_beyond_solo(void **state) {
     (void)state;
-    tiny_writer w = {0};
-    tiny_value_str(&w, "general.architecture", "mamba");
+    solo_gguf_writer w = {0};
+    solo_gguf_put_str(&w, "general.architecture", "mamba");
     refused(&w, SOLO_UNSUPPORTED, "key 'general.architecture'", "wanted one of (llama",
             "found \"mamba\"");
     w = whole(&(tiny_desc){0});
-    tiny_value_u32(&w, "llama.expert_count", 8);
+    solo_gguf_put_u32(&w, "llama.expert_count", 8);
     refused(&w, SOLO_UNSUPPORTED, "key 'llama.expert_count'", "wanted 0", "found 8");
     w = whole(&(tiny_desc){0});
-    tiny_value_bool(&w, "llama.attention.causal", false);
+    solo_gguf_put_bool(&w, "llama.attention.causal", false);
     refused(&w, SOLO_UNSUPPORTED, "key 'llama.attention.causal'", "wanted true", "found false");
     w = whole(&(tiny_desc){0});
-    tiny_value_str(&w, "llama.rope.scaling.type", "yarn");
+    solo_gguf_put_str(&w, "llama.rope.scaling.type", "yarn");
     refused(&w, SOLO_UNSUPPORTED, "key 'llama.rope.scaling.type'", "wanted \"none\" or \"linear\"",
             "found \"yarn\"");
     w = whole(&(tiny_desc){0});
-    tiny_value_f32(&w, "llama.rope.scaling.factor", -2.0f);
+    solo_gguf_put_f32(&w, "llama.rope.scaling.factor", -2.0f);
     refused(&w, SOLO_FILE_FORMAT, "key 'llama.rope.scaling.factor'", "wanted a factor above 0",
             "found -2");
 }
@@ -351,23 +351,23 @@ static void test_tensors_refused(void **state) {
                                            "blk.0.attn_norm.weight", "blk.1.attn_v.weight",
                                            "blk.1.ffn_up.weight",    "blk.0.attn_output.weight"};
     for (uint32_t i = 0; i < SOLO_COUNT(required); i++) {
-        tiny_writer w = without(required[i]);
+        solo_gguf_writer w = without(required[i]);
         refused(&w, SOLO_FILE_FORMAT, required[i], "wanted one of ", "found no such tensor");
     }
-    tiny_writer w = whole(&(tiny_desc){0});
-    tiny_tensor_f32(&w, "blk.0.attn_q.bias", SOLO_TYPE_F32, 64, 0, zeros);
+    solo_gguf_writer w = whole(&(tiny_desc){0});
+    solo_gguf_put_tensor_f32(&w, "blk.0.attn_q.bias", SOLO_TYPE_F32, 64, 0, zeros);
     refused(&w, SOLO_UNSUPPORTED, "tensor 'blk.0.attn_q.bias' (a bias)", "wanted only the tensors",
             "found one more");
     w = whole(&(tiny_desc){0});
-    tiny_tensor_f32(&w, "blk.1.attn_q_norm.weight", SOLO_TYPE_F32, 64, 0, zeros);
+    solo_gguf_put_tensor_f32(&w, "blk.1.attn_q_norm.weight", SOLO_TYPE_F32, 64, 0, zeros);
     refused(&w, SOLO_UNSUPPORTED, "tensor 'blk.1.attn_q_norm.weight'", "wanted only the tensors",
             "found one more");
     w = whole(&(tiny_desc){0});
-    tiny_tensor_f32(&w, "rope_freqs.weight", SOLO_TYPE_F32, 8, 0, zeros);
+    solo_gguf_put_tensor_f32(&w, "rope_freqs.weight", SOLO_TYPE_F32, 8, 0, zeros);
     refused(&w, SOLO_FILE_FORMAT, "tensor 'rope_freqs.weight': item 0",
             "wanted a finite factor above 0", "found 0");
     w = whole(&(tiny_desc){0});
-    tiny_tensor_f32(&w, "rope_freqs.weight", SOLO_TYPE_F16, 8, 0, zeros);
+    solo_gguf_put_tensor_f32(&w, "rope_freqs.weight", SOLO_TYPE_F16, 8, 0, zeros);
     refused(&w, SOLO_UNSUPPORTED, "tensor 'rope_freqs.weight': its type", "wanted F32",
             "found F16");
 
@@ -388,12 +388,12 @@ static void test_tensors_refused(void **state) {
             "wanted F32, F16 or BF16", "found Q8_0");
 
     w = whole(&(tiny_desc){0});
-    tiny_tensor_f32(&w, "some.extra.weight", SOLO_TYPE_F32, 64, 0,
+    solo_gguf_put_tensor_f32(&w, "some.extra.weight", SOLO_TYPE_F32, 64, 0,
                     zeros); /* outside the layers: ignored */
     uint8_t *bytes;
     uint64_t n;
     solo_model *m;
-    tiny_writer_finish(&w, &bytes, &n);
+    solo_gguf_write_memory(&w, &bytes, &n);
     assert_true(solo_model_open(&m, &(solo_model_desc){.bytes = bytes, .n_bytes = n}, NULL));
     solo_model_close(m);
     free(bytes);
@@ -401,7 +401,7 @@ static void test_tensors_refused(void **state) {
 
 static void test_tokenizer_refused(void **state) {
     (void)state;
-    tiny_writer w = without("tokenizer.ggml.tokens"); /* said by gguf.c */
+    solo_gguf_writer w = without("tokenizer.ggml.tokens"); /* said by gguf.c */
     refused(&w, SOLO_FILE_FORMAT, "key 'tokenizer.ggml.tokens'", "wanted an array of strings",
             "found no such key");
     w = with_key("tokenizer.ggml.eos_token_id", 320); /* said by tokenizer.c */
