@@ -236,14 +236,25 @@ static const solo_tensor *small_tensor(small_model *s, uint32_t n_col, uint32_t 
     return t;
 }
 
-static small_model *small_open(solo_rope_pairs pairs, bool tied) {
+/* What phi3 adds: a window, and longer frequencies for contexts of 5 and more. */
+typedef struct variant {
+    solo_rope_pairs pairs;
+    bool     tied;
+    uint32_t window;
+    float    attn_factor;
+    bool     factors;
+} variant;
+
+static small_model *small_open(variant v) {
     small_model *s = solo_zalloc(1, sizeof *s);
-    rng_state = 11 + (uint32_t)pairs;
+    rng_state = 11 + (uint32_t)v.pairs;
     s->m.layer = s->layer;
     s->m.hp = (solo_hparams){.n_layer = LAYER, .n_embd = EMBD, .n_head = HEAD, .n_head_kv = KV,
                              .head_dim = DIM, .n_ff = FF, .n_vocab = VOCAB, .n_ctx_train = 64,
                              .norm_eps = 1e-3f, .rope_base = 100, .rope_scale = 1,
-                             .rope_dim = TURN, .rope_pairs = pairs, .attn_scale = 0.6f};
+                             .rope_dim = TURN, .rope_pairs = v.pairs, .attn_scale = 0.6f,
+                             .rope_attn_factor = v.attn_factor, .attn_window = v.window,
+                             .n_ctx_orig = POS - 1};
     for (int layer = 0; layer < LAYER; layer++) {
         solo_layer *l = &s->layer[layer];
         l->attn_norm = small_tensor(s, EMBD, 1);
@@ -257,8 +268,13 @@ static small_model *small_open(solo_rope_pairs pairs, bool tied) {
         l->down = small_tensor(s, FF, EMBD);
     }
     s->m.embd = small_tensor(s, EMBD, VOCAB);
-    s->m.output = tied ? s->m.embd : small_tensor(s, EMBD, VOCAB);
+    s->m.output = v.tied ? s->m.embd : small_tensor(s, EMBD, VOCAB);
     s->m.output_norm = small_tensor(s, EMBD, 1);
+    if (v.factors) {
+        s->m.rope_factors_short = small_tensor(s, TURN / 2, 1);
+        s->m.rope_factors_long = small_tensor(s, TURN / 2, 1);
+        for (size_t i = s->n_pool - TURN; i < s->n_pool; i++) s->pool[i] = 2 + s->pool[i];
+    }
     return s;
 }
 
@@ -280,7 +296,9 @@ static void exact_matvec(const solo_tensor *w, const double *x, double *y) {
     }
 }
 
-static void exact_rope(double *heads, int n_head, int pos, solo_rope_pairs pairs) {
+static void exact_rope(const small_model *s, double *heads, int n_head, int pos) {
+    const solo_rope_pairs pairs = s->m.hp.rope_pairs;
+    const double size = (double)s->m.hp.rope_attn_factor;
     for (int head = 0; head < n_head; head++) {
         double old[DIM];
         memcpy(old, heads + head * DIM, sizeof old);
@@ -288,8 +306,9 @@ static void exact_rope(double *heads, int n_head, int pos, solo_rope_pairs pairs
             int a = pairs == SOLO_ROPE_HALVES ? i : 2 * i;
             int b = pairs == SOLO_ROPE_HALVES ? i + TURN / 2 : 2 * i + 1;
             double angle = pos / pow(100, 2.0 * i / TURN);
-            heads[head * DIM + a] = old[a] * cos(angle) - old[b] * sin(angle);
-            heads[head * DIM + b] = old[b] * cos(angle) + old[a] * sin(angle);
+            if (s->m.rope_factors_long) angle /= at(s->m.rope_factors_long, 0, (uint32_t)i);
+            heads[head * DIM + a] = size * (old[a] * cos(angle) - old[b] * sin(angle));
+            heads[head * DIM + b] = size * (old[b] * cos(angle) + old[a] * sin(angle));
         }
     }
 }
@@ -299,11 +318,11 @@ typedef struct exact_trace { /* at the last position */
     double logits[VOCAB];
 } exact_trace;
 
-static void exact_attend(double (*qkv)[QKV], int pos, double *att) {
+static void exact_attend(double (*qkv)[QKV], int first, int pos, double *att) {
     for (int head = 0; head < HEAD; head++) {
         double weight[POS], total = 0;
         int kv = head / (HEAD / KV);
-        for (int p = 0; p <= pos; p++) {
+        for (int p = first; p <= pos; p++) {
             double score = 0;
             for (int i = 0; i < DIM; i++)
                 score += qkv[pos][head * DIM + i] * qkv[p][Q_DIM + kv * DIM + i];
@@ -312,7 +331,7 @@ static void exact_attend(double (*qkv)[QKV], int pos, double *att) {
         }
         for (int i = 0; i < DIM; i++) {
             att[head * DIM + i] = 0;
-            for (int p = 0; p <= pos; p++)
+            for (int p = first; p <= pos; p++)
                 att[head * DIM + i] += weight[p] / total * qkv[p][Q_DIM + KV_DIM + kv * DIM + i];
         }
     }
@@ -331,10 +350,11 @@ static void exact_run(const small_model *s, const uint32_t *ids, int n, exact_tr
             exact_matvec(w->q, y, qkv[pos]);
             exact_matvec(w->k, y, qkv[pos] + Q_DIM);
             exact_matvec(w->v, y, qkv[pos] + Q_DIM + KV_DIM);
-            exact_rope(qkv[pos], HEAD + KV, pos, s->m.hp.rope_pairs);
+            exact_rope(s, qkv[pos], HEAD + KV, pos);
         }
         for (int pos = 0; pos < n; pos++) {
-            exact_attend(qkv, pos, t->att[l]);
+            int window = (int)s->m.hp.attn_window, first = pos + 1 - window;
+            exact_attend(qkv, window && first > 0 ? first : 0, pos, t->att[l]);
             exact_matvec(w->out, t->att[l], delta);
             for (int i = 0; i < EMBD; i++) t->x1[l][i] = x[pos][i] + delta[i];
             exact_norm(t->x1[l], w->ffn_norm, y);
@@ -358,9 +378,9 @@ static void compare(const char *what, const float *found, const double *wanted, 
     }
 }
 
-static void step_of(solo_rope_pairs pairs, bool tied) {
+static void step_of(variant v) {
     static const uint32_t ids[POS] = {3, 10, 0, 3, 7};
-    small_model *s = small_open(pairs, tied);
+    small_model *s = small_open(v);
     solo_ref *ref;
     solo_error err;
     float logits[VOCAB];
@@ -388,17 +408,28 @@ static void step_of(solo_rope_pairs pairs, bool tied) {
 
 static void step_neighbours(void **state) {
     (void)state;
-    step_of(SOLO_ROPE_NEIGHBOURS, true);
+    step_of((variant){.pairs = SOLO_ROPE_NEIGHBOURS, .tied = true, .attn_factor = 1});
 }
 
 static void step_halves(void **state) {
     (void)state;
-    step_of(SOLO_ROPE_HALVES, false);
+    step_of((variant){.pairs = SOLO_ROPE_HALVES, .attn_factor = 1});
+}
+
+static void step_in_a_window(void **state) {
+    (void)state;
+    for (uint32_t window = 1; window <= POS + 1; window++)
+        step_of((variant){.pairs = SOLO_ROPE_HALVES, .attn_factor = 1, .window = window});
+}
+
+static void step_with_long_factors(void **state) {
+    (void)state;
+    step_of((variant){.pairs = SOLO_ROPE_HALVES, .attn_factor = 1.2f, .factors = true});
 }
 
 static void open_refuses(void **state) {
     (void)state;
-    small_model *s = small_open(SOLO_ROPE_HALVES, true);
+    small_model *s = small_open((variant){.pairs = SOLO_ROPE_HALVES, .tied = true});
     solo_ref *ref;
     solo_error err = {0};
     assert_false(solo_ref_open(&ref, &s->m, 0, &err));
@@ -420,7 +451,8 @@ int main(void) {
         cmocka_unit_test(attend_by_hand),      cmocka_unit_test(attend_against_formula),
         cmocka_unit_test(matvec_by_hand),      cmocka_unit_test(matvec_of_each_type),
         cmocka_unit_test(embed_is_a_row),      cmocka_unit_test(step_neighbours),
-        cmocka_unit_test(step_halves),         cmocka_unit_test(open_refuses),
+        cmocka_unit_test(step_halves),         cmocka_unit_test(step_in_a_window),
+        cmocka_unit_test(step_with_long_factors), cmocka_unit_test(open_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
