@@ -96,6 +96,24 @@ typedef struct solo_model_info {
 
 solo_model_info solo_model_get_info(const solo_model *model); /* strings borrowed from the model */
 
+/* ---- synthetic models --------------------------------------------------------------------- */
+
+typedef struct solo_synth_desc {
+    const char *preset;      /* one of solo_synth_presets, its argument filled in */
+    const char *path;        /* replaced, once all is written beside it and has been read back */
+    const char *type;        /* of matrices: "q4_0" (NULL), "q8_0", "f16", ... */
+    const char *output_type; /* of output.weight or a tied embedding; NULL: "q8_0" */
+    uint64_t    seed;        /* the same seed, preset and types write the same bytes */
+    uint32_t    n_ctx;       /* context_length; 0: the preset's */
+    solo_progress *progress;
+    void          *progress_user;
+} solo_synth_desc;
+
+/* Writes a GGUF of a known model's shape with random weights and a byte-level tokenizer of its
+ * vocabulary's size. *n_bytes (may be NULL): of weights written. On failure no file is left. */
+bool solo_synth_write(const solo_synth_desc *desc, uint64_t *n_bytes, solo_error *err);
+const char *const *solo_synth_presets(void); /* "phi-3-mini[:WINDOW]", ...; NULL-terminated */
+
 /* ---- tokens ------------------------------------------------------------------------------- */
 
 /* Text to ids. parse_special: text such as "<|im_end|>" becomes its token; add_bos: the
