@@ -1,6 +1,7 @@
 /* test_ref.c: the CPU reference against formulas written out in double, stage by stage and as a
  * whole on a small made-up model. What the stages are compared with shares no code with ref.c. */
 #include "ref.h"
+#include "tiny.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -427,6 +428,36 @@ static void step_with_long_factors(void **state) {
     step_of((variant){.pairs = SOLO_ROPE_HALVES, .attn_factor = 1.2f, .factors = true});
 }
 
+/* The logits of ids 0, 40, 80, ... as tools/exact_reference.py --ids --ctx has them for this file:
+ * partly turning heads, short and long factors, a window, three layers. */
+static void phi3_against_the_exact_reference(void **state) {
+    (void)state;
+    static const struct { uint32_t n_ctx; float logits[8]; } wanted[] = {
+        {24, {-0.1196274f, 0.9629278f, 0.7886315f, 0.4864306f, -0.0442468f, -1.1727666f, -2.3904499f,
+              0.8164211f}},
+        {40, {-0.1639424f, 0.9419714f, 0.7966792f, 0.4613107f, -0.1637751f, -1.1835202f, -2.2276404f,
+              0.9605202f}}};
+    const tiny_desc desc = {.phi3 = true, .n_layer = 3, .head_dim = 24, .rope_dim = 16, .n_head = 4,
+                            .n_head_kv = 2, .n_ctx_orig = 32, .attn_factor = 1.2f, .attn_window = 5,
+                            .seed = 27, .type_v = SOLO_TYPE_Q8_0, .type_up = SOLO_TYPE_Q4_0};
+    uint8_t *bytes;
+    uint64_t n;
+    solo_model *m;
+    assert_true(tiny_gguf(&desc, &bytes, &n));
+    assert_true(solo_model_open(&m, &(solo_model_desc){.bytes = bytes, .n_bytes = n}, NULL));
+    for (uint32_t i = 0; i < SOLO_COUNT(wanted); i++) {
+        solo_ref *ref;
+        float logits[320];
+        assert_true(solo_ref_open(&ref, m, wanted[i].n_ctx, NULL));
+        for (uint32_t pos = 0; pos < 20; pos++)
+            solo_ref_step(ref, (37 * pos * pos + 11 * pos + 5) % 320, pos, logits);
+        for (uint32_t k = 0; k < 8; k++) NEAR(logits[40 * k], wanted[i].logits[k], 5e-6);
+        solo_ref_close(ref);
+    }
+    solo_model_close(m);
+    free(bytes);
+}
+
 static void open_refuses(void **state) {
     (void)state;
     small_model *s = small_open((variant){.pairs = SOLO_ROPE_HALVES, .tied = true});
@@ -452,7 +483,8 @@ int main(void) {
         cmocka_unit_test(matvec_by_hand),      cmocka_unit_test(matvec_of_each_type),
         cmocka_unit_test(embed_is_a_row),      cmocka_unit_test(step_neighbours),
         cmocka_unit_test(step_halves),         cmocka_unit_test(step_in_a_window),
-        cmocka_unit_test(step_with_long_factors), cmocka_unit_test(open_refuses),
+        cmocka_unit_test(step_with_long_factors),
+        cmocka_unit_test(phi3_against_the_exact_reference), cmocka_unit_test(open_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
