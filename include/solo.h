@@ -78,19 +78,41 @@ void solo_model_close(solo_model *model);
 
 typedef struct solo_model_info {
     const char *name;         /* general.name, or the file's name */
-    const char *arch;         /* "llama" */
+    const char *arch;         /* "llama", "phi3" */
     const char *tokenizer;    /* "gpt2/smollm", "llama" */
     const char *chat_family;  /* "chatml", ...; "unknown" where the template is not recognised;
                                  "none" where the file has none */
     const char *file_type;    /* the weight type most tensors' bytes are in: "Q4_1" */
     uint32_t n_layer, n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab, n_ctx_train;
     uint64_t n_param, n_tensor, n_bytes; /* n_bytes: of all tensors */
-    float    rope_base, norm_eps;
+    uint32_t attn_window; /* positions that a token attends to at most, its own included; 0: all */
+    uint32_t rope_dim;    /* dimensions of a head that RoPE turns */
+    const char *rope_factors; /* of frequencies: "none", "all" (one set for all contexts), "by context" */
+    uint32_t n_ctx_orig;  /* "by context": longer contexts take the long factors, others the short */
+    float    rope_base, rope_attn_factor, norm_eps;
     bool     tied; /* output shares the embedding */
     int64_t  bos, eos; /* -1: none */
 } solo_model_info;
 
 solo_model_info solo_model_get_info(const solo_model *model); /* strings borrowed from the model */
+
+/* ---- synthetic models --------------------------------------------------------------------- */
+
+typedef struct solo_synth_desc {
+    const char *preset;      /* one of solo_synth_presets, its argument filled in */
+    const char *path;        /* replaced, once all is written beside it and has been read back */
+    const char *type;        /* of matrices: "q4_0" (NULL), "q8_0", "f16", ... */
+    const char *output_type; /* of output.weight or a tied embedding; NULL: "q8_0" */
+    uint64_t    seed;        /* the same seed, preset and types write the same bytes */
+    uint32_t    n_ctx;       /* context_length; 0: the preset's */
+    solo_progress *progress;
+    void          *progress_user;
+} solo_synth_desc;
+
+/* Writes a GGUF of a known model's shape with random weights and a byte-level tokenizer of its
+ * vocabulary's size. *n_bytes (may be NULL): of weights written. On failure no file is left. */
+bool solo_synth_write(const solo_synth_desc *desc, uint64_t *n_bytes, solo_error *err);
+const char *const *solo_synth_presets(void); /* "phi-3-mini[:WINDOW]", ...; NULL-terminated */
 
 /* ---- tokens ------------------------------------------------------------------------------- */
 
@@ -226,7 +248,8 @@ typedef struct solo_plan_info {
     uint32_t n_workgroup, workgroup_size, workgroup_bytes;
     uint32_t n_ctx, n_hand_off;       /* hand-offs inside dispatches, a token */
     uint64_t weight_bytes;            /* read a token */
-    uint64_t kv_bytes_per_pos;        /* read a token for each earlier position */
+    uint64_t kv_bytes_per_pos;        /* read a token for each earlier position that it attends to */
+    uint32_t attn_window;             /* the model's: so many positions at most; 0: all */
     uint64_t weights_buffer_bytes, kv_buffer_bytes, message_buffer_bytes, prefill_buffer_bytes;
     uint32_t n_stage;
     solo_stage_info stage[16];

@@ -89,3 +89,9 @@ fn gain_at(at: u32, i: u32) -> f32 { return bitcast<f32>(ws[at + i]); }
 fn at_layer(layer: u32) -> u32 { return layer * LAYER_WORDS; }
 
 fn id_at(pos: u32) -> u32 { return min(atomicLoad(&state[STATE_IDS + pos]), N_VOCAB - 1u); }
+
+// The first of the n positions 0 .. n - 1 that the token at n - 1 attends to. WINDOW 0: all of them.
+fn first_attended(n: u32) -> u32 {
+  if (WINDOW != 0u && n > WINDOW) { return n - WINDOW; }
+  return 0u;
+}

@@ -139,7 +139,7 @@ var<workgroup> pf_q: array<f32, HEAD_DIM>;
 var<workgroup> pf_p: array<f32, PF_WG>;
 var<workgroup> pf_o: array<f32, HEAD_DIM>;
 
-// One workgroup a (head, token): attention over positions 0 .. the token's own, by blocks of PF_WG.
+// One workgroup a (head, token): attention over the positions up to the token's own, by blocks of PF_WG.
 @compute @workgroup_size(PF_WG)
 fn prefill_attend(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let head = wg.x;
@@ -153,7 +153,7 @@ fn prefill_attend(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocatio
   workgroupBarrier(); // q written before scores read it
   var m = -3.0e38;
   var l = 0.0;
-  for (var p0 = 0u; p0 < n; p0 += PF_WG) {
+  for (var p0 = first_attended(n); p0 < n; p0 += PF_WG) {
     var s = -3.0e38;
     if (p0 + lane < n) {
       s = 0.0;

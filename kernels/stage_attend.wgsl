@@ -1,5 +1,5 @@
 // stage attend: attention of the heads that share one kv head over one part of the context. One tile
-// = (kv head, split); split s of N_SPLIT covers a contiguous part of the positions 0 .. args.pos.
+// = (kv head, split); split s of N_SPLIT covers a contiguous part of the positions up to args.pos.
 // takes: q, and k and v of the current position, of the layer; earlier rows are plain loads, ordered
 // by the dispatches that wrote them.   puts: for each head and split the unnormalised output, the
 // largest score and the sum of exponentials (the out stage combines the splits).
@@ -22,8 +22,9 @@ struct Span { // positions lo .. hi of a split
 
 fn att_span(split: u32) -> Span {
   let n = args.pos + 1u;
-  let per = (n + N_SPLIT - 1u) / N_SPLIT;
-  return Span(min(n, split * per), min(n, split * per + per));
+  let first = first_attended(n);
+  let per = (n - first + N_SPLIT - 1u) / N_SPLIT;
+  return Span(min(n, first + split * per), min(n, first + split * per + per));
 }
 
 fn att_take_q(layer: u32, kv_head: u32, lane: u32) {

@@ -10,10 +10,19 @@
 typedef enum dim { DIM_NONE, DIM_EMBD, DIM_Q, DIM_KV, DIM_FF, DIM_VOCAB, DIM_ROPE } dim;
 typedef enum tensor_use { USE_MATRIX, USE_GAIN, USE_F32 } tensor_use; /* which types will do */
 
+/* A run of a tensor's rows, and the pointer in solo_layer or solo_model that stands for it. Most
+ * tensors are one part; a fused one has its parts' rows one behind the other. */
+typedef struct tensor_part {
+    size_t at;
+    dim    rows; /* DIM_NONE: a vector */
+} tensor_part;
+
+#define MAX_PART 3u
+
 typedef struct tensor_row {
     const char *name; /* of a layer: what follows "blk.N." */
-    size_t      at;   /* of the pointer in solo_layer or solo_model */
-    dim         cols, rows; /* rows DIM_NONE: a vector */
+    tensor_part part[MAX_PART];
+    dim         cols;
     tensor_use  use;
     bool        optional;
 } tensor_row;
@@ -21,6 +30,7 @@ typedef struct tensor_row {
 typedef struct arch_row {
     const char       *name;
     solo_rope_pairs   rope_pairs;
+    bool              long_rope; /* rope.scaling.type may be "longrope" */
     const tensor_row *layer, *whole;
     uint32_t          n_layer_row, n_whole_row;
 } arch_row;
@@ -28,28 +38,63 @@ typedef struct arch_row {
 #define LAYER(field) offsetof(solo_layer, field)
 #define WHOLE(field) offsetof(struct solo_model, field)
 
+#define ONE(field, rows) {{field, rows}}
+
+/* name                       parts: where to, rows                     columns   use         optional */
+#define ATTN_NORM                                                                                  \
+    {"attn_norm.weight",      ONE(LAYER(attn_norm), DIM_NONE),          DIM_EMBD, USE_GAIN,   false}
+#define ATTN_OUTPUT                                                                                \
+    {"attn_output.weight",    ONE(LAYER(out), DIM_EMBD),                DIM_Q,    USE_MATRIX, false}
+#define FFN_NORM                                                                                   \
+    {"ffn_norm.weight",       ONE(LAYER(ffn_norm), DIM_NONE),           DIM_EMBD, USE_GAIN,   false}
+#define FFN_DOWN                                                                                   \
+    {"ffn_down.weight",       ONE(LAYER(down), DIM_EMBD),               DIM_FF,   USE_MATRIX, false}
+#define TOKEN_EMBD                                                                                 \
+    {"token_embd.weight",     ONE(WHOLE(embd), DIM_VOCAB),              DIM_EMBD, USE_MATRIX, false}
+#define OUTPUT /* absent: tied */                                                                  \
+    {"output.weight",         ONE(WHOLE(output), DIM_VOCAB),            DIM_EMBD, USE_MATRIX, true}
+#define OUTPUT_NORM                                                                                \
+    {"output_norm.weight",    ONE(WHOLE(output_norm), DIM_NONE),        DIM_EMBD, USE_GAIN,   false}
+
 static const tensor_row llama_layer[] = {
-    {"attn_norm.weight",   LAYER(attn_norm), DIM_EMBD, DIM_NONE, USE_GAIN,   false},
-    {"attn_q.weight",      LAYER(q),         DIM_EMBD, DIM_Q,    USE_MATRIX, false},
-    {"attn_k.weight",      LAYER(k),         DIM_EMBD, DIM_KV,   USE_MATRIX, false},
-    {"attn_v.weight",      LAYER(v),         DIM_EMBD, DIM_KV,   USE_MATRIX, false},
-    {"attn_output.weight", LAYER(out),       DIM_Q,    DIM_EMBD, USE_MATRIX, false},
-    {"ffn_norm.weight",    LAYER(ffn_norm),  DIM_EMBD, DIM_NONE, USE_GAIN,   false},
-    {"ffn_gate.weight",    LAYER(gate),      DIM_EMBD, DIM_FF,   USE_MATRIX, false},
-    {"ffn_up.weight",      LAYER(up),        DIM_EMBD, DIM_FF,   USE_MATRIX, false},
-    {"ffn_down.weight",    LAYER(down),      DIM_FF,   DIM_EMBD, USE_MATRIX, false},
+    ATTN_NORM,
+    {"attn_q.weight",         ONE(LAYER(q), DIM_Q),                     DIM_EMBD, USE_MATRIX, false},
+    {"attn_k.weight",         ONE(LAYER(k), DIM_KV),                    DIM_EMBD, USE_MATRIX, false},
+    {"attn_v.weight",         ONE(LAYER(v), DIM_KV),                    DIM_EMBD, USE_MATRIX, false},
+    ATTN_OUTPUT,
+    FFN_NORM,
+    {"ffn_gate.weight",       ONE(LAYER(gate), DIM_FF),                 DIM_EMBD, USE_MATRIX, false},
+    {"ffn_up.weight",         ONE(LAYER(up), DIM_FF),                   DIM_EMBD, USE_MATRIX, false},
+    FFN_DOWN,
 };
 
 static const tensor_row llama_whole[] = {
-    {"token_embd.weight",  WHOLE(embd),         DIM_EMBD, DIM_VOCAB, USE_MATRIX, false},
-    {"output.weight",      WHOLE(output),       DIM_EMBD, DIM_VOCAB, USE_MATRIX, true}, /* tied */
-    {"output_norm.weight", WHOLE(output_norm),  DIM_EMBD, DIM_NONE,  USE_GAIN,   false},
-    {"rope_freqs.weight",  WHOLE(rope_factors), DIM_ROPE, DIM_NONE,  USE_F32,    true},
+    TOKEN_EMBD, OUTPUT, OUTPUT_NORM,
+    {"rope_freqs.weight",     ONE(WHOLE(rope_factors), DIM_NONE),       DIM_ROPE, USE_F32,    true},
 };
 
+static const tensor_row phi3_layer[] = {
+    ATTN_NORM,
+    {"attn_qkv.weight", {{LAYER(q), DIM_Q}, {LAYER(k), DIM_KV}, {LAYER(v), DIM_KV}},
+                                                                        DIM_EMBD, USE_MATRIX, false},
+    ATTN_OUTPUT,
+    FFN_NORM,
+    {"ffn_up.weight", {{LAYER(gate), DIM_FF}, {LAYER(up), DIM_FF}},     DIM_EMBD, USE_MATRIX, false},
+    FFN_DOWN,
+};
+
+static const tensor_row phi3_whole[] = {
+    TOKEN_EMBD, OUTPUT, OUTPUT_NORM,
+    {"rope_factors_long.weight",  ONE(WHOLE(rope_factors_long), DIM_NONE),  DIM_ROPE, USE_F32, true},
+    {"rope_factors_short.weight", ONE(WHOLE(rope_factors_short), DIM_NONE), DIM_ROPE, USE_F32, true},
+};
+
+#define TABLES(arch) arch##_layer, arch##_whole, SOLO_COUNT(arch##_layer), SOLO_COUNT(arch##_whole)
+
 static const arch_row archs[] = {
-    {"llama", SOLO_ROPE_NEIGHBOURS, llama_layer, llama_whole, SOLO_COUNT(llama_layer),
-     SOLO_COUNT(llama_whole)},
+    /* name    RoPE's pairs          long_rope */
+    {"llama", SOLO_ROPE_NEIGHBOURS, false, TABLES(llama)},
+    {"phi3",  SOLO_ROPE_HALVES,     true,  TABLES(phi3)},
 };
 
 /* ---- hyper-parameters --------------------------------------------------------------------- */
@@ -153,6 +198,44 @@ static bool read_heads(context *c) {
                        SOLO_GROUP);
 }
 
+static bool is_str(solo_str s, const char *text) {
+    return s.n == strlen(text) && memcmp(s.at, text, s.n) == 0;
+}
+
+/* As the writers mean it: an absent type is linear, a factor of 0 or none is 1; scale_linear is the
+ * older name of the factor. "longrope" scales as linear does; its own is in tensors. */
+static bool read_rope_scaling(context *c) {
+    solo_hparams *hp = &c->model->hp;
+    solo_str type = SOLO_STR("linear");
+    float scale = 0.0f;
+    if (!solo_gguf_get_str(c->gguf, key_of(c, "rope.scaling.type"), false, &type, c->err))
+        return false;
+    bool none = is_str(type, "none");
+    if (!none && !is_str(type, "linear") && !(c->arch->long_rope && is_str(type, "longrope")))
+        return solo_fail(c->err, SOLO_UNSUPPORTED, "%s: key '%s': wanted %s, found \"%.*s\"",
+                         c->path, key_of(c, "rope.scaling.type"),
+                         c->arch->long_rope ? "\"none\", \"linear\" or \"longrope\""
+                                            : "\"none\" or \"linear\"",
+                         type.n < 60 ? (int)type.n : 60, type.at);
+    if (!get_f32(c, "rope.scale_linear", false, &scale)) return false;
+    if (!get_f32(c, "rope.scaling.factor", false, &scale)) return false;
+    if (scale < 0.0f)
+        return solo_fail(c->err, SOLO_FILE_FORMAT,
+                         "%s: key '%s': wanted a factor above 0, found %g", c->path,
+                         key_of(c, "rope.scaling.factor"), (double)scale);
+    hp->rope_scale = none || scale == 0.0f ? 1.0f : scale;
+
+    hp->rope_attn_factor = 1.0f;
+    if (!get_f32(c, "rope.scaling.attn_factor", false, &hp->rope_attn_factor)) return false;
+    if (!(hp->rope_attn_factor > 0.0f) || isinf(hp->rope_attn_factor))
+        return solo_fail(c->err, SOLO_FILE_FORMAT,
+                         "%s: key '%s': wanted a finite factor above 0, found %g", c->path,
+                         key_of(c, "rope.scaling.attn_factor"), (double)hp->rope_attn_factor);
+    hp->n_ctx_orig = hp->n_ctx_train;
+    return get_u32(c, "rope.scaling.original_context_length", false, &hp->n_ctx_orig) &&
+           in_range(c, "rope.scaling.original_context_length", hp->n_ctx_orig, 1, 1 << 27);
+}
+
 static bool read_rope(context *c) {
     solo_hparams *hp = &c->model->hp;
     hp->rope_pairs = c->arch->rope_pairs;
@@ -167,26 +250,7 @@ static bool read_rope(context *c) {
         return false;
     if (!multiple_of(c, key_of(c, "rope.dimension_count"), hp->rope_dim, 2)) return false;
 
-    /* As the writers mean it: an absent type is linear, a factor of 0 or none is 1; scale_linear
-     * is the older name of the factor. */
-    solo_str type = SOLO_STR("linear");
-    float scale = 0.0f;
-    if (!solo_gguf_get_str(c->gguf, key_of(c, "rope.scaling.type"), false, &type, c->err))
-        return false;
-    bool none = type.n == 4 && memcmp(type.at, "none", 4) == 0;
-    bool linear = type.n == 6 && memcmp(type.at, "linear", 6) == 0;
-    if (!none && !linear)
-        return solo_fail(c->err, SOLO_UNSUPPORTED,
-                         "%s: key '%s': wanted \"none\" or \"linear\", found \"%.*s\"", c->path,
-                         key_of(c, "rope.scaling.type"), type.n < 60 ? (int)type.n : 60, type.at);
-    if (!get_f32(c, "rope.scale_linear", false, &scale)) return false;
-    if (!get_f32(c, "rope.scaling.factor", false, &scale)) return false;
-    if (scale < 0.0f)
-        return solo_fail(c->err, SOLO_FILE_FORMAT,
-                         "%s: key '%s': wanted a factor above 0, found %g", c->path,
-                         key_of(c, "rope.scaling.factor"), (double)scale);
-    hp->rope_scale = none || scale == 0.0f ? 1.0f : scale;
-    return true;
+    return read_rope_scaling(c);
 }
 
 static bool read_norm(context *c) {
@@ -242,12 +306,24 @@ static bool check_type(context *c, const tensor_row *row, const solo_tensor *t) 
                      c->path, t->name, wanted, info->name);
 }
 
+static uint32_t n_part(const tensor_row *row) {
+    uint32_t n = 1;
+    while (n < MAX_PART && row->part[n].rows != DIM_NONE) n++;
+    return n;
+}
+
+static uint64_t n_row(const solo_hparams *hp, const tensor_row *row) {
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < n_part(row); i++) n += dim_size(hp, row->part[i].rows);
+    return n;
+}
+
 /* Finds the row's tensor, checks it and sets *out; an optional one that is absent leaves NULL. */
 static bool find_tensor(context *c, const tensor_row *row, const char *name,
                         const solo_tensor **out) {
-    const uint64_t cols = dim_size(&c->model->hp, row->cols),
-                   rows = dim_size(&c->model->hp, row->rows);
+    const uint64_t cols = dim_size(&c->model->hp, row->cols), rows = n_row(&c->model->hp, row);
     const solo_tensor *t = solo_gguf_tensor(c->gguf, name);
+    *out = NULL;
     if (!t && row->optional) return true;
     if (!t)
         return solo_fail(c->err, SOLO_FILE_FORMAT,
@@ -264,23 +340,41 @@ static bool find_tensor(context *c, const tensor_row *row, const char *name,
     return check_type(c, row, t);
 }
 
-static const solo_tensor **slot(void *base, const tensor_row *row) {
-    return (const solo_tensor **)(void *)((char *)base + row->at);
+/* Points the fields at base to the tensor, or to views of its rows where it has parts. Blocks lie
+ * within rows, so that rows of any type can be cut apart. */
+static bool take_tensor(context *c, const tensor_row *row, const char *name, void *base) {
+    struct solo_model *m = c->model;
+    const solo_tensor *t;
+    if (!find_tensor(c, row, name, &t)) return false;
+    uint64_t from = 0;
+    for (uint32_t i = 0; i < n_part(row); i++) {
+        const solo_tensor **field = (const solo_tensor **)(void *)((char *)base + row->part[i].at);
+        *field = t;
+        if (n_part(row) == 1) break;
+        solo_tensor *view = &m->view[m->n_view++];
+        const uint64_t rows = dim_size(&m->hp, row->part[i].rows), row_bytes = t->n_bytes / t->dim[1];
+        *view = *t;
+        view->dim[1] = rows;
+        view->data = t->data + from * row_bytes;
+        view->n_bytes = rows * row_bytes;
+        *field = view;
+        from += rows;
+    }
+    return true;
 }
 
 static bool read_tensors(context *c) {
     struct solo_model *m = c->model;
     const arch_row *arch = c->arch;
     for (uint32_t i = 0; i < arch->n_whole_row; i++)
-        if (!find_tensor(c, &arch->whole[i], arch->whole[i].name, slot(m, &arch->whole[i])))
-            return false;
+        if (!take_tensor(c, &arch->whole[i], arch->whole[i].name, m)) return false;
     m->layer = solo_zalloc(m->hp.n_layer, sizeof *m->layer);
+    m->view = solo_zalloc((size_t)m->hp.n_layer * arch->n_layer_row * MAX_PART, sizeof *m->view);
     for (uint32_t l = 0; l < m->hp.n_layer; l++)
         for (uint32_t i = 0; i < arch->n_layer_row; i++) {
             char name[64];
             snprintf(name, sizeof name, "blk.%u.%s", l, arch->layer[i].name);
-            if (!find_tensor(c, &arch->layer[i], name, slot(&m->layer[l], &arch->layer[i])))
-                return false;
+            if (!take_tensor(c, &arch->layer[i], name, &m->layer[l])) return false;
         }
     if (!m->output) m->output = m->embd;
     return true;
@@ -319,8 +413,7 @@ static bool refuse_unknown(context *c) {
     return true;
 }
 
-static bool check_rope_factors(context *c) {
-    const solo_tensor *t = c->model->rope_factors;
+static bool check_factors(context *c, const solo_tensor *t) {
     if (!t) return true;
     float *factor = solo_alloc(t->dim[0] * sizeof *factor);
     solo_tensor_f32(t, factor);
@@ -334,12 +427,23 @@ static bool check_rope_factors(context *c) {
     return ok;
 }
 
+static bool check_rope_factors(context *c) {
+    const struct solo_model *m = c->model;
+    const solo_tensor *one = m->rope_factors_long ? m->rope_factors_long : m->rope_factors_short;
+    if (one && !(m->rope_factors_long && m->rope_factors_short))
+        return solo_fail(c->err, SOLO_FILE_FORMAT,
+                         "%s: wanted both of the tensors 'rope_factors_long.weight' and "
+                         "'rope_factors_short.weight' or neither, found only '%s'",
+                         c->path, one->name);
+    return check_factors(c, m->rope_factors) && check_factors(c, m->rope_factors_long) &&
+           check_factors(c, m->rope_factors_short);
+}
+
 /* ---- the rest ----------------------------------------------------------------------------- */
 
 static const arch_row *find_arch(solo_str name) {
     for (uint32_t i = 0; i < SOLO_COUNT(archs); i++)
-        if (strlen(archs[i].name) == name.n && memcmp(archs[i].name, name.at, name.n) == 0)
-            return &archs[i];
+        if (is_str(name, archs[i].name)) return &archs[i];
     return NULL;
 }
 
@@ -415,8 +519,10 @@ bool solo_model_open(solo_model **out, const solo_model_desc *desc, solo_error *
         c.gguf = m->gguf;
         c.path = solo_gguf_path(m->gguf);
         ok = read_arch(&c) && read_name(&c) && read_sizes(&c) && read_heads(&c) && read_rope(&c) &&
-             read_norm(&c) && open_tokenizer(&c) && read_vocab(&c) && read_tensors(&c) &&
-             refuse_unknown(&c) && check_rope_factors(&c) && read_chat_family(&c);
+             read_norm(&c) &&
+             get_u32(&c, "attention.sliding_window", false, &m->hp.attn_window) &&
+             open_tokenizer(&c) && read_vocab(&c) &&
+             read_tensors(&c) && refuse_unknown(&c) && check_rope_factors(&c) && read_chat_family(&c);
     }
     if (!ok) {
         solo_model_close(m);
@@ -432,6 +538,7 @@ void solo_model_close(solo_model *m) {
     solo_tokenizer_close(m->tokenizer);
     solo_gguf_close(m->gguf);
     free(m->layer);
+    free(m->view);
     free(m->name);
     free(m);
 }
@@ -446,6 +553,9 @@ solo_model_info solo_model_get_info(const solo_model *m) {
         .n_vocab = hp->n_vocab, .n_ctx_train = hp->n_ctx_train,
         .n_tensor = solo_gguf_n_tensor(m->gguf),
         .rope_base = hp->rope_base, .norm_eps = hp->norm_eps, .tied = m->output == m->embd,
+        .attn_window = hp->attn_window, .rope_dim = hp->rope_dim,
+        .rope_factors = m->rope_factors_long ? "by context" : m->rope_factors ? "all" : "none",
+        .rope_attn_factor = hp->rope_attn_factor, .n_ctx_orig = hp->n_ctx_orig,
         .bos = solo_tokenizer_bos(m->tokenizer), .eos = solo_tokenizer_eos(m->tokenizer),
     };
     for (uint64_t i = 0; i < info.n_tensor; i++) {
@@ -456,18 +566,21 @@ solo_model_info solo_model_get_info(const solo_model *m) {
     return info;
 }
 
-void solo_model_rope_table(const solo_model *m, uint32_t n_pos, float *out) {
+void solo_model_rope_table(const solo_model *m, uint32_t n_ctx, float *out) {
     const uint32_t n_pair = m->hp.rope_dim / 2;
+    const solo_tensor *factors = m->rope_factors;
+    if (m->rope_factors_long)
+        factors = n_ctx > m->hp.n_ctx_orig ? m->rope_factors_long : m->rope_factors_short;
     float *factor = solo_alloc(n_pair * sizeof *factor);
     for (uint32_t i = 0; i < n_pair; i++) factor[i] = 1.0f;
-    if (m->rope_factors) solo_tensor_f32(m->rope_factors, factor);
+    if (factors) solo_tensor_f32(factors, factor);
     for (uint32_t i = 0; i < n_pair; i++) {
         double turn = pow((double)m->hp.rope_base, -2.0 * i / m->hp.rope_dim) / (double)factor[i] /
                       (double)m->hp.rope_scale;
-        for (uint32_t pos = 0; pos < n_pos; pos++) {
+        for (uint32_t pos = 0; pos < n_ctx; pos++) {
             float *cos_sin = out + 2 * ((size_t)pos * n_pair + i);
-            cos_sin[0] = (float)cos(pos * turn);
-            cos_sin[1] = (float)sin(pos * turn);
+            cos_sin[0] = (float)(cos(pos * turn) * (double)m->hp.rope_attn_factor);
+            cos_sin[1] = (float)(sin(pos * turn) * (double)m->hp.rope_attn_factor);
         }
     }
     free(factor);

@@ -18,11 +18,14 @@ typedef struct solo_hparams {
     uint32_t rope_dim;    /* dimensions of a head that turn; the rest pass */
     solo_rope_pairs rope_pairs;
     float    attn_scale;  /* on q.k; 1/sqrt(head_dim) unless the file says otherwise */
+    float    rope_attn_factor; /* on cos and sin; 1 unless the file says otherwise */
+    uint32_t n_ctx_orig;  /* contexts up to it take the short factors, longer ones the long */
+    uint32_t attn_window; /* a token attends to so many positions at most, its own among them; 0: all */
 } solo_hparams;
 
 typedef struct solo_layer {
     const solo_tensor *attn_norm;          /* [n_embd] */
-    const solo_tensor *q, *k, *v;          /* [rows][n_embd] */
+    const solo_tensor *q, *k, *v;          /* [rows][n_embd]; fused in the file: views of its rows */
     const solo_tensor *out;                /* [n_embd][n_head * head_dim] */
     const solo_tensor *ffn_norm;           /* [n_embd] */
     const solo_tensor *gate, *up;          /* [n_ff][n_embd] */
@@ -38,14 +41,24 @@ struct solo_model {
     const solo_tensor *embd;        /* [n_vocab][n_embd] */
     const solo_tensor *output;      /* the same pointer as embd where tied */
     const solo_tensor *output_norm; /* [n_embd] */
-    const solo_tensor *rope_factors; /* [rope_dim / 2] f32: frequencies are divided by it; or NULL */
+    /* [rope_dim / 2] f32: frequencies are divided by it; or NULL. Either the first for all contexts,
+     * or the others by the context's length. */
+    const solo_tensor *rope_factors, *rope_factors_long, *rope_factors_short;
+    solo_tensor *view; /* [n_view] rows of fused tensors; what q, k, v, gate and up may point to */
+    uint32_t n_view;
     solo_tokenizer *tokenizer;
     const char  *chat_family; /* static: "chatml", ..., "unknown", "none" */
     const char  *file_type;
 };
 
-/* cos and sin of each pair at each position: out [n_pos][rope_dim / 2][2], computed in double. */
-void solo_model_rope_table(const solo_model *model, uint32_t n_pos, float *out);
+/* cos and sin of each pair at each position of a context: out [n_ctx][rope_dim / 2][2], computed in
+ * double. */
+void solo_model_rope_table(const solo_model *model, uint32_t n_ctx, float *out);
+
+/* The first position that a token at pos attends to. */
+static inline uint32_t solo_first_attended(const solo_hparams *hp, uint32_t pos) {
+    return hp->attn_window && pos >= hp->attn_window ? pos - hp->attn_window + 1 : 0;
+}
 
 /* n numbers of a small f32/f16/bf16 tensor (norm gains, biases) as f32. */
 void solo_tensor_f32(const solo_tensor *tensor, float *out);

@@ -522,6 +522,7 @@ solo_plan_info solo_plan_get_info(const solo_plan *plan) {
     info.workgroup_size = g->wg;
     info.workgroup_bytes = g->workgroup_bytes;
     info.kv_bytes_per_pos = 2ull * g->desc.hp->n_layer * g->desc.hp->n_head_kv * g->kv_row * 4;
+    info.attn_window = g->desc.hp->attn_window;
     info.weights_buffer_bytes = plan->weights->payload_words4 * 16 + plan->weights->scale_words * 4;
     info.kv_buffer_bytes = plan->kv_k.n_bytes + plan->kv_v.n_bytes;
     info.message_buffer_bytes = plan->msg.n_bytes + plan->state.n_bytes;

@@ -226,8 +226,9 @@ static void step_layer(solo_ref *r, uint32_t layer, uint32_t pos) {
     solo_ref_rope(k, hp->n_head_kv, hp->head_dim, hp->rope_dim, hp->rope_pairs, cos_sin);
     memcpy(k_cache + (size_t)pos * r->kv_dim, k, r->kv_dim * sizeof(float));
     memcpy(v_cache + (size_t)pos * r->kv_dim, v, r->kv_dim * sizeof(float));
-    solo_ref_attend(q, k_cache, v_cache, pos + 1, hp->n_head, hp->n_head_kv, hp->head_dim,
-                    hp->attn_scale, att);
+    const uint32_t first = solo_first_attended(hp, pos);
+    solo_ref_attend(q, k_cache + (size_t)first * r->kv_dim, v_cache + (size_t)first * r->kv_dim,
+                    pos + 1 - first, hp->n_head, hp->n_head_kv, hp->head_dim, hp->attn_scale, att);
     solo_ref_matvec(w->out, att, r->delta);
     for (uint32_t i = 0; i < hp->n_embd; i++) x1[i] = x[i] + r->delta[i];
 

@@ -314,7 +314,8 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
     g->tiles_attend = hp->n_head_kv * g->n_split;
     cut_roles(g);
     if (!fit_scratch(g, err)) return false;
-    g->att_max_block = ceil_div(ceil_div(desc->n_ctx, g->n_split), g->att_block);
+    uint32_t most = hp->attn_window ? min_u32(desc->n_ctx, hp->attn_window) : desc->n_ctx;
+    g->att_max_block = ceil_div(ceil_div(most, g->n_split), g->att_block);
     lay_out_messages(g);
     count_grids(g);
     return true;

@@ -101,6 +101,7 @@ static void add_shape(solo_text *out, const solo_geometry *g) {
     add_u32(out, "ROWS_Q", g->rows_q);
     add_u32(out, "ROWS_K", g->rows_k);
     add_u32(out, "KV_ROW", g->kv_row);
+    add_u32(out, "WINDOW", hp->attn_window < g->desc.n_ctx ? hp->attn_window : 0);
     add_f32(out, "NORM_EPS", hp->norm_eps);
     add_f32(out, "ATTN_SCALE", hp->attn_scale);
 }

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import resource
 import select
 import signal
 import subprocess
@@ -65,7 +66,8 @@ class CommandLine(unittest.TestCase):
         listed = solo("--help")
         self.assertEqual(listed.returncode, 0)
         names = re.findall(r"^  (\w+) ", listed.stdout.decode(), re.M)
-        for name in ("run", "chat", "info", "devices", "tokenize", "detokenize", "logits", "explain", "perplexity"):
+        for name in ("run", "chat", "info", "devices", "tokenize", "detokenize", "logits", "explain", "perplexity",
+                     "synth"):
             self.assertIn(name, names)
             got = solo(name, "--help")
             self.assertEqual(got.returncode, 0, name)
@@ -125,6 +127,91 @@ class ModelFile(unittest.TestCase):
             self.assertEqual(got.returncode, 1, text)
             self.assertIn(wanted, got.stderr, text)
             self.assertEqual(got.stdout, b"")
+
+
+class Synthetic(unittest.TestCase):
+    """Model files with random weights, and a text through one on the CPU reference."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def write(self, name, *args):
+        got = solo("synth", *args[:1], self.path(name), *args[1:])
+        self.assertEqual(got.returncode, 0, got)
+        self.assertEqual(got.stdout, b"")
+        with open(self.path(name), "rb") as file:
+            return file.read()
+
+    def test_toy(self):
+        first = self.write("a.gguf", "toy:64x2x4", "--seed", "1")
+        self.assertEqual(first, self.write("b.gguf", "toy:64x2x4", "--seed", "1"))
+        other = self.write("b.gguf", "toy:64x2x4", "--seed", "2")  # in place of the file before
+        self.assertEqual(len(first), len(other))
+        self.assertGreater(sum(a != b for a, b in zip(first, other)), len(first) // 2)
+        info = json.loads(solo("info", self.path("a.gguf"), "--json").stdout)
+        shape = [info[k] for k in ("arch", "n_layer", "n_embd", "n_head", "head_dim", "n_ff", "n_vocab", "tied")]
+        self.assertEqual(shape, ["llama", 2, 64, 4, 16, 256, 1024, True])
+        for text in ("", "the quick brown fox", " a  b\n\ttab 1234", "naïve 東京 👩‍👩‍👧", "bad \udc80\udcff"):
+            raw = text.encode(errors="surrogateescape")
+            ids = solo("tokenize", self.path("a.gguf"), stdin=raw).stdout
+            self.assertEqual(solo("detokenize", self.path("a.gguf"), stdin=ids).stdout, raw)
+        self.assertLess(len(json.loads(solo("tokenize", self.path("a.gguf"), stdin=b"and and").stdout)), 7)
+        run = ["run", self.path("a.gguf"), "--device", "cpu", "-p", "Hello", "-n", "3", "--json"]
+        answer = json.loads(solo(*run).stdout)
+        self.assertEqual(len(answer["tokens"]), 3)
+        self.assertEqual(solo(*run).stdout.split(b'"prefill')[0], solo(*run).stdout.split(b'"prefill')[0])
+        self.assertEqual(sorted(os.listdir(self.folder)), ["a.gguf", "b.gguf"])
+
+    def test_types(self):
+        sizes = {}
+        for name in ("f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q8_0", "q4_k", "q6_k"):
+            sizes[name] = len(self.write("t.gguf", "toy:256x1x4", "--type", name, "--output-type", name, "--ctx", "64"))
+            top = json.loads(solo("logits", self.path("t.gguf"), "--device", "cpu", "--top", "1024", stdin=b"a").stdout)
+            values = [row["logit"] for row in top["top"]]
+            self.assertEqual(len(values), 1024)
+            mean = sum(values) / 1024
+            self.assertLess(abs(mean), 0.2, name)
+            self.assertTrue(0.8 < (sum((v - mean) ** 2 for v in values) / 1024) ** 0.5 < 1.2, name)
+        self.assertEqual(sorted(sizes, key=sizes.get), sorted(sizes, key=lambda n: {
+            "q4_0": 4.5, "q4_k": 4.51, "q4_1": 5, "q5_0": 5.5, "q6_k": 6.6, "q8_0": 8.5, "f16": 16, "bf16": 16, "f32": 32}[n]))
+        self.assertEqual(json.loads(solo("info", self.path("t.gguf"), "--json").stdout)["n_ctx_train"], 64)
+
+    def test_refusals(self):
+        out = self.path("x.gguf")
+        for args, wanted in (
+                (["phi-9", out], ("phi-3-mini[:WINDOW]", "llama-3.2-1b", "smollm2-135m", "toy:DxLxH", "'phi-9'")),
+                (["toy:64x2", out], ("toy:DxLxH", "'toy:64x2'")), (["toy:60x2x4", out], ("multiple of 32", "60")),
+                (["toy:64x2x3", out], ("64 and 3 heads",)), (["phi-3-mini:many", out], ("phi-3-mini[:WINDOW]",)),
+                (["smollm2-135m", out, "--type", "q4_k"], ("Q4_K", "multiple of 256", "576")),
+                (["toy:64x2x4", out, "--type", "q3"], ("q4_0", "'q3'")), (["toy:64x2x4"], ("OUT",)),
+                (["toy:64x2x4", out, "more"], ("'more'",))):
+            got = solo("synth", *args)
+            self.assertEqual(got.returncode, 2, got)
+            for text in wanted:
+                self.assertIn(text, got.stderr.decode())
+        for preset, arch in (("qwen2-0.5b", b"qwen2"), ("gpt2-small", b"gpt2")):
+            got = solo("synth", preset, out)
+            self.assertEqual(got.returncode, 1, got)
+            self.assertIn(b"found " + arch, got.stderr)
+        got = solo("synth", "toy:64x2x4", "/nosuch/folder/x.gguf")
+        self.assertEqual(got.returncode, 1, got)
+        self.assertIn(b"/nosuch/folder/x.gguf", got.stderr)
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_a_full_disk_leaves_what_was_there(self):
+        before = self.write("x.gguf", "toy:64x1x4")
+        limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+        got = solo("synth", "toy:512x2x4", self.path("x.gguf"), preexec_fn=limit, restore_signals=False)
+        self.assertEqual(got.returncode, 1, got)
+        self.assertRegex(got.stderr.decode(), r"x\.gguf: wanted to write \d+ bytes of weights, stopped after \d+: ")
+        self.assertEqual(os.listdir(self.folder), ["x.gguf"])
+        with open(self.path("x.gguf"), "rb") as file:
+            self.assertEqual(file.read(), before)
 
 
 class Engine(unittest.TestCase):

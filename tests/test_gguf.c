@@ -14,40 +14,41 @@
 static const uint64_t dims_8x1[] = {8, 1, 1, 1};
 
 /* A small file with every kind of value and three tensors. */
-static void write_small(tiny_writer *w) {
+static void write_small(solo_gguf_writer *w) {
     static char *const words[] = {"one", "", "three"};
     const uint8_t u8 = 200, i8 = 0x80, u16[2] = {0x34, 0x12},
                   i64[8] = {0xfe, 255, 255, 255, 255, 255, 255, 255};
     const uint8_t u64[8] = {1, 0, 0, 0, 1}, f64[8] = {0, 0, 0, 0, 0, 0, 0xf8, 0x3f};
     const uint8_t f32s[12 + 8] = {SOLO_GGUF_F32, 0,    0, 0, 2, 0,   0, 0, 0, 0, 0, 0, 0, 0,
                                   0x80,          0x3f, 0, 0, 0, 0xc0};
-    tiny_value_str(w, "general.architecture", "test");
-    tiny_value_u32(w, "n", 7);
-    tiny_value_f32(w, "eps", 1e-5f);
-    tiny_value_bool(w, "yes", true);
-    tiny_value_raw(w, "u8", SOLO_GGUF_U8, &u8, 1);
-    tiny_value_raw(w, "i8", SOLO_GGUF_I8, &i8, 1);
-    tiny_value_raw(w, "u16", SOLO_GGUF_U16, u16, 2);
-    tiny_value_raw(w, "i16", SOLO_GGUF_I16, u16, 2);
-    tiny_value_raw(w, "i32", SOLO_GGUF_I32, u64, 4);
-    tiny_value_raw(w, "u64", SOLO_GGUF_U64, u64, 8);
-    tiny_value_raw(w, "i64", SOLO_GGUF_I64, i64, 8);
-    tiny_value_raw(w, "f64", SOLO_GGUF_F64, f64, 8);
-    tiny_value_strs(w, "words", words, 3);
-    tiny_value_i32s(w, "ints", (int32_t[]){-1, 2, 3}, 3);
-    tiny_value_i32s(w, "none", NULL, 0);
-    tiny_value_raw(w, "floats", SOLO_GGUF_ARRAY, f32s, sizeof f32s);
+    w->pad = 0x5a; /* would show up if it were read as data */
+    solo_gguf_put_str(w, "general.architecture", "test");
+    solo_gguf_put_u32(w, "n", 7);
+    solo_gguf_put_f32(w, "eps", 1e-5f);
+    solo_gguf_put_bool(w, "yes", true);
+    solo_gguf_put_raw(w, "u8", SOLO_GGUF_U8, &u8, 1);
+    solo_gguf_put_raw(w, "i8", SOLO_GGUF_I8, &i8, 1);
+    solo_gguf_put_raw(w, "u16", SOLO_GGUF_U16, u16, 2);
+    solo_gguf_put_raw(w, "i16", SOLO_GGUF_I16, u16, 2);
+    solo_gguf_put_raw(w, "i32", SOLO_GGUF_I32, u64, 4);
+    solo_gguf_put_raw(w, "u64", SOLO_GGUF_U64, u64, 8);
+    solo_gguf_put_raw(w, "i64", SOLO_GGUF_I64, i64, 8);
+    solo_gguf_put_raw(w, "f64", SOLO_GGUF_F64, f64, 8);
+    solo_gguf_put_strs(w, "words", words, 3);
+    solo_gguf_put_i32s(w, "ints", (int32_t[]){-1, 2, 3}, 3);
+    solo_gguf_put_i32s(w, "none", NULL, 0);
+    solo_gguf_put_raw(w, "floats", SOLO_GGUF_ARRAY, f32s, sizeof f32s);
     float x[96];
     for (uint32_t i = 0; i < 96; i++) x[i] = (float)i;
-    tiny_tensor_f32(w, "b", SOLO_TYPE_F32, 3, 2, x);
-    tiny_tensor_f32(w, "a", SOLO_TYPE_Q4_0, 32, 3, x);
-    tiny_tensor_f32(w, "c", SOLO_TYPE_F16, 5, 0, x);
+    solo_gguf_put_tensor_f32(w, "b", SOLO_TYPE_F32, 3, 2, x);
+    solo_gguf_put_tensor_f32(w, "a", SOLO_TYPE_Q4_0, 32, 3, x);
+    solo_gguf_put_tensor_f32(w, "c", SOLO_TYPE_F16, 5, 0, x);
 }
 
 static void small_gguf(uint8_t **bytes, uint64_t *n) {
-    tiny_writer w = {0};
+    solo_gguf_writer w = {0};
     write_small(&w);
-    tiny_writer_finish(&w, bytes, n);
+    solo_gguf_write_memory(&w, bytes, n);
 }
 
 static void assert_has(const solo_error *err, const char *part) {
@@ -70,11 +71,11 @@ static void refused(const uint8_t *bytes, uint64_t n, solo_status status, const 
     assert_int_equal(err.status, status);
 }
 
-static void refused_writer(tiny_writer *w, solo_status status, const char *field,
+static void refused_writer(solo_gguf_writer *w, solo_status status, const char *field,
                            const char *wanted, const char *found) {
     uint8_t *bytes;
     uint64_t n;
-    tiny_writer_finish(w, &bytes, &n);
+    solo_gguf_write_memory(w, &bytes, &n);
     refused(bytes, n, status, field, wanted, found);
     free(bytes);
 }
@@ -174,11 +175,11 @@ static void check_small(const uint8_t *bytes, uint64_t n, uint32_t version) {
 static void test_reads_versions_2_and_3(void **state) {
     (void)state;
     for (uint32_t version = 2; version <= 3; version++) {
-        tiny_writer w = {.version = version};
+        solo_gguf_writer w = {.version = version};
         write_small(&w);
         uint8_t *bytes;
         uint64_t n;
-        tiny_writer_finish(&w, &bytes, &n);
+        solo_gguf_write_memory(&w, &bytes, &n);
         check_small(bytes, n, version);
         free(bytes);
     }
@@ -188,26 +189,26 @@ static void test_reads_versions_2_and_3(void **state) {
 static void test_alignment(void **state) {
     (void)state;
     for (uint32_t alignment = 8; alignment <= 4096; alignment *= 8) {
-        tiny_writer w = {.alignment = alignment};
-        tiny_value_u32(&w, "general.alignment", alignment);
+        solo_gguf_writer w = {.alignment = alignment};
+        solo_gguf_put_u32(&w, "general.alignment", alignment);
         write_small(&w);
         uint8_t *bytes;
         uint64_t n;
-        tiny_writer_finish(&w, &bytes, &n);
+        solo_gguf_write_memory(&w, &bytes, &n);
         check_small(bytes, n, 3);
         free(bytes);
     }
     const uint32_t wrong[] = {0, 1, 4, 24, 33, 1u << 17, 0xffffffff};
     for (uint32_t i = 0; i < SOLO_COUNT(wrong); i++) {
-        tiny_writer w = {0};
+        solo_gguf_writer w = {0};
         char found[32];
         snprintf(found, sizeof found, "found %u", wrong[i]);
-        tiny_value_u32(&w, "general.alignment", wrong[i]);
+        solo_gguf_put_u32(&w, "general.alignment", wrong[i]);
         refused_writer(&w, SOLO_FILE_FORMAT, "key 'general.alignment'", "power of two in 8..65536",
                        found);
     }
-    tiny_writer w = {0};
-    tiny_value_str(&w, "general.alignment", "32");
+    solo_gguf_writer w = {0};
+    solo_gguf_put_str(&w, "general.alignment", "32");
     refused_writer(&w, SOLO_FILE_FORMAT, "key 'general.alignment'", "wanted an integer",
                    "found string");
 }
@@ -259,13 +260,13 @@ static void test_typed_getters(void **state) {
     solo_gguf_close(g);
     free(bytes);
 
-    tiny_writer w = {0};
+    solo_gguf_writer w = {0};
     const uint8_t inf[4] = {0, 0, 0x80, 0x7f}, two = 2;
     const uint8_t big[16] = {SOLO_GGUF_U32, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80};
-    tiny_value_raw(&w, "inf", SOLO_GGUF_F32, inf, 4);
-    tiny_value_raw(&w, "two", SOLO_GGUF_BOOL, &two, 1);
-    tiny_value_raw(&w, "big", SOLO_GGUF_ARRAY, big, 16);
-    tiny_writer_finish(&w, &bytes, &n);
+    solo_gguf_put_raw(&w, "inf", SOLO_GGUF_F32, inf, 4);
+    solo_gguf_put_raw(&w, "two", SOLO_GGUF_BOOL, &two, 1);
+    solo_gguf_put_raw(&w, "big", SOLO_GGUF_ARRAY, big, 16);
+    solo_gguf_write_memory(&w, &bytes, &n);
     assert_true(solo_gguf_open_memory(&g, bytes, n, "small.gguf", &err));
     REFUSED(solo_gguf_get_f32(g, "inf", true, &f, &err),
             "key 'inf': wanted a finite f32, found inf");
@@ -363,42 +364,42 @@ static void test_absurd_counts(void **state) {
     const uint8_t array[12] = {SOLO_GGUF_U64, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
                                0x20}; /* n * 8 overflows */
     const uint8_t strings[12] = {SOLO_GGUF_STRING, 0, 0, 0, 2};
-    tiny_writer w = {0};
-    tiny_value_raw(&w, "many", SOLO_GGUF_ARRAY, array, 12);
+    solo_gguf_writer w = {0};
+    solo_gguf_put_raw(&w, "many", SOLO_GGUF_ARRAY, array, 12);
     refused_writer(&w, SOLO_FILE_FORMAT, "key 'many'", "wanted at least 8 bytes an item",
                    "found 0 bytes in all");
-    tiny_value_raw(&w, "strings", SOLO_GGUF_ARRAY, strings, 12);
+    solo_gguf_put_raw(&w, "strings", SOLO_GGUF_ARRAY, strings, 12);
     refused_writer(&w, SOLO_FILE_FORMAT, "key 'strings'", "an array of 2 string", "found 0 bytes");
 }
 
 static void test_keys(void **state) {
     (void)state;
-    tiny_writer w = {0};
+    solo_gguf_writer w = {0};
     const uint8_t nested[12 + 12] = {SOLO_GGUF_ARRAY, 0, 0, 0, 1};
     const uint8_t odd_items[12] = {77}, long_string[8] = {100};
-    tiny_value_u32(&w, "twice", 1);
-    tiny_value_u32(&w, "other", 1);
-    tiny_value_u32(&w, "twice", 1);
+    solo_gguf_put_u32(&w, "twice", 1);
+    solo_gguf_put_u32(&w, "other", 1);
+    solo_gguf_put_u32(&w, "twice", 1);
     refused_writer(&w, SOLO_FILE_FORMAT, "key 'twice'", "wanted once", "found twice");
-    tiny_value_raw(&w, "nest", SOLO_GGUF_ARRAY, nested, sizeof nested);
+    solo_gguf_put_raw(&w, "nest", SOLO_GGUF_ARRAY, nested, sizeof nested);
     refused_writer(&w, SOLO_UNSUPPORTED, "key 'nest'", "wanted an array of numbers or strings",
                    "found an array of arrays");
-    tiny_value_raw(&w, "kindless", 13, nested, 8);
+    solo_gguf_put_raw(&w, "kindless", 13, nested, 8);
     refused_writer(&w, SOLO_FILE_FORMAT, "key 'kindless': its kind", "wanted 0..12", "found 13");
-    tiny_value_raw(&w, "items", SOLO_GGUF_ARRAY, odd_items, 12);
+    solo_gguf_put_raw(&w, "items", SOLO_GGUF_ARRAY, odd_items, 12);
     refused_writer(&w, SOLO_FILE_FORMAT, "key 'items': its array's kind", "wanted 0..12",
                    "found 77");
-    tiny_value_raw(&w, "long", SOLO_GGUF_STRING, long_string, 8);
+    solo_gguf_put_raw(&w, "long", SOLO_GGUF_STRING, long_string, 8);
     refused_writer(&w, SOLO_FILE_FORMAT, "key 'long': its value", "wanted 100 bytes", "found 0");
     char *key = malloc(70001);
     memset(key, 'k', 70000);
     key[70000] = 0;
-    tiny_value_u32(&w, key, 1);
+    solo_gguf_put_u32(&w, key, 1);
     refused_writer(&w, SOLO_FILE_FORMAT, "key 1 of 1: its name", "wanted at most 65535 bytes",
                    "found 70000");
     free(key);
     /* A name with control characters cannot write to a terminal through a message. */
-    tiny_value_raw(&w, "\x1b[2J\n", 13, nested, 8);
+    solo_gguf_put_raw(&w, "\x1b[2J\n", 13, nested, 8);
     refused_writer(&w, SOLO_FILE_FORMAT, "key '?[2J?'", "wanted", "found 13");
 }
 
@@ -446,24 +447,24 @@ static void test_tensors(void **state) {
          "tensor 1 of 1: its name", "wanted text", "found no characters"},
     };
     for (uint32_t i = 0; i < SOLO_COUNT(rows); i++) {
-        tiny_writer w = {0};
-        tiny_tensor_raw(&w, rows[i].name, rows[i].n_dim, rows[i].dim, rows[i].type, rows[i].offset);
+        solo_gguf_writer w = {0};
+        solo_gguf_put_entry(&w, rows[i].name, rows[i].n_dim, rows[i].dim, rows[i].type, rows[i].offset);
         if (rows[i].n_dim == 0)
             solo_text_add_n(&w.tensors, (const char *)zeros, 8); /* the smallest entry */
         solo_text_add_n(&w.data, (const char *)zeros, sizeof zeros);
         refused_writer(&w, rows[i].status, rows[i].field, rows[i].wanted, rows[i].found);
     }
-    tiny_writer w = {0};
-    tiny_tensor_raw(&w, "five", 5, (uint64_t[]){1, 1, 1, 1, 1}, 0, 0);
+    solo_gguf_writer w = {0};
+    solo_gguf_put_entry(&w, "five", 5, (uint64_t[]){1, 1, 1, 1, 1}, 0, 0);
     refused_writer(&w, SOLO_FILE_FORMAT, "tensor 'five': its number of dims", "wanted 1..4",
                    "found 5");
     char name[300];
     memset(name, 'n', 299);
     name[299] = 0;
-    tiny_tensor_raw(&w, name, 1, dims_8x1, 0, 0);
+    solo_gguf_put_entry(&w, name, 1, dims_8x1, 0, 0);
     refused_writer(&w, SOLO_FILE_FORMAT, "tensor 1 of 1: its name", "wanted at most 255 bytes",
                    "found 299");
-    tiny_tensor_raw(&w, "zero", 1, dims_8x1, 0, 0);
+    solo_gguf_put_entry(&w, "zero", 1, dims_8x1, 0, 0);
     w.tensors.at[10] = 0; /* zer\0 -> ze\0o */
     solo_text_add_n(&w.data, (const char *)zeros, 32);
     refused_writer(&w, SOLO_FILE_FORMAT, "tensor 1 of 1: its name", "wanted text",
@@ -473,28 +474,28 @@ static void test_tensors(void **state) {
 static void test_tensors_together(void **state) {
     (void)state;
     const uint8_t zeros[256] = {0};
-    tiny_writer w = {0};
-    tiny_tensor_raw(&w, "one", 1, (uint64_t[]){9}, 0, 32); /* 36 bytes: reaches into the next */
-    tiny_tensor_raw(&w, "two", 1, dims_8x1, 0, 64);
-    tiny_tensor_raw(&w, "zero", 1, dims_8x1, 0, 0);
+    solo_gguf_writer w = {0};
+    solo_gguf_put_entry(&w, "one", 1, (uint64_t[]){9}, 0, 32); /* 36 bytes: reaches into the next */
+    solo_gguf_put_entry(&w, "two", 1, dims_8x1, 0, 64);
+    solo_gguf_put_entry(&w, "zero", 1, dims_8x1, 0, 0);
     solo_text_add_n(&w.data, (const char *)zeros, sizeof zeros);
     refused_writer(&w, SOLO_FILE_FORMAT, "tensor 'one'", "wanted 36 bytes of its own",
                    "found tensor 'two' at its byte 32");
-    tiny_tensor_raw(&w, "one", 1, dims_8x1, 0, 0);
-    tiny_tensor_raw(&w, "two", 1, dims_8x1, 0, 0);
+    solo_gguf_put_entry(&w, "one", 1, dims_8x1, 0, 0);
+    solo_gguf_put_entry(&w, "two", 1, dims_8x1, 0, 0);
     solo_text_add_n(&w.data, (const char *)zeros, sizeof zeros);
     refused_writer(&w, SOLO_FILE_FORMAT, "tensor '", "wanted 32 bytes of its own", "at its byte 0");
-    tiny_tensor_raw(&w, "twin", 1, dims_8x1, 0, 0);
-    tiny_tensor_raw(&w, "twin", 1, dims_8x1, 0, 32);
+    solo_gguf_put_entry(&w, "twin", 1, dims_8x1, 0, 0);
+    solo_gguf_put_entry(&w, "twin", 1, dims_8x1, 0, 32);
     solo_text_add_n(&w.data, (const char *)zeros, sizeof zeros);
     refused_writer(&w, SOLO_FILE_FORMAT, "tensor 'twin'", "wanted once", "found twice");
     /* Gaps and any order are fine. */
-    tiny_tensor_raw(&w, "late", 1, dims_8x1, 0, 128);
-    tiny_tensor_raw(&w, "early", 1, dims_8x1, 0, 32);
+    solo_gguf_put_entry(&w, "late", 1, dims_8x1, 0, 128);
+    solo_gguf_put_entry(&w, "early", 1, dims_8x1, 0, 32);
     solo_text_add_n(&w.data, (const char *)zeros, 160);
     uint8_t *bytes;
     uint64_t n;
-    tiny_writer_finish(&w, &bytes, &n);
+    solo_gguf_write_memory(&w, &bytes, &n);
     solo_gguf *g;
     solo_error err = {0};
     assert_true(solo_gguf_open_memory(&g, bytes, n, NULL, &err));
@@ -527,10 +528,10 @@ static int remove_folder(void **state) {
     return rmdir(folder);
 }
 
-static void write_file(const char *name, tiny_writer *w) {
+static void write_file(const char *name, solo_gguf_writer *w) {
     uint8_t *bytes;
     uint64_t n;
-    tiny_writer_finish(w, &bytes, &n);
+    solo_gguf_write_memory(w, &bytes, &n);
     FILE *file = fopen(path_of(name), "wb");
     assert_non_null(file);
     assert_int_equal(fwrite(bytes, 1, (size_t)n, file), n);
@@ -561,7 +562,7 @@ static void test_files(void **state) {
                  "found an empty file");
     refused_file("", SOLO_FILE_IO, "", "wanted a .gguf file", "found a directory");
     refused_file("pipe", SOLO_FILE_IO, "pipe", "wanted a regular file", "found a pipe");
-    tiny_writer w = {0};
+    solo_gguf_writer w = {0};
     write_small(&w);
     write_file("other.gguf", &w);
     solo_gguf *g;
@@ -575,14 +576,14 @@ static void test_files(void **state) {
 /* Part i of a split pair, with what its keys say given. */
 static void write_part(const char *name, uint32_t i, uint32_t no, uint32_t count,
                        uint32_t n_tensor) {
-    tiny_writer w = {0};
+    solo_gguf_writer w = {0};
     const float x[8] = {(float)i};
-    if (i == 0) tiny_value_str(&w, "general.architecture", "test");
-    tiny_value_u32(&w, "split.no", no);
-    tiny_value_u32(&w, "split.count", count);
-    tiny_value_u32(&w, "split.tensors.count", n_tensor);
-    tiny_tensor_f32(&w, i == 0 ? "first" : "second", SOLO_TYPE_F32, 8, 0, x);
-    if (i == 1) tiny_tensor_f32(&w, "third", SOLO_TYPE_F32, 8, 0, x);
+    if (i == 0) solo_gguf_put_str(&w, "general.architecture", "test");
+    solo_gguf_put_u32(&w, "split.no", no);
+    solo_gguf_put_u32(&w, "split.count", count);
+    solo_gguf_put_u32(&w, "split.tensors.count", n_tensor);
+    solo_gguf_put_tensor_f32(&w, i == 0 ? "first" : "second", SOLO_TYPE_F32, 8, 0, x);
+    if (i == 1) solo_gguf_put_tensor_f32(&w, "third", SOLO_TYPE_F32, 8, 0, x);
     write_file(name, &w);
 }
 
@@ -630,14 +631,14 @@ static void test_split(void **state) {
     refused_file("other.gguf", SOLO_FILE_FORMAT, "the name of the first of 2 parts",
                  "wanted *-00001-of-00002.gguf", "found another");
 
-    tiny_writer w = {0};
-    tiny_value_u32(&w, "split.count", 2);
+    solo_gguf_writer w = {0};
+    solo_gguf_put_u32(&w, "split.count", 2);
     refused_writer(&w, SOLO_UNSUPPORTED, "key 'split.count'", "wanted 1 for a model in memory",
                    "found 2");
-    tiny_value_u32(&w, "split.count", 1); /* a split of one is a plain file */
+    solo_gguf_put_u32(&w, "split.count", 1); /* a split of one is a plain file */
     uint8_t *bytes;
     uint64_t n;
-    tiny_writer_finish(&w, &bytes, &n);
+    solo_gguf_write_memory(&w, &bytes, &n);
     assert_true(solo_gguf_open_memory(&g, bytes, n, "x", &err));
     solo_gguf_close(g);
     free(bytes);

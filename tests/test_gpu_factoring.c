@@ -143,7 +143,9 @@ static void expect_not_blind(const config *c, const solo_plan *plan) {
     assert_true(g->desc.hp->n_layer >= 2);
     assert_true(plan->weights->n_payload >= c->min_payload);
     assert_true(g->n_split >= c->min_split);
-    uint32_t per_split = (c->n_prompt + g->n_split) / g->n_split;
+    uint32_t n = c->n_prompt, window = g->desc.hp->attn_window;
+    assert_true(window < n);
+    uint32_t per_split = ((window ? window : n) + g->n_split) / g->n_split;
     assert_true((per_split + g->att_block - 1) / g->att_block >= c->min_block);
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
         assert_true(g->role[i].team > 1 || c->plan.max_team <= 1);
@@ -370,6 +372,46 @@ static void weights_requested_ahead(void **state) {
     gpu_bed_close(&bed);
 }
 
+static const tiny_desc phi3_model = {
+    .phi3 = true, .n_head = 8, .n_head_kv = 8, .rope_dim = 12, .n_ctx = 96, .n_ctx_orig = 48,
+    .attn_factor = 1.1f, .attn_window = 37, .n_vocab = 333, .seed = 9,
+    .type_v = SOLO_TYPE_Q8_0, .type_up = SOLO_TYPE_Q4_0};
+
+static void phi3_in_a_window(void **state) {
+    (void)state;
+    check_config(&(config){.name = "phi3, window of 37", .model = phi3_model, .n_prompt = 70,
+                           .n_step = 6, .min_block = 2, .all_forms = true, .slow = SLOW_DISPATCHES});
+    check_config(&(config){.name = "phi3, splits of a window", .model = phi3_model,
+                           .plan = {.max_team = 2, .no_subgroups = true}, .n_prompt = 70,
+                           .n_step = 6, .min_split = 2});
+}
+
+/* The same numbers in a llama's file and fused in a phi3's, with pairs of rows in another order:
+ * the GPU holds them alike, and every word comes out the same. */
+static void phi3_is_a_fused_llama(void **state) {
+    (void)state;
+    config c = {.name = "phi3 and llama", .model = phi3_model, .n_prompt = 70, .n_step = 6};
+    c.model.attn_factor = 0;
+    gpu_bed bed = gpu_bed_open(&c.model, 0);
+    solo_plan *plan = open_plan(&bed, &c);
+    record fused = run_program(plan, &plan->main, &c);
+    solo_plan_close(plan);
+    gpu_bed_close(&bed);
+
+    c.model.phi3 = false;
+    c.model.n_ctx_orig = 0;
+    c.model.rope_factors = true; /* which are phi3's long ones */
+    c.model.type_qk = c.model.type_v;
+    c.model.type_gate = c.model.type_up;
+    bed = gpu_bed_open(&c.model, 0);
+    assert_string_equal(solo_model_get_info(bed.model).arch, "llama");
+    plan = open_plan(&bed, &c);
+    check_program(plan, &plan->main, &c, "llama", &fused);
+    solo_plan_close(plan);
+    gpu_bed_close(&bed);
+    record_free(&fused);
+}
+
 static void more_parts_than_bindings(void **state) {
     (void)state;
     solo_weights *none;
@@ -425,6 +467,8 @@ int main(void) {
         cmocka_unit_test(payload_in_several_bindings),
         cmocka_unit_test(weights_requested_ahead),
         cmocka_unit_test(more_parts_than_bindings),
+        cmocka_unit_test(phi3_in_a_window),
+        cmocka_unit_test(phi3_is_a_fused_llama),
         cmocka_unit_test(subgroups_add_in_the_same_order),
     };
     cmocka_set_test_filter(getenv("SOLO_TEST_FILTER")); /* a pattern: only these tests */

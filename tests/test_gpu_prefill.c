@@ -173,6 +173,13 @@ static void mixed_layers(void **state) {
     check_types(gpu_mixed, SOLO_KV_F16, SOLO_ROPE_NEIGHBOURS);
 }
 
+/* Batches of 5 and 34 with a window of 9: most tokens see only part of what is before them. */
+static void phi3_in_a_window(void **state) {
+    (void)state;
+    tiny_desc d = {.phi3 = true, .n_layer = 3, .attn_window = 9, .seed = 28};
+    check_types(d, SOLO_KV_F32, SOLO_ROPE_HALVES);
+}
+
 /* A refused context leaves the one that there is. */
 static void contexts_out_of_range(void **state) {
     (void)state;
@@ -211,6 +218,7 @@ int main(void) {
         cmocka_unit_test(other_roles_halves_f16),
         cmocka_unit_test(k_quants),
         cmocka_unit_test(mixed_layers),
+        cmocka_unit_test(phi3_in_a_window),
         cmocka_unit_test(contexts_out_of_range),
     };
     return cmocka_run_group_tests(tests, gpu_open, gpu_close);

@@ -377,6 +377,23 @@ static void rope_halves_in_part(void **state) {
                            .attn_scale = 0.3f});
 }
 
+/* Fused tensors, the long factors with theirs on cos and sin, and a window that positions 3 to 5
+ * reach beyond, in one split and in several. */
+static void phi3(void **state) {
+    (void)state;
+    tiny_desc d = {.phi3 = true, .head_dim = 24, .rope_dim = 16, .n_head = 4, .n_head_kv = 4,
+                   .n_ctx_orig = N_CTX / 2, .attn_factor = 1.2f, .attn_window = 3, .seed = 27,
+                   .type_v = SOLO_TYPE_Q8_0, .type_up = SOLO_TYPE_Q4_0};
+    config c = {.name = "phi3, f32", .model = d, .activations = SOLO_ACTIVATIONS_F32,
+                .pairs = SOLO_ROPE_HALVES};
+    check_config(&c);
+    c.name = "phi3, int8, splits";
+    c.activations = SOLO_ACTIVATIONS_INT8;
+    c.max_team = 2;
+    c.slow_too = true;
+    check_config(&c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_types_f32),      cmocka_unit_test(many_types_int8),
@@ -384,6 +401,7 @@ int main(void) {
         cmocka_unit_test(k_quants_f32),        cmocka_unit_test(k_quants_int8_teams),
         cmocka_unit_test(mixed_f32_teams),     cmocka_unit_test(mixed_int8),
         cmocka_unit_test(inputs_in_chunks),    cmocka_unit_test(rope_halves_in_part),
+        cmocka_unit_test(phi3),
     };
     cmocka_set_test_filter(getenv("SOLO_TEST_FILTER")); /* a pattern: only these tests */
     return cmocka_run_group_tests(tests, gpu_open, gpu_close);

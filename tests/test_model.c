@@ -25,13 +25,13 @@ static void assert_has(const solo_error *err, const char *part) {
         fail_msg("wanted \"%s\" in the message, found: %s", part, err->text);
 }
 
-static void refused(tiny_writer *w, solo_status status, const char *field, const char *wanted,
+static void refused(solo_gguf_writer *w, solo_status status, const char *field, const char *wanted,
                     const char *found) {
     uint8_t *bytes;
     uint64_t n;
     solo_model *model;
     solo_error err = {0};
-    tiny_writer_finish(w, &bytes, &n);
+    solo_gguf_write_memory(w, &bytes, &n);
     if (solo_model_open(
             &model, &(solo_model_desc){.bytes = bytes, .n_bytes = n, .label = "label.gguf"}, &err))
         fail_msg("opened, wanted: %s %s", field, found);
@@ -65,16 +65,16 @@ static char *after(solo_text *text, const char *name) {
 }
 
 /* The tiny model with one u32 or f32 key's bits changed (and its kind kept). */
-static tiny_writer with_key(const char *key, uint32_t bits) {
-    tiny_writer w = {0};
+static solo_gguf_writer with_key(const char *key, uint32_t bits) {
+    solo_gguf_writer w = {0};
     assert_true(tiny_model(&w, &(tiny_desc){0}));
     put_u32(after(&w.values, key) + 4, bits);
     return w;
 }
 
 /* The tiny model with a key or tensor renamed to one that nobody asks for, of the same length. */
-static tiny_writer without(const char *name) {
-    tiny_writer w = {0};
+static solo_gguf_writer without(const char *name) {
+    solo_gguf_writer w = {0};
     assert_true(tiny_model(&w, &(tiny_desc){0}));
     bool key = strncmp(name, "llama.", 6) == 0 || strncmp(name, "general.", 8) == 0 ||
                strncmp(name, "tokenizer.", 10) == 0;
@@ -82,8 +82,8 @@ static tiny_writer without(const char *name) {
     return w;
 }
 
-static tiny_writer whole(const tiny_desc *desc) {
-    tiny_writer w = {0};
+static solo_gguf_writer whole(const tiny_desc *desc) {
+    solo_gguf_writer w = {0};
     assert_true(tiny_model(&w, desc));
     return w;
 }
@@ -161,6 +161,50 @@ static void test_variants(void **state) {
     assert_false(tiny_gguf(&(tiny_desc){.n_vocab = 299}, &bytes, &n));
 }
 
+static void test_phi3(void **state) {
+    (void)state;
+    uint8_t *bytes;
+    solo_model *m = open_tiny(&(tiny_desc){.phi3 = true, .n_head = 4, .n_head_kv = 2, .rope_dim = 12,
+                                           .attn_window = 7, .n_ctx_orig = 32, .attn_factor = 1.25f,
+                                           .type_v = SOLO_TYPE_Q8_0, .type_up = SOLO_TYPE_Q4_0},
+                              &bytes);
+    solo_model_info info = solo_model_get_info(m);
+    assert_string_equal(info.arch, "phi3");
+    assert_string_equal(info.rope_factors, "by context");
+    assert_int_equal(info.attn_window, 7);
+    assert_int_equal(info.rope_dim, 12);
+    assert_int_equal(info.n_ctx_orig, 32);
+    assert_true(info.rope_attn_factor == 1.25f);
+    assert_int_equal(m->hp.rope_pairs, SOLO_ROPE_HALVES);
+    /* q, k and v are runs of rows of one tensor, gate and up of another */
+    const solo_tensor *qkv = solo_gguf_tensor(m->gguf, "blk.1.attn_qkv.weight"),
+                      *both = solo_gguf_tensor(m->gguf, "blk.1.ffn_up.weight");
+    const solo_layer *l = &m->layer[1];
+    const struct { const solo_tensor *view, *of; uint64_t rows, from; } rows[] = {
+        {l->q, qkv, 64, 0}, {l->k, qkv, 32, 64}, {l->v, qkv, 32, 96},
+        {l->gate, both, 96, 0}, {l->up, both, 96, 96}};
+    for (uint32_t i = 0; i < SOLO_COUNT(rows); i++) {
+        const uint64_t row_bytes = rows[i].of->n_bytes / rows[i].of->dim[1];
+        assert_int_equal(rows[i].view->type, rows[i].of->type);
+        assert_int_equal(rows[i].view->dim[0], 64);
+        assert_int_equal(rows[i].view->dim[1], rows[i].rows);
+        assert_int_equal(rows[i].view->n_bytes, rows[i].rows * row_bytes);
+        assert_ptr_equal(rows[i].view->data, rows[i].of->data + rows[i].from * row_bytes);
+    }
+    assert_ptr_equal(l->out, solo_gguf_tensor(m->gguf, "blk.1.attn_output.weight"));
+    for (uint32_t pos = 0; pos < 20; pos++)
+        assert_int_equal(solo_first_attended(&m->hp, pos), pos < 7 ? 0 : pos - 6);
+    solo_model_close(m);
+    free(bytes);
+    m = open_tiny(&(tiny_desc){.phi3 = true}, &bytes);
+    info = solo_model_get_info(m);
+    assert_string_equal(info.rope_factors, "none");
+    assert_true(info.attn_window == 0 && info.rope_attn_factor == 1.0f && info.n_ctx_orig == 64);
+    assert_int_equal(solo_first_attended(&m->hp, 1000), 0);
+    solo_model_close(m);
+    free(bytes);
+}
+
 /* The same seed gives the same bytes, another seed others. */
 static void test_tiny_is_deterministic(void **state) {
     (void)state;
@@ -187,12 +231,12 @@ static void test_defaults(void **state) {
                                            "tokenizer.chat_template",
                                            "general.name"};
     for (uint32_t i = 0; i < SOLO_COUNT(optional); i++) {
-        tiny_writer w = without(optional[i]);
+        solo_gguf_writer w = without(optional[i]);
         uint8_t *bytes;
         uint64_t n;
         solo_model *m;
         solo_error err = {0};
-        tiny_writer_finish(&w, &bytes, &n);
+        solo_gguf_write_memory(&w, &bytes, &n);
         if (!solo_model_open(
                 &m, &(solo_model_desc){.bytes = bytes, .n_bytes = n, .label = "a/b.gguf"}, &err))
             fail_msg("without %s: %s", optional[i], err.text);
@@ -212,15 +256,15 @@ static void test_rope_table(void **state) {
     enum { N_POS = 40, N_PAIR = 8 };
     static float table[N_POS][N_PAIR][2];
     for (uint32_t variant = 0; variant < 5; variant++) {
-        tiny_writer w = whole(&(tiny_desc){.rope_factors = variant == 1});
-        if (variant == 2 || variant == 4) tiny_value_f32(&w, "llama.rope.scaling.factor", 4.0f);
-        if (variant == 4) tiny_value_str(&w, "llama.rope.scaling.type", "none");
-        if (variant == 3) tiny_value_f32(&w, "llama.rope.scale_linear", 2.0f);
-        if (variant == 3) tiny_value_str(&w, "llama.rope.scaling.type", "linear");
+        solo_gguf_writer w = whole(&(tiny_desc){.rope_factors = variant == 1});
+        if (variant == 2 || variant == 4) solo_gguf_put_f32(&w, "llama.rope.scaling.factor", 4.0f);
+        if (variant == 4) solo_gguf_put_str(&w, "llama.rope.scaling.type", "none");
+        if (variant == 3) solo_gguf_put_f32(&w, "llama.rope.scale_linear", 2.0f);
+        if (variant == 3) solo_gguf_put_str(&w, "llama.rope.scaling.type", "linear");
         uint8_t *bytes;
         uint64_t n;
         solo_model *m;
-        tiny_writer_finish(&w, &bytes, &n);
+        solo_gguf_write_memory(&w, &bytes, &n);
         assert_true(solo_model_open(&m, &(solo_model_desc){.bytes = bytes, .n_bytes = n}, NULL));
         solo_model_rope_table(m, N_POS, &table[0][0][0]);
         for (uint32_t pos = 0; pos < N_POS; pos++)
@@ -236,6 +280,27 @@ static void test_rope_table(void **state) {
         solo_model_close(m);
         free(bytes);
     }
+}
+
+/* Contexts up to the original one take the short factors, longer ones the long. */
+static void test_rope_by_context(void **state) {
+    (void)state;
+    uint8_t *bytes;
+    float table[33][8][2];
+    solo_model *m = open_tiny(
+        &(tiny_desc){.phi3 = true, .n_ctx_orig = 32, .attn_factor = 1.5f}, &bytes);
+    for (uint32_t n_ctx = 32; n_ctx <= 33; n_ctx++) {
+        solo_model_rope_table(m, n_ctx, &table[0][0][0]);
+        for (uint32_t pos = 0; pos < n_ctx; pos++)
+            for (uint32_t i = 0; i < 8; i++) {
+                double factor = 1.0 + (n_ctx == 32 ? 0.5 : 7.0) * i / 8;
+                double angle = pos / (pow(10000.0, i / 8.0) * factor);
+                assert_true(fabs((double)table[pos][i][0] - 1.5 * cos(angle)) < 1e-6);
+                assert_true(fabs((double)table[pos][i][1] - 1.5 * sin(angle)) < 1e-6);
+            }
+    }
+    solo_model_close(m);
+    free(bytes);
 }
 
 /* ---- what is refused ---------------------------------------------------------------------- */
@@ -308,7 +373,7 @@ static void test_hparams_refused(void **state) {
          "wanted the tokenizer's 320 tokens", "found 321"},
     };
     for (uint32_t i = 0; i < SOLO_COUNT(rows); i++) {
-        tiny_writer w = with_key(rows[i].key, rows[i].bits);
+        solo_gguf_writer w = with_key(rows[i].key, rows[i].bits);
         refused(&w, rows[i].status, rows[i].field, rows[i].wanted, rows[i].found);
     }
     static const char *const required[] = {
@@ -317,29 +382,29 @@ static void test_hparams_refused(void **state) {
         "llama.context_length",       "llama.attention.layer_norm_rms_epsilon",
         "general.architecture"};
     for (uint32_t i = 0; i < SOLO_COUNT(required); i++) {
-        tiny_writer w = without(required[i]);
+        solo_gguf_writer w = without(required[i]);
         refused(&w, SOLO_FILE_FORMAT, required[i], "wanted", "found no such key");
     }
 }
 
 static void test_beyond_solo(void **state) {
     (void)state;
-    tiny_writer w = {0};
-    tiny_value_str(&w, "general.architecture", "mamba");
+    solo_gguf_writer w = {0};
+    solo_gguf_put_str(&w, "general.architecture", "mamba");
     refused(&w, SOLO_UNSUPPORTED, "key 'general.architecture'", "wanted one of (llama",
             "found \"mamba\"");
     w = whole(&(tiny_desc){0});
-    tiny_value_u32(&w, "llama.expert_count", 8);
+    solo_gguf_put_u32(&w, "llama.expert_count", 8);
     refused(&w, SOLO_UNSUPPORTED, "key 'llama.expert_count'", "wanted 0", "found 8");
     w = whole(&(tiny_desc){0});
-    tiny_value_bool(&w, "llama.attention.causal", false);
+    solo_gguf_put_bool(&w, "llama.attention.causal", false);
     refused(&w, SOLO_UNSUPPORTED, "key 'llama.attention.causal'", "wanted true", "found false");
     w = whole(&(tiny_desc){0});
-    tiny_value_str(&w, "llama.rope.scaling.type", "yarn");
+    solo_gguf_put_str(&w, "llama.rope.scaling.type", "yarn");
     refused(&w, SOLO_UNSUPPORTED, "key 'llama.rope.scaling.type'", "wanted \"none\" or \"linear\"",
             "found \"yarn\"");
     w = whole(&(tiny_desc){0});
-    tiny_value_f32(&w, "llama.rope.scaling.factor", -2.0f);
+    solo_gguf_put_f32(&w, "llama.rope.scaling.factor", -2.0f);
     refused(&w, SOLO_FILE_FORMAT, "key 'llama.rope.scaling.factor'", "wanted a factor above 0",
             "found -2");
 }
@@ -351,23 +416,23 @@ static void test_tensors_refused(void **state) {
                                            "blk.0.attn_norm.weight", "blk.1.attn_v.weight",
                                            "blk.1.ffn_up.weight",    "blk.0.attn_output.weight"};
     for (uint32_t i = 0; i < SOLO_COUNT(required); i++) {
-        tiny_writer w = without(required[i]);
+        solo_gguf_writer w = without(required[i]);
         refused(&w, SOLO_FILE_FORMAT, required[i], "wanted one of ", "found no such tensor");
     }
-    tiny_writer w = whole(&(tiny_desc){0});
-    tiny_tensor_f32(&w, "blk.0.attn_q.bias", SOLO_TYPE_F32, 64, 0, zeros);
+    solo_gguf_writer w = whole(&(tiny_desc){0});
+    solo_gguf_put_tensor_f32(&w, "blk.0.attn_q.bias", SOLO_TYPE_F32, 64, 0, zeros);
     refused(&w, SOLO_UNSUPPORTED, "tensor 'blk.0.attn_q.bias' (a bias)", "wanted only the tensors",
             "found one more");
     w = whole(&(tiny_desc){0});
-    tiny_tensor_f32(&w, "blk.1.attn_q_norm.weight", SOLO_TYPE_F32, 64, 0, zeros);
+    solo_gguf_put_tensor_f32(&w, "blk.1.attn_q_norm.weight", SOLO_TYPE_F32, 64, 0, zeros);
     refused(&w, SOLO_UNSUPPORTED, "tensor 'blk.1.attn_q_norm.weight'", "wanted only the tensors",
             "found one more");
     w = whole(&(tiny_desc){0});
-    tiny_tensor_f32(&w, "rope_freqs.weight", SOLO_TYPE_F32, 8, 0, zeros);
+    solo_gguf_put_tensor_f32(&w, "rope_freqs.weight", SOLO_TYPE_F32, 8, 0, zeros);
     refused(&w, SOLO_FILE_FORMAT, "tensor 'rope_freqs.weight': item 0",
             "wanted a finite factor above 0", "found 0");
     w = whole(&(tiny_desc){0});
-    tiny_tensor_f32(&w, "rope_freqs.weight", SOLO_TYPE_F16, 8, 0, zeros);
+    solo_gguf_put_tensor_f32(&w, "rope_freqs.weight", SOLO_TYPE_F16, 8, 0, zeros);
     refused(&w, SOLO_UNSUPPORTED, "tensor 'rope_freqs.weight': its type", "wanted F32",
             "found F16");
 
@@ -388,20 +453,78 @@ static void test_tensors_refused(void **state) {
             "wanted F32, F16 or BF16", "found Q8_0");
 
     w = whole(&(tiny_desc){0});
-    tiny_tensor_f32(&w, "some.extra.weight", SOLO_TYPE_F32, 64, 0,
+    solo_gguf_put_tensor_f32(&w, "some.extra.weight", SOLO_TYPE_F32, 64, 0,
                     zeros); /* outside the layers: ignored */
     uint8_t *bytes;
     uint64_t n;
     solo_model *m;
-    tiny_writer_finish(&w, &bytes, &n);
+    solo_gguf_write_memory(&w, &bytes, &n);
     assert_true(solo_model_open(&m, &(solo_model_desc){.bytes = bytes, .n_bytes = n}, NULL));
     solo_model_close(m);
     free(bytes);
 }
 
+/* A fused tensor's row count, in the directory: behind the number of dims and the row length. */
+static solo_gguf_writer with_rows(const char *name, uint32_t rows) {
+    solo_gguf_writer w = whole(&(tiny_desc){.phi3 = true});
+    put_u32(after(&w.tensors, name) + 4 + 8, rows);
+    return w;
+}
+
+static void test_phi3_refused(void **state) {
+    (void)state;
+    static const float ones[64] = {1, 1, 1, 1, 1, 1, 1, 1};
+    const tiny_desc d = {.phi3 = true};
+    solo_gguf_writer w = with_rows("blk.1.attn_qkv.weight", 64); /* q alone */
+    refused(&w, SOLO_FILE_FORMAT, "tensor 'blk.1.attn_qkv.weight': its shape", "wanted 64 x 128",
+            "found 64 x 64");
+    w = with_rows("blk.0.ffn_up.weight", 96); /* up alone */
+    refused(&w, SOLO_FILE_FORMAT, "tensor 'blk.0.ffn_up.weight': its shape", "wanted 64 x 192",
+            "found 64 x 96");
+    w = with_rows("blk.1.ffn_up.weight", 0xffffffff);
+    refused(&w, SOLO_FILE_FORMAT, "tensor 'blk.1.ffn_up.weight'", "wanted", "found");
+    w = whole(&d);
+    memset(after(&w.tensors, "blk.0.attn_qkv.weight") - 21, 'z', 21);
+    refused(&w, SOLO_FILE_FORMAT, "tensor 'blk.0.attn_qkv.weight'", "wanted one of 64 x 128",
+            "found no such tensor");
+    w = whole(&d);
+    solo_gguf_put_tensor_f32(&w, "blk.0.attn_qkv.bias", SOLO_TYPE_F32, 64, 0, ones);
+    refused(&w, SOLO_UNSUPPORTED, "tensor 'blk.0.attn_qkv.bias' (a bias)", "wanted only",
+            "Solo's phi3 layer has");
+    w = whole(&d);
+    solo_gguf_put_tensor_f32(&w, "rope_factors_long.weight", SOLO_TYPE_F32, 8, 0, ones);
+    refused(&w, SOLO_FILE_FORMAT, "'rope_factors_short.weight' or neither", "wanted both",
+            "found only 'rope_factors_long.weight'");
+    w = whole(&d);
+    solo_gguf_put_tensor_f32(&w, "rope_factors_long.weight", SOLO_TYPE_F32, 8, 0, ones);
+    solo_gguf_put_tensor_f32(&w, "rope_factors_short.weight", SOLO_TYPE_F32, 4, 0, ones);
+    refused(&w, SOLO_FILE_FORMAT, "tensor 'rope_factors_short.weight': its shape", "wanted 8 x 1",
+            "found 4 x 1");
+    w = whole(&d);
+    solo_gguf_put_tensor_f32(&w, "rope_factors_long.weight", SOLO_TYPE_F32, 8, 0, ones);
+    solo_gguf_put_tensor_f32(&w, "rope_factors_short.weight", SOLO_TYPE_F32, 8, 0, ones + 1);
+    refused(&w, SOLO_FILE_FORMAT, "tensor 'rope_factors_short.weight': item 7",
+            "wanted a finite factor above 0", "found 0");
+    w = whole(&d);
+    solo_gguf_put_f32(&w, "phi3.rope.scaling.attn_factor", 0.0f);
+    refused(&w, SOLO_FILE_FORMAT, "key 'phi3.rope.scaling.attn_factor'", "wanted a finite factor",
+            "found 0");
+    w = whole(&d);
+    solo_gguf_put_u32(&w, "phi3.rope.scaling.original_context_length", 0);
+    refused(&w, SOLO_FILE_FORMAT, "key 'phi3.rope.scaling.original_context_length'", "wanted 1..",
+            "found 0");
+    w = whole(&d);
+    solo_gguf_put_str(&w, "phi3.rope.scaling.type", "yarn");
+    refused(&w, SOLO_UNSUPPORTED, "key 'phi3.rope.scaling.type'",
+            "wanted \"none\", \"linear\" or \"longrope\"", "found \"yarn\"");
+    w = whole(&d);
+    solo_gguf_put_f32(&w, "phi3.attention.sliding_window", 16.0f);
+    refused(&w, SOLO_FILE_FORMAT, "key 'phi3.attention.sliding_window'", "wanted an", "found f32");
+}
+
 static void test_tokenizer_refused(void **state) {
     (void)state;
-    tiny_writer w = without("tokenizer.ggml.tokens"); /* said by gguf.c */
+    solo_gguf_writer w = without("tokenizer.ggml.tokens"); /* said by gguf.c */
     refused(&w, SOLO_FILE_FORMAT, "key 'tokenizer.ggml.tokens'", "wanted an array of strings",
             "found no such key");
     w = with_key("tokenizer.ggml.eos_token_id", 320); /* said by tokenizer.c */
@@ -412,13 +535,12 @@ static void test_tokenizer_refused(void **state) {
 /* ---- hostile ------------------------------------------------------------------------------ */
 
 /* Every prefix of the head and some of the data; each byte of the head wrong in two ways. */
-static void test_hostile_models(void **state) {
-    (void)state;
+static void hostile(const tiny_desc *desc) {
     uint8_t *bytes;
     uint64_t n, n_opened = 0;
     solo_model *m;
     solo_error err;
-    assert_true(tiny_gguf(&(tiny_desc){.n_vocab = 300, .n_layer = 1}, &bytes, &n));
+    assert_true(tiny_gguf(desc, &bytes, &n));
     uint64_t n_head = 0;
     while (memcmp(bytes + n_head, "\x5a\x5a", 2) != 0) n_head++; /* the padding before the data */
     for (uint64_t length = 0; length < n; length += length < n_head ? 7 : 997) {
@@ -450,11 +572,20 @@ static void test_hostile_models(void **state) {
     free(bytes);
 }
 
+static void test_hostile_models(void **state) {
+    (void)state;
+    hostile(&(tiny_desc){.n_vocab = 300, .n_layer = 1});
+    hostile(&(tiny_desc){.n_vocab = 300, .n_layer = 1, .phi3 = true, .n_ctx_orig = 16,
+                         .attn_factor = 1.1f, .attn_window = 5});
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tiny_is_understood),    cmocka_unit_test(test_variants),
         cmocka_unit_test(test_tiny_is_deterministic), cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_rope_table),            cmocka_unit_test(test_argument),
+        cmocka_unit_test(test_phi3),                  cmocka_unit_test(test_rope_by_context),
+        cmocka_unit_test(test_phi3_refused),
         cmocka_unit_test(test_hparams_refused),       cmocka_unit_test(test_beyond_solo),
         cmocka_unit_test(test_tensors_refused),       cmocka_unit_test(test_tokenizer_refused),
         cmocka_unit_test(test_hostile_models),

@@ -1,6 +1,7 @@
 /* test_ref.c: the CPU reference against formulas written out in double, stage by stage and as a
  * whole on a small made-up model. What the stages are compared with shares no code with ref.c. */
 #include "ref.h"
+#include "tiny.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -236,14 +237,25 @@ static const solo_tensor *small_tensor(small_model *s, uint32_t n_col, uint32_t 
     return t;
 }
 
-static small_model *small_open(solo_rope_pairs pairs, bool tied) {
+/* What phi3 adds: a window, and longer frequencies for contexts of 5 and more. */
+typedef struct variant {
+    solo_rope_pairs pairs;
+    bool     tied;
+    uint32_t window;
+    float    attn_factor;
+    bool     factors;
+} variant;
+
+static small_model *small_open(variant v) {
     small_model *s = solo_zalloc(1, sizeof *s);
-    rng_state = 11 + (uint32_t)pairs;
+    rng_state = 11 + (uint32_t)v.pairs;
     s->m.layer = s->layer;
     s->m.hp = (solo_hparams){.n_layer = LAYER, .n_embd = EMBD, .n_head = HEAD, .n_head_kv = KV,
                              .head_dim = DIM, .n_ff = FF, .n_vocab = VOCAB, .n_ctx_train = 64,
                              .norm_eps = 1e-3f, .rope_base = 100, .rope_scale = 1,
-                             .rope_dim = TURN, .rope_pairs = pairs, .attn_scale = 0.6f};
+                             .rope_dim = TURN, .rope_pairs = v.pairs, .attn_scale = 0.6f,
+                             .rope_attn_factor = v.attn_factor, .attn_window = v.window,
+                             .n_ctx_orig = POS - 1};
     for (int layer = 0; layer < LAYER; layer++) {
         solo_layer *l = &s->layer[layer];
         l->attn_norm = small_tensor(s, EMBD, 1);
@@ -257,8 +269,13 @@ static small_model *small_open(solo_rope_pairs pairs, bool tied) {
         l->down = small_tensor(s, FF, EMBD);
     }
     s->m.embd = small_tensor(s, EMBD, VOCAB);
-    s->m.output = tied ? s->m.embd : small_tensor(s, EMBD, VOCAB);
+    s->m.output = v.tied ? s->m.embd : small_tensor(s, EMBD, VOCAB);
     s->m.output_norm = small_tensor(s, EMBD, 1);
+    if (v.factors) {
+        s->m.rope_factors_short = small_tensor(s, TURN / 2, 1);
+        s->m.rope_factors_long = small_tensor(s, TURN / 2, 1);
+        for (size_t i = s->n_pool - TURN; i < s->n_pool; i++) s->pool[i] = 2 + s->pool[i];
+    }
     return s;
 }
 
@@ -280,7 +297,9 @@ static void exact_matvec(const solo_tensor *w, const double *x, double *y) {
     }
 }
 
-static void exact_rope(double *heads, int n_head, int pos, solo_rope_pairs pairs) {
+static void exact_rope(const small_model *s, double *heads, int n_head, int pos) {
+    const solo_rope_pairs pairs = s->m.hp.rope_pairs;
+    const double size = (double)s->m.hp.rope_attn_factor;
     for (int head = 0; head < n_head; head++) {
         double old[DIM];
         memcpy(old, heads + head * DIM, sizeof old);
@@ -288,8 +307,9 @@ static void exact_rope(double *heads, int n_head, int pos, solo_rope_pairs pairs
             int a = pairs == SOLO_ROPE_HALVES ? i : 2 * i;
             int b = pairs == SOLO_ROPE_HALVES ? i + TURN / 2 : 2 * i + 1;
             double angle = pos / pow(100, 2.0 * i / TURN);
-            heads[head * DIM + a] = old[a] * cos(angle) - old[b] * sin(angle);
-            heads[head * DIM + b] = old[b] * cos(angle) + old[a] * sin(angle);
+            if (s->m.rope_factors_long) angle /= at(s->m.rope_factors_long, 0, (uint32_t)i);
+            heads[head * DIM + a] = size * (old[a] * cos(angle) - old[b] * sin(angle));
+            heads[head * DIM + b] = size * (old[b] * cos(angle) + old[a] * sin(angle));
         }
     }
 }
@@ -299,11 +319,11 @@ typedef struct exact_trace { /* at the last position */
     double logits[VOCAB];
 } exact_trace;
 
-static void exact_attend(double (*qkv)[QKV], int pos, double *att) {
+static void exact_attend(double (*qkv)[QKV], int first, int pos, double *att) {
     for (int head = 0; head < HEAD; head++) {
         double weight[POS], total = 0;
         int kv = head / (HEAD / KV);
-        for (int p = 0; p <= pos; p++) {
+        for (int p = first; p <= pos; p++) {
             double score = 0;
             for (int i = 0; i < DIM; i++)
                 score += qkv[pos][head * DIM + i] * qkv[p][Q_DIM + kv * DIM + i];
@@ -312,7 +332,7 @@ static void exact_attend(double (*qkv)[QKV], int pos, double *att) {
         }
         for (int i = 0; i < DIM; i++) {
             att[head * DIM + i] = 0;
-            for (int p = 0; p <= pos; p++)
+            for (int p = first; p <= pos; p++)
                 att[head * DIM + i] += weight[p] / total * qkv[p][Q_DIM + KV_DIM + kv * DIM + i];
         }
     }
@@ -331,10 +351,11 @@ static void exact_run(const small_model *s, const uint32_t *ids, int n, exact_tr
             exact_matvec(w->q, y, qkv[pos]);
             exact_matvec(w->k, y, qkv[pos] + Q_DIM);
             exact_matvec(w->v, y, qkv[pos] + Q_DIM + KV_DIM);
-            exact_rope(qkv[pos], HEAD + KV, pos, s->m.hp.rope_pairs);
+            exact_rope(s, qkv[pos], HEAD + KV, pos);
         }
         for (int pos = 0; pos < n; pos++) {
-            exact_attend(qkv, pos, t->att[l]);
+            int window = (int)s->m.hp.attn_window, first = pos + 1 - window;
+            exact_attend(qkv, window && first > 0 ? first : 0, pos, t->att[l]);
             exact_matvec(w->out, t->att[l], delta);
             for (int i = 0; i < EMBD; i++) t->x1[l][i] = x[pos][i] + delta[i];
             exact_norm(t->x1[l], w->ffn_norm, y);
@@ -358,9 +379,9 @@ static void compare(const char *what, const float *found, const double *wanted, 
     }
 }
 
-static void step_of(solo_rope_pairs pairs, bool tied) {
+static void step_of(variant v) {
     static const uint32_t ids[POS] = {3, 10, 0, 3, 7};
-    small_model *s = small_open(pairs, tied);
+    small_model *s = small_open(v);
     solo_ref *ref;
     solo_error err;
     float logits[VOCAB];
@@ -388,17 +409,58 @@ static void step_of(solo_rope_pairs pairs, bool tied) {
 
 static void step_neighbours(void **state) {
     (void)state;
-    step_of(SOLO_ROPE_NEIGHBOURS, true);
+    step_of((variant){.pairs = SOLO_ROPE_NEIGHBOURS, .tied = true, .attn_factor = 1});
 }
 
 static void step_halves(void **state) {
     (void)state;
-    step_of(SOLO_ROPE_HALVES, false);
+    step_of((variant){.pairs = SOLO_ROPE_HALVES, .attn_factor = 1});
+}
+
+static void step_in_a_window(void **state) {
+    (void)state;
+    for (uint32_t window = 1; window <= POS + 1; window++)
+        step_of((variant){.pairs = SOLO_ROPE_HALVES, .attn_factor = 1, .window = window});
+}
+
+static void step_with_long_factors(void **state) {
+    (void)state;
+    step_of((variant){.pairs = SOLO_ROPE_HALVES, .attn_factor = 1.2f, .factors = true});
+}
+
+/* The logits of ids 0, 40, 80, ... as tools/exact_reference.py --ids --ctx has them for this file:
+ * partly turning heads, short and long factors, a window, three layers. */
+static void phi3_against_the_exact_reference(void **state) {
+    (void)state;
+    static const struct { uint32_t n_ctx; float logits[8]; } wanted[] = {
+        {24, {-0.1196274f, 0.9629278f, 0.7886315f, 0.4864306f, -0.0442468f, -1.1727666f, -2.3904499f,
+              0.8164211f}},
+        {40, {-0.1639424f, 0.9419714f, 0.7966792f, 0.4613107f, -0.1637751f, -1.1835202f, -2.2276404f,
+              0.9605202f}}};
+    const tiny_desc desc = {.phi3 = true, .n_layer = 3, .head_dim = 24, .rope_dim = 16, .n_head = 4,
+                            .n_head_kv = 2, .n_ctx_orig = 32, .attn_factor = 1.2f, .attn_window = 5,
+                            .seed = 27, .type_v = SOLO_TYPE_Q8_0, .type_up = SOLO_TYPE_Q4_0};
+    uint8_t *bytes;
+    uint64_t n;
+    solo_model *m;
+    assert_true(tiny_gguf(&desc, &bytes, &n));
+    assert_true(solo_model_open(&m, &(solo_model_desc){.bytes = bytes, .n_bytes = n}, NULL));
+    for (uint32_t i = 0; i < SOLO_COUNT(wanted); i++) {
+        solo_ref *ref;
+        float logits[320];
+        assert_true(solo_ref_open(&ref, m, wanted[i].n_ctx, NULL));
+        for (uint32_t pos = 0; pos < 20; pos++)
+            solo_ref_step(ref, (37 * pos * pos + 11 * pos + 5) % 320, pos, logits);
+        for (uint32_t k = 0; k < 8; k++) NEAR(logits[40 * k], wanted[i].logits[k], 5e-6);
+        solo_ref_close(ref);
+    }
+    solo_model_close(m);
+    free(bytes);
 }
 
 static void open_refuses(void **state) {
     (void)state;
-    small_model *s = small_open(SOLO_ROPE_HALVES, true);
+    small_model *s = small_open((variant){.pairs = SOLO_ROPE_HALVES, .tied = true});
     solo_ref *ref;
     solo_error err = {0};
     assert_false(solo_ref_open(&ref, &s->m, 0, &err));
@@ -420,7 +482,9 @@ int main(void) {
         cmocka_unit_test(attend_by_hand),      cmocka_unit_test(attend_against_formula),
         cmocka_unit_test(matvec_by_hand),      cmocka_unit_test(matvec_of_each_type),
         cmocka_unit_test(embed_is_a_row),      cmocka_unit_test(step_neighbours),
-        cmocka_unit_test(step_halves),         cmocka_unit_test(open_refuses),
+        cmocka_unit_test(step_halves),         cmocka_unit_test(step_in_a_window),
+        cmocka_unit_test(step_with_long_factors),
+        cmocka_unit_test(phi3_against_the_exact_reference), cmocka_unit_test(open_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

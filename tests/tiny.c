@@ -4,122 +4,6 @@
 
 #include <math.h>
 
-/* ---- the writer --------------------------------------------------------------------------- */
-
-static void add_le(solo_text *to, uint64_t v, uint32_t n_bytes) {
-    char bytes[8];
-    for (uint32_t i = 0; i < n_bytes; i++) bytes[i] = (char)(uint8_t)(v >> 8 * i);
-    solo_text_add_n(to, bytes, n_bytes);
-}
-
-static void add_str(solo_text *to, const char *at) {
-    add_le(to, strlen(at), 8);
-    solo_text_add_n(to, at, strlen(at));
-}
-
-static void add_key(tiny_writer *w, const char *key, uint32_t kind) {
-    add_str(&w->values, key);
-    add_le(&w->values, kind, 4);
-    w->n_value++;
-}
-
-void tiny_value_raw(tiny_writer *w, const char *key, uint32_t kind, const void *at, size_t n) {
-    add_key(w, key, kind);
-    solo_text_add_n(&w->values, at, n);
-}
-
-void tiny_value_u32(tiny_writer *w, const char *key, uint32_t v) {
-    add_key(w, key, SOLO_GGUF_U32);
-    add_le(&w->values, v, 4);
-}
-
-void tiny_value_f32(tiny_writer *w, const char *key, float v) {
-    uint32_t bits;
-    memcpy(&bits, &v, sizeof bits);
-    add_key(w, key, SOLO_GGUF_F32);
-    add_le(&w->values, bits, 4);
-}
-
-void tiny_value_bool(tiny_writer *w, const char *key, bool v) {
-    add_key(w, key, SOLO_GGUF_BOOL);
-    add_le(&w->values, v, 1);
-}
-
-void tiny_value_str(tiny_writer *w, const char *key, const char *text) {
-    add_key(w, key, SOLO_GGUF_STRING);
-    add_str(&w->values, text);
-}
-
-void tiny_value_i32s(tiny_writer *w, const char *key, const int32_t *items, uint64_t n) {
-    add_key(w, key, SOLO_GGUF_ARRAY);
-    add_le(&w->values, SOLO_GGUF_I32, 4);
-    add_le(&w->values, n, 8);
-    for (uint64_t i = 0; i < n; i++) add_le(&w->values, (uint32_t)items[i], 4);
-}
-
-void tiny_value_strs(tiny_writer *w, const char *key, char *const *items, uint64_t n) {
-    add_key(w, key, SOLO_GGUF_ARRAY);
-    add_le(&w->values, SOLO_GGUF_STRING, 4);
-    add_le(&w->values, n, 8);
-    for (uint64_t i = 0; i < n; i++) add_str(&w->values, items[i]);
-}
-
-void tiny_tensor_raw(tiny_writer *w, const char *name, uint32_t n_dim, const uint64_t *dim,
-                     uint32_t type, uint64_t offset) {
-    add_str(&w->tensors, name);
-    add_le(&w->tensors, n_dim, 4);
-    for (uint32_t i = 0; i < n_dim; i++) add_le(&w->tensors, dim[i], 8);
-    add_le(&w->tensors, type, 4);
-    add_le(&w->tensors, offset, 8);
-    w->n_tensor++;
-}
-
-/* Pads with a byte that would show up if it were read as data. */
-static void pad(solo_text *text, uint32_t alignment) {
-    while (text->n % alignment) solo_text_add_n(text, "\x5a", 1);
-}
-
-void tiny_tensor(tiny_writer *w, const char *name, solo_type type, uint64_t cols, uint64_t rows,
-                 const uint8_t *data) {
-    const solo_type_info *info = solo_type_get_info((uint32_t)type);
-    SOLO_ASSERT(info && cols % info->n_block == 0);
-    pad(&w->data, w->alignment ? w->alignment : 32);
-    tiny_tensor_raw(w, name, rows ? 2 : 1, (uint64_t[]){cols, rows}, (uint32_t)type, w->data.n);
-    solo_text_add_n(&w->data, (const char *)data,
-                    (size_t)(cols / info->n_block * info->block_bytes * (rows ? rows : 1)));
-}
-
-void tiny_tensor_f32(tiny_writer *w, const char *name, solo_type type, uint64_t cols, uint64_t rows,
-                     const float *x) {
-    const solo_type_info *info = solo_type_get_info((uint32_t)type);
-    const uint64_t n = cols * (rows ? rows : 1);
-    uint8_t *data = solo_alloc((size_t)(n / info->n_block * info->block_bytes));
-    solo_quantize(type, x, n, data);
-    tiny_tensor(w, name, type, cols, rows, data);
-    free(data);
-}
-
-void tiny_writer_finish(tiny_writer *w, uint8_t **bytes, uint64_t *n) {
-    solo_text all = {0};
-    solo_text_add_n(&all, "GGUF", 4);
-    add_le(&all, w->version ? w->version : 3, 4);
-    add_le(&all, w->n_tensor, 8);
-    add_le(&all, w->n_value, 8);
-    solo_text_add_n(&all, w->values.at, w->values.n);
-    solo_text_add_n(&all, w->tensors.at, w->tensors.n);
-    if (w->data.n) pad(&all, w->alignment ? w->alignment : 32);
-    solo_text_add_n(&all, w->data.at, w->data.n);
-    /* Exactly as long as the file, so that a sanitizer sees a read one past its end. */
-    *bytes = solo_alloc(all.n);
-    memcpy(*bytes, all.at, all.n);
-    *n = all.n;
-    free(all.at);
-    free(w->values.at);
-    free(w->tensors.at);
-    free(w->data.at);
-    memset(w, 0, sizeof *w);
-}
-
 /* ---- random weights ----------------------------------------------------------------------- */
 
 uint64_t tiny_random_bits(uint64_t seed, uint64_t i) { /* splitmix64 of a mixed counter */
@@ -133,16 +17,25 @@ float tiny_random(uint64_t seed, uint64_t i) { /* 24 bits: exact in f32 */
     return (float)(tiny_random_bits(seed, i) >> 40) / 8388608.0f - 1.0f;
 }
 
-/* mid + spread * uniform(-1..1), quantised. Each tensor draws from a stream named after it. */
-static bool add_random(tiny_writer *w, uint64_t seed, const char *name, solo_type type,
-                       uint32_t cols, uint32_t rows, float mid, float spread) {
-    const solo_type_info *info = solo_type_get_info((uint32_t)type);
-    if (!info || info->form == SOLO_FORM_NONE || cols % info->n_block) return false;
-    const uint64_t n = (uint64_t)cols * (rows ? rows : 1);
+/* mid + spread * uniform(-1..1). Each tensor draws from a stream named after it. */
+static void fill_random(uint64_t seed, const char *name, uint64_t n, float mid, float spread,
+                        float *x) {
     for (const char *c = name; *c; c++) seed = seed * 1099511628211u + (uint8_t)*c;
-    float *x = solo_alloc((size_t)n * sizeof *x);
     for (uint64_t i = 0; i < n; i++) x[i] = mid + spread * tiny_random(seed, i);
-    tiny_tensor_f32(w, name, type, cols, rows, x);
+}
+
+static bool can_hold(solo_type type, uint32_t cols) {
+    const solo_type_info *info = solo_type_get_info((uint32_t)type);
+    return info && info->form != SOLO_FORM_NONE && cols % info->n_block == 0;
+}
+
+static bool add_random(solo_gguf_writer *w, uint64_t seed, const char *name, solo_type type,
+                       uint32_t cols, uint32_t rows, float mid, float spread) {
+    if (!can_hold(type, cols)) return false;
+    const uint64_t n = (uint64_t)cols * (rows ? rows : 1);
+    float *x = solo_alloc((size_t)n * sizeof *x);
+    fill_random(seed, name, n, mid, spread, x);
+    solo_gguf_put_tensor_f32(w, name, type, cols, rows, x);
     free(x);
     return true;
 }
@@ -181,7 +74,7 @@ static char *joined(const char *a, const char *b, const char *c) {
     return text.at;
 }
 
-static void add_tokenizer(tiny_writer *w, uint32_t n_vocab) {
+static void add_tokenizer(solo_gguf_writer *w, uint32_t n_vocab) {
     enum { N_MERGE = sizeof merges / sizeof *merges, START = 256 + N_MERGE };
     char **token = solo_zalloc(n_vocab, sizeof *token), *merge[N_MERGE];
     int32_t *type = solo_zalloc(n_vocab, sizeof *type);
@@ -199,15 +92,15 @@ static void add_tokenizer(tiny_writer *w, uint32_t n_vocab) {
             token[i] = text.at;
         }
     }
-    tiny_value_str(w, "tokenizer.ggml.model", "gpt2");
-    tiny_value_str(w, "tokenizer.ggml.pre", "smollm");
-    tiny_value_strs(w, "tokenizer.ggml.tokens", token, n_vocab);
-    tiny_value_i32s(w, "tokenizer.ggml.token_type", type, n_vocab);
-    tiny_value_strs(w, "tokenizer.ggml.merges", merge, N_MERGE);
-    tiny_value_u32(w, "tokenizer.ggml.bos_token_id", START);
-    tiny_value_u32(w, "tokenizer.ggml.eos_token_id", START + 1);
-    tiny_value_bool(w, "tokenizer.ggml.add_bos_token", false);
-    tiny_value_str(w, "tokenizer.chat_template", chatml);
+    solo_gguf_put_str(w, "tokenizer.ggml.model", "gpt2");
+    solo_gguf_put_str(w, "tokenizer.ggml.pre", "smollm");
+    solo_gguf_put_strs(w, "tokenizer.ggml.tokens", token, n_vocab);
+    solo_gguf_put_i32s(w, "tokenizer.ggml.token_type", type, n_vocab);
+    solo_gguf_put_strs(w, "tokenizer.ggml.merges", merge, N_MERGE);
+    solo_gguf_put_u32(w, "tokenizer.ggml.bos_token_id", START);
+    solo_gguf_put_u32(w, "tokenizer.ggml.eos_token_id", START + 1);
+    solo_gguf_put_bool(w, "tokenizer.ggml.add_bos_token", false);
+    solo_gguf_put_str(w, "tokenizer.chat_template", chatml);
     for (uint32_t i = 0; i < n_vocab; i++) free(token[i]);
     for (uint32_t i = 0; i < N_MERGE; i++) free(merge[i]);
     free(token);
@@ -235,6 +128,7 @@ static tiny_desc with_defaults(const tiny_desc *desc) {
     set_default(&d.n_ff, 96);
     set_default(&d.n_vocab, 320);
     set_default(&d.n_ctx, 64);
+    set_default(&d.rope_dim, d.head_dim);
     solo_type *const matrix[] = {&d.type_qk, &d.type_v, &d.type_out, &d.type_gate,
                                  &d.type_up, &d.type_down, &d.alt_v, &d.alt_down};
     for (uint32_t i = 0; i < SOLO_COUNT(matrix); i++) set_type(matrix[i], SOLO_TYPE_Q4_1);
@@ -243,51 +137,120 @@ static tiny_desc with_defaults(const tiny_desc *desc) {
     return d;
 }
 
-static void add_hparams(tiny_writer *w, const tiny_desc *d) {
-    tiny_value_str(w, "general.architecture", "llama");
-    tiny_value_str(w, "general.name", "tiny");
-    tiny_value_u32(w, "llama.block_count", d->n_layer);
-    tiny_value_u32(w, "llama.context_length", d->n_ctx);
-    tiny_value_u32(w, "llama.embedding_length", d->n_embd);
-    tiny_value_u32(w, "llama.feed_forward_length", d->n_ff);
-    tiny_value_u32(w, "llama.attention.head_count", d->n_head);
-    tiny_value_u32(w, "llama.attention.head_count_kv", d->n_head_kv);
-    tiny_value_u32(w, "llama.attention.key_length", d->head_dim);
-    tiny_value_u32(w, "llama.attention.value_length", d->head_dim);
-    tiny_value_f32(w, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
-    tiny_value_u32(w, "llama.rope.dimension_count", d->head_dim);
-    tiny_value_f32(w, "llama.rope.freq_base", 10000.0f);
-    tiny_value_u32(w, "llama.vocab_size", d->n_vocab);
+static const char *key_of(const tiny_desc *d, const char *suffix, char key[64]) {
+    snprintf(key, 64, "%s.%s", d->phi3 ? "phi3" : "llama", suffix);
+    return key;
 }
 
-static bool add_layer(tiny_writer *w, const tiny_desc *d, uint32_t layer) {
+static void put_u32(solo_gguf_writer *w, const tiny_desc *d, const char *suffix, uint32_t v) {
+    char key[64];
+    solo_gguf_put_u32(w, key_of(d, suffix, key), v);
+}
+
+static void put_f32(solo_gguf_writer *w, const tiny_desc *d, const char *suffix, float v) {
+    char key[64];
+    solo_gguf_put_f32(w, key_of(d, suffix, key), v);
+}
+
+static void add_hparams(solo_gguf_writer *w, const tiny_desc *d) {
+    solo_gguf_put_str(w, "general.architecture", d->phi3 ? "phi3" : "llama");
+    solo_gguf_put_str(w, "general.name", "tiny");
+    put_u32(w, d, "block_count", d->n_layer);
+    put_u32(w, d, "context_length", d->n_ctx);
+    put_u32(w, d, "embedding_length", d->n_embd);
+    put_u32(w, d, "feed_forward_length", d->n_ff);
+    put_u32(w, d, "attention.head_count", d->n_head);
+    put_u32(w, d, "attention.head_count_kv", d->n_head_kv);
+    put_u32(w, d, "attention.key_length", d->head_dim);
+    put_u32(w, d, "attention.value_length", d->head_dim);
+    put_f32(w, d, "attention.layer_norm_rms_epsilon", 1e-5f);
+    put_u32(w, d, "rope.dimension_count", d->rope_dim);
+    put_f32(w, d, "rope.freq_base", 10000.0f);
+    put_u32(w, d, "vocab_size", d->n_vocab);
+    if (d->n_ctx_orig) put_u32(w, d, "rope.scaling.original_context_length", d->n_ctx_orig);
+    if (d->attn_factor > 0.0f) put_f32(w, d, "rope.scaling.attn_factor", d->attn_factor);
+    if (d->attn_window) put_u32(w, d, "attention.sliding_window", d->attn_window);
+}
+
+/* A matrix of a layer; fused ones stand in one tensor, the rows of each behind the other's. */
+typedef struct layer_row {
+    const char *name;
+    solo_type   type;
+    uint32_t    cols, rows; /* rows 0: a gain */
+    bool        turns;      /* by RoPE: in HALVES order in a phi3 file */
+    const char *fused;      /* its tensor's name in a phi3 file; NULL: its own */
+} layer_row;
+
+static void layer_name(char name[64], uint32_t layer, const char *role) {
+    snprintf(name, 64, "blk.%u.%s.weight", layer, role);
+}
+
+/* Numbers of a row's matrix as its llama file has them, then in the order of this file. */
+static void fill_matrix(const tiny_desc *d, const layer_row *row, uint32_t layer, float *x) {
+    char name[64];
+    layer_name(name, layer, row->name);
+    const uint64_t n = (uint64_t)row->cols * (row->rows ? row->rows : 1);
+    fill_random(d->seed, name, n, row->rows ? 0.0f : 1.0f,
+                row->rows ? sqrtf(3.0f / (float)row->cols) : 0.25f, x);
+    if (!row->turns || !d->phi3) return;
+    float *plain = solo_alloc((size_t)n * sizeof *plain);
+    memcpy(plain, x, (size_t)n * sizeof *plain);
+    for (uint32_t r = 0; r < row->rows; r++) {
+        uint32_t at = r % d->head_dim, half = d->rope_dim / 2, from = at;
+        if (at < half) from = 2 * at;
+        else if (at < d->rope_dim) from = 2 * (at - half) + 1;
+        memcpy(x + (size_t)r * row->cols, plain + (size_t)(r - at + from) * row->cols,
+               row->cols * sizeof *x);
+    }
+    free(plain);
+}
+
+static bool add_layer(solo_gguf_writer *w, const tiny_desc *d, uint32_t layer) {
     const bool alt = d->use_alt && layer % 2;
+    const solo_type type_v = alt ? d->alt_v : d->type_v;
     const uint32_t n_q = d->n_head * d->head_dim, n_kv = d->n_head_kv * d->head_dim;
-    const struct { const char *name; solo_type type; uint32_t cols, rows; } rows[] = {
-        {"attn_norm", SOLO_TYPE_F32, d->n_embd, 0},
-        {"attn_q", d->type_qk, d->n_embd, n_q},
-        {"attn_k", d->type_qk, d->n_embd, n_kv},
-        {"attn_v", alt ? d->alt_v : d->type_v, d->n_embd, n_kv},
-        {"attn_output", d->type_out, n_q, d->n_embd},
-        {"ffn_norm", SOLO_TYPE_F32, d->n_embd, 0},
-        {"ffn_gate", d->type_gate, d->n_embd, d->n_ff},
-        {"ffn_up", d->type_up, d->n_embd, d->n_ff},
-        {"ffn_down", alt ? d->alt_down : d->type_down, d->n_ff, d->n_embd},
+    const layer_row rows[] = {
+        {"attn_norm", SOLO_TYPE_F32, d->n_embd, 0, false, NULL},
+        {"attn_q", d->phi3 ? type_v : d->type_qk, d->n_embd, n_q, true, "attn_qkv"},
+        {"attn_k", d->phi3 ? type_v : d->type_qk, d->n_embd, n_kv, true, "attn_qkv"},
+        {"attn_v", type_v, d->n_embd, n_kv, false, "attn_qkv"},
+        {"attn_output", d->type_out, n_q, d->n_embd, false, NULL},
+        {"ffn_norm", SOLO_TYPE_F32, d->n_embd, 0, false, NULL},
+        {"ffn_gate", d->phi3 ? d->type_up : d->type_gate, d->n_embd, d->n_ff, false, "ffn_up"},
+        {"ffn_up", d->type_up, d->n_embd, d->n_ff, false, "ffn_up"},
+        {"ffn_down", alt ? d->alt_down : d->type_down, d->n_ff, d->n_embd, false, NULL},
     };
-    for (uint32_t i = 0; i < SOLO_COUNT(rows); i++) {
+    for (uint32_t i = 0, end; i < SOLO_COUNT(rows); i = end) {
+        const char *fused = d->phi3 ? rows[i].fused : NULL;
+        uint32_t n_row = rows[i].rows;
+        for (end = i + 1; fused && end < SOLO_COUNT(rows) && rows[end].fused &&
+                          !strcmp(rows[end].fused, fused); end++)
+            n_row += rows[end].rows;
+        if (!can_hold(rows[i].type, rows[i].cols)) return false;
+        float *x = solo_alloc((size_t)rows[i].cols * (n_row ? n_row : 1) * sizeof *x), *to = x;
+        for (uint32_t k = i; k < end; to += (size_t)rows[k].cols * rows[k].rows, k++)
+            fill_matrix(d, &rows[k], layer, to);
         char name[64];
-        snprintf(name, sizeof name, "blk.%u.%s.weight", layer, rows[i].name);
-        float mid = rows[i].rows ? 0.0f : 1.0f;
-        float spread = rows[i].rows ? sqrtf(3.0f / (float)rows[i].cols) : 0.25f;
-        if (!add_random(w, d->seed, name, rows[i].type, rows[i].cols, rows[i].rows, mid, spread))
-            return false;
+        layer_name(name, layer, fused ? fused : rows[i].name);
+        solo_gguf_put_tensor_f32(w, name, rows[i].type, rows[i].cols, n_row, x);
+        free(x);
     }
     return true;
 }
 
-bool tiny_model(tiny_writer *w, const tiny_desc *desc) {
+/* Growing from 1 to nearly `last`. */
+static void add_factors(solo_gguf_writer *w, const tiny_desc *d, const char *name, float last) {
+    const uint32_t n = d->rope_dim / 2;
+    float *factor = solo_alloc(n * sizeof *factor);
+    for (uint32_t i = 0; i < n; i++) factor[i] = 1.0f + (last - 1.0f) * (float)i / (float)n;
+    solo_gguf_put_tensor_f32(w, name, SOLO_TYPE_F32, n, 0, factor);
+    free(factor);
+}
+
+bool tiny_model(solo_gguf_writer *w, const tiny_desc *desc) {
     const tiny_desc d = with_defaults(desc);
     if (d.n_vocab < 300) return false;
+    w->pad = 0x5a; /* would show up if it were read as data */
     add_hparams(w, &d);
     add_tokenizer(w, d.n_vocab);
     /* A tied embedding is an output matrix too: its scale is that of one. */
@@ -299,21 +262,17 @@ bool tiny_model(tiny_writer *w, const tiny_desc *desc) {
         if (!add_layer(w, &d, l)) return false;
     if (!add_random(w, d.seed, "output_norm.weight", SOLO_TYPE_F32, d.n_embd, 0, 1.0f, 0.25f))
         return false;
-    if (d.rope_factors) {
-        const uint32_t n = d.head_dim / 2;
-        float *factor = solo_alloc(n * sizeof *factor);
-        for (uint32_t i = 0; i < n; i++) factor[i] = 1.0f + 7.0f * (float)i / (float)n;
-        tiny_tensor_f32(w, "rope_freqs.weight", SOLO_TYPE_F32, n, 0, factor);
-        free(factor);
-    }
+    if (d.rope_factors) add_factors(w, &d, "rope_freqs.weight", 8.0f);
+    if (d.n_ctx_orig) add_factors(w, &d, "rope_factors_long.weight", 8.0f);
+    if (d.n_ctx_orig) add_factors(w, &d, "rope_factors_short.weight", 1.5f);
     return d.tied ||
            add_random(w, d.seed, "output.weight", d.type_output, d.n_embd, d.n_vocab, 0.0f, narrow);
 }
 
 bool tiny_gguf(const tiny_desc *desc, uint8_t **bytes, uint64_t *n) {
-    tiny_writer w = {0};
+    solo_gguf_writer w = {0};
     bool ok = tiny_model(&w, desc);
-    tiny_writer_finish(&w, bytes, n);
+    solo_gguf_write_memory(&w, bytes, n);
     if (ok) return true;
     free(*bytes);
     *bytes = NULL;

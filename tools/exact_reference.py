@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""The exact reference of a llama-architecture GGUF, and the writer of tests/vectors/*.txt.
+"""The exact reference of a GGUF of architecture llama or phi3, and the writer of tests/vectors/*.txt.
 
 Everything is numpy float64, from the weights as PyPI gguf==0.19.0 dequantises them; it shares no
-code with src/. Neighbouring numbers of a head turn together in RoPE, as llama GGUFs store them.
+code with src/. Neighbouring numbers of a head turn together in RoPE in a llama file, halves in a
+phi3 file, whose q, k and v are one tensor, and gate and up another.
 
     pip install gguf==0.19.0 numpy tokenizers
     tools/exact_reference.py models/SmolLM2-135M-Instruct.Q4_1.gguf \
         --text tests/data/ppl.txt -o tests/vectors/smollm2.txt
+    tools/exact_reference.py MODEL.gguf --ids '[5, 7, 11]' --top 10   # as `solo logits --ids`
 
 Checked once against transformers 5.23.0 + torch 2.15.0 (LlamaForCausalLM in float64, the same
 dequantised weights, rows of q and k permuted back to halves): over all prompts of the stored file
@@ -16,6 +18,7 @@ largest logits were equal, and the perplexities agreed within 3e-8 of their valu
 """
 import argparse
 import hashlib
+import json
 import math
 import os
 import sys
@@ -70,30 +73,50 @@ HEAD = """\
 
 
 class Model:
-    def __init__(self, path):
+    def __init__(self, path, n_ctx=0):
         reader = gguf.GGUFReader(path)
-        field = lambda key: reader.fields[key].contents()
-        if field("general.architecture") != "llama":
-            sys.exit(f"{path}: wanted architecture llama, found {field('general.architecture')}")
+        field = lambda key, *default: (reader.fields[key].contents() if key in reader.fields or not default
+                                       else default[0])
+        arch = field("general.architecture")
+        if arch not in ("llama", "phi3"):
+            sys.exit(f"{path}: wanted architecture llama or phi3, found {arch}")
         self.reader, self.field = reader, field
-        self.n_layer = field("llama.block_count")
-        self.n_embd = field("llama.embedding_length")
-        self.n_head = field("llama.attention.head_count")
-        self.n_kv = field("llama.attention.head_count_kv")
-        self.head_dim = self.n_embd // self.n_head
-        self.eps = float(field("llama.attention.layer_norm_rms_epsilon"))
-        self.base = float(field("llama.rope.freq_base"))
-        if field("llama.rope.dimension_count") != self.head_dim:
-            sys.exit("only heads that turn whole are done here")
+        self.n_layer = field(f"{arch}.block_count")
+        self.n_embd = field(f"{arch}.embedding_length")
+        self.n_head = field(f"{arch}.attention.head_count")
+        self.n_kv = field(f"{arch}.attention.head_count_kv", self.n_head)
+        self.head_dim = field(f"{arch}.attention.key_length", self.n_embd // self.n_head)
+        self.eps = float(field(f"{arch}.attention.layer_norm_rms_epsilon"))
+        self.base = float(field(f"{arch}.rope.freq_base", 10000.0))
+        self.turning = field(f"{arch}.rope.dimension_count", self.head_dim)
+        self.size = float(field(f"{arch}.rope.scaling.attn_factor", 1.0))  # of cos and sin
+        self.window = field(f"{arch}.attention.sliding_window", 0)
+        self.halves = arch == "phi3"
+        for key in ("type", "factor"):
+            if f"{arch}.rope.scaling.{key}" in reader.fields:
+                sys.exit(f"{arch}.rope.scaling.{key} is not done here")
         self.w = {}
         for t in reader.tensors:
             a = gguf.quants.dequantize(t.data, t.tensor_type)
             self.w[t.name] = a.reshape(tuple(int(n) for n in reversed(t.shape))).astype(np.float64)
-        if "rope_freqs.weight" in self.w:
-            sys.exit("frequency factors are not done here")
+        trained = field(f"{arch}.context_length")
+        long = (n_ctx or min(trained, 4096)) > field(f"{arch}.rope.scaling.original_context_length", trained)
+        ones = np.ones(self.turning // 2)
+        self.factor = self.w.get("rope_freqs.weight", self.w.get(
+            "rope_factors_long.weight" if long else "rope_factors_short.weight", ones))
+        for layer in range(self.n_layer if self.halves else 0):
+            q, kv = self.n_head * self.head_dim, self.n_kv * self.head_dim
+            self.cut(layer, "attn_qkv", ("attn_q", "attn_k", "attn_v"), (q, q + kv))
+            self.cut(layer, "ffn_up", ("ffn_gate", "ffn_up"),
+                     (field(f"{arch}.feed_forward_length"),))
         self.embd = self.w["token_embd.weight"]                 # [n_vocab][n_embd]
         self.output = self.w.get("output.weight", self.embd)
         self.restart()
+
+    def cut(self, layer, name, parts, at):
+        rows = np.split(self.w.pop(f"blk.{layer}.{name}.weight"), at)
+        for part, a in zip(parts, rows):
+            self.w[f"blk.{layer}.{part}.weight"] = a
 
     def restart(self):
         self.n_past = 0
@@ -104,17 +127,21 @@ class Model:
         return x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + self.eps) * self.w[name]
 
     def rope(self, x, pos):                                     # x [n][heads][head_dim]
-        i = np.arange(self.head_dim // 2)
-        angle = pos[:, None] * self.base ** (-2.0 * i / self.head_dim)
-        c, s = np.cos(angle)[:, None, :], np.sin(angle)[:, None, :]
-        out = np.empty_like(x)
-        out[..., 0::2] = x[..., 0::2] * c - x[..., 1::2] * s
-        out[..., 1::2] = x[..., 0::2] * s + x[..., 1::2] * c
+        half = self.turning // 2
+        i = np.arange(half)
+        angle = pos[:, None] * self.base ** (-2.0 * i / self.turning) / self.factor
+        c, s = self.size * np.cos(angle)[:, None, :], self.size * np.sin(angle)[:, None, :]
+        a, b = (i, i + half) if self.halves else (2 * i, 2 * i + 1)
+        out = x.copy()
+        out[..., a] = x[..., a] * c - x[..., b] * s
+        out[..., b] = x[..., a] * s + x[..., b] * c
         return out
 
     def attend(self, layer, q, pos):                            # q [n][n_head][head_dim]
         k, v = self.k[layer], self.v[layer]
         hidden = np.arange(len(k))[None, :] > pos[:, None]
+        if self.window:
+            hidden |= np.arange(len(k))[None, :] <= pos[:, None] - self.window
         out = np.empty_like(q)
         for head in range(self.n_head):
             kv = head // (self.n_head // self.n_kv)
@@ -216,13 +243,26 @@ def write_text(model, path, ids, out):
     return n_scored, ppl
 
 
+def print_logits(model, ids, top):
+    """As `solo logits --ids` prints them, without the text."""
+    logits = model.run(ids)[-1]
+    best = [int(i) for i in np.argsort(-logits, kind="stable")[:top]]
+    print(json.dumps({"n_prompt": len(ids), "top": [{"id": i, "logit": float(logits[i])} for i in best]}))
+
+
 def main():
     cli = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     cli.add_argument("model")
     cli.add_argument("--text", default="tests/data/ppl.txt")
     cli.add_argument("-o", "--out", default="tests/vectors/smollm2.txt")
+    cli.add_argument("--ids", help="a JSON array: print the logits after these instead")
+    cli.add_argument("--top", type=int, default=10)
+    cli.add_argument("--ctx", type=int, default=0, help="the context that chooses the factors")
     args = cli.parse_args()
-    model = Model(args.model)
+    model = Model(args.model, args.ctx)
+    if args.ids:
+        print_logits(model, json.loads(args.ids), args.top)
+        return
     tok = tokenizer_of(model)
     with open(args.out, "w", encoding="ascii") as out:
         out.write(HEAD)

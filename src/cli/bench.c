@@ -94,11 +94,18 @@ static bool take_sample(bench *b, bench_row *row, uint32_t n_pos, uint32_t n, bo
     return ok;
 }
 
+/* Bytes that a token reads after n_pos others. */
+static double token_bytes(const solo_plan_info *plan, double n_pos) {
+    double most = plan->attn_window ? plan->attn_window - 1.0 : n_pos;
+    return (double)plan->weight_bytes +
+           (double)plan->kv_bytes_per_pos * (n_pos < most ? n_pos : most);
+}
+
 static json_t *row_json(const bench *b, const bench_row *row, uint32_t n_pos, uint32_t n) {
     solo_plan_info plan = solo_plan_get_info(row->plan);
     solo_session_info session = solo_session_get_info(row->session);
     double tok_s = median(row->sample, row->n_sample);
-    double bytes = (double)plan.weight_bytes + (double)plan.kv_bytes_per_pos * (n_pos + n / 2.0);
+    double bytes = token_bytes(&plan, n_pos + n / 2.0);
     json_t *samples = json_array();
     for (uint32_t i = 0; i < row->n_sample; i++)
         json_array_append_new(samples, json_real(row->sample[i]));
@@ -129,7 +136,7 @@ static void print_table(const bench *b, uint32_t n_pos) {
         memcpy(sorted, row->sample, row->n_sample * sizeof *sorted);
         qsort(sorted, row->n_sample, sizeof *sorted, compare);
         double tok_s = median(row->sample, row->n_sample);
-        double bytes = (double)plan.weight_bytes + (double)plan.kv_bytes_per_pos * n_pos;
+        double bytes = token_bytes(&plan, n_pos);
         printf("%-16s %10.0f %10.1f %10.1f %10.1f %10.3f %7.1f%%  %s%s\n", row->name,
                (double)session.n_step_dispatch / (double)session.n_step, tok_s, sorted[0],
                sorted[row->n_sample - 1], 1e3 / tok_s,

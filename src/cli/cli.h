@@ -31,6 +31,7 @@ enum {
     CLI_TAKES_SCORING  = 1 << 11, /* --file, --window, --max-ids, --kl */
     CLI_TAKES_JSON     = 1 << 12,
     CLI_TAKES_BENCH    = 1 << 13, /* -n, --factorings, --positions, --samples, --commit */
+    CLI_TAKES_SYNTH    = 1 << 14, /* PRESET OUT, --type, --output-type, --seed, --ctx */
 };
 
 typedef struct cli_options {
@@ -41,6 +42,7 @@ typedef struct cli_options {
     uint32_t top;
     const char *factorings, *commit; /* of a benchmark */
     uint32_t positions, samples;
+    const char *preset, *out, *type, *output_type; /* of a synthetic model */
     uint32_t window, max_ids; /* of a text to score; max_ids 0: all */
     solo_sampling  sampling;
     solo_plan_desc plan; /* weights unset */
@@ -138,5 +140,6 @@ int cli_detokenize(const cli_options *options);
 int cli_logits(const cli_options *options);
 int cli_perplexity(const cli_options *options);
 int cli_bench(const cli_options *options);
+int cli_synth(const cli_options *options);
 
 #endif

@@ -62,6 +62,15 @@ static const cli_command commands[] = {
      "samples in turn, medians. Tokens must agree, and no row may pass the device's measured read "
      "bandwidth.",
      ENGINE | CLI_TAKES_BENCH | CLI_TAKES_NUMBERS | CLI_TAKES_JSON, cli_bench},
+    {"synth", "a model file of a known shape with random weights",
+     "Writes a model file of a known model's shape with random weights: for measuring speed where "
+     "the real file is not at hand. It reads, runs and tokenizes like the real one, but writes "
+     "nonsense.\v"
+     "PRESET is phi-3-mini[:WINDOW] (WINDOW: how many positions a token attends to; 0: all; the "
+     "real model's and the default: 2047), llama-3.2-1b, smollm2-135m, or toy:DxLxH: width, layers, "
+     "heads, with a feed-forward part of 4 D and 1024 tokens.\n\n"
+     "OUT is written beside its place and renamed when it is whole.",
+     CLI_TAKES_SYNTH, cli_synth},
 };
 
 static const cli_command *find(const char *name) {

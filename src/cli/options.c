@@ -15,6 +15,7 @@ enum { /* keys of options that have no letter */
     KEY_WORKGROUPS, KEY_WORKGROUP_SIZE, KEY_NO_SUBGROUPS, KEY_ACTIVATIONS, KEY_KV, KEY_WGSL,
     KEY_SPECIAL, KEY_BOS, KEY_TOP, KEY_IDS, KEY_FILE, KEY_WINDOW, KEY_MAX_IDS,
     KEY_KL, KEY_JSON, KEY_FACTORINGS, KEY_POSITIONS, KEY_SAMPLES, KEY_COMMIT,
+    KEY_TYPE, KEY_OUTPUT_TYPE,
 };
 
 typedef struct option_row {
@@ -52,6 +53,14 @@ static const option_row rows[] = {
     ROW(CLI_TAKES_JSON, "json", KEY_JSON, NULL, "Print JSON", 1),
 
     ROW(CLI_TAKES_SAMPLING, NULL, 0, NULL, "Sampling:", 2),
+    ROW(CLI_TAKES_SYNTH, "type", KEY_TYPE, "TYPE",
+        "Of the matrices: q4_0, q4_1, q5_0, q8_0, q4_k, q6_k, f16, bf16, f32 (q4_0)", 1),
+    ROW(CLI_TAKES_SYNTH, "output-type", KEY_OUTPUT_TYPE, "TYPE",
+        "Of the output matrix, or of an embedding that serves as one (q8_0)", 1),
+    ROW(CLI_TAKES_SYNTH, "seed", KEY_SEED, "N", "The same seed writes the same bytes (0)", 1),
+    ROW(CLI_TAKES_SYNTH, "ctx", KEY_CTX, "N", "Context in tokens that the file tells (the model's)",
+        1),
+
     ROW(CLI_TAKES_SAMPLING, "temp", KEY_TEMP, "T",
         "Temperature; 0: always the likeliest token (0)", 2),
     ROW(CLI_TAKES_SAMPLING, "top-k", KEY_TOP_K, "K", "Draw from the K likeliest; 0: off (0)", 2),
@@ -199,7 +208,14 @@ static error_t parse_key(int key, char *arg, struct argp_state *state) {
     case KEY_SAMPLES:     o->samples = (uint32_t)whole(state, key, arg, 1, 64); break;
     case KEY_COMMIT:      o->commit = arg; break;
     case KEY_JSON:        o->json = true; break;
+    case KEY_TYPE:        o->type = arg; break;
+    case KEY_OUTPUT_TYPE: o->output_type = arg; break;
     case ARGP_KEY_ARG:
+        if (p->command->takes & CLI_TAKES_SYNTH) {
+            if (o->out) argp_error(state, "wanted PRESET OUT, found '%s' after them", arg);
+            *(o->preset ? &o->out : &o->preset) = arg;
+            break;
+        }
         if (!(p->command->takes & CLI_TAKES_MODEL))
             argp_error(state, "wanted no argument, found '%s'", arg);
         if (o->model) argp_error(state, "wanted one MODEL, found '%s' after '%s'", arg, o->model);
@@ -208,6 +224,9 @@ static error_t parse_key(int key, char *arg, struct argp_state *state) {
     case ARGP_KEY_END:
         if ((p->command->takes & CLI_TAKES_MODEL) && !o->model)
             argp_error(state, "wanted a MODEL (a .gguf file), found none");
+        if ((p->command->takes & CLI_TAKES_SYNTH) && !o->out)
+            argp_error(state, "wanted PRESET and OUT (the file to write), found %s",
+                       o->preset ? "PRESET alone" : "neither");
         if (o->prompt && o->prompt_file)
             argp_error(state, "wanted one of --prompt and --prompt-file, found both");
         if (o->raw && o->system)
@@ -233,8 +252,10 @@ void cli_options_parse(const cli_command *command, int argc, char **argv, cli_op
     snprintf(name, sizeof name, "solo %s", command->name);
     argv[0] = name;
     argp_err_exit_status = CLI_USAGE;
-    const struct argp argp = {table, parse_key, command->takes & CLI_TAKES_MODEL ? "MODEL" : NULL,
-                              command->doc, NULL, NULL, NULL};
+    const char *arguments = command->takes & CLI_TAKES_MODEL   ? "MODEL"
+                            : command->takes & CLI_TAKES_SYNTH ? "PRESET OUT"
+                                                               : NULL;
+    const struct argp argp = {table, parse_key, arguments, command->doc, NULL, NULL, NULL};
     options->top = 10;
     options->window = 256;
     options->positions = 128;

@@ -43,10 +43,15 @@ static json_t *info_json(const solo_model_info *m) {
     add_count(o, "n_ff", m->n_ff);
     add_count(o, "n_vocab", m->n_vocab);
     add_count(o, "n_ctx_train", m->n_ctx_train);
+    add_count(o, "attn_window", m->attn_window);
     add_count(o, "n_param", m->n_param);
     add_count(o, "n_tensor", m->n_tensor);
     add_count(o, "n_bytes", m->n_bytes);
     json_object_set_new(o, "rope_base", json_real((double)m->rope_base));
+    add_count(o, "rope_dim", m->rope_dim);
+    add_text(o, "rope_factors", m->rope_factors);
+    json_object_set_new(o, "rope_attn_factor", json_real((double)m->rope_attn_factor));
+    add_count(o, "n_ctx_orig", m->n_ctx_orig);
     json_object_set_new(o, "norm_eps", json_real((double)m->norm_eps));
     add_flag(o, "tied", m->tied);
     add_id(o, "bos", m->bos);
@@ -65,8 +70,14 @@ static void print_info(const solo_model *model, const solo_model_info *m) {
     printf("width         %" PRIu32 ", feed-forward %" PRIu32 "\n", m->n_embd, m->n_ff);
     printf("heads         %" PRIu32 " of %" PRIu32 ", sharing %" PRIu32 " for keys and values\n",
            m->n_head, m->head_dim, m->n_head_kv);
-    printf("context       %" PRIu32 " in training\n", m->n_ctx_train);
-    printf("rope base     %g\n", (double)m->rope_base);
+    printf("context       %" PRIu32 " in training", m->n_ctx_train);
+    if (m->attn_window) printf(", a token attends to its last %" PRIu32, m->attn_window);
+    printf("\nrope          base %g, turns %" PRIu32 " of %" PRIu32, (double)m->rope_base, m->rope_dim,
+           m->head_dim);
+    if (strcmp(m->rope_factors, "all") == 0) printf(", with factors");
+    if (strcmp(m->rope_factors, "by context") == 0)
+        printf(", factors for contexts up to %" PRIu32 " and for longer ones", m->n_ctx_orig);
+    putchar('\n');
     printf("norm epsilon  %g\n", (double)m->norm_eps);
     printf("vocabulary    %" PRIu32 ", tokenizer %s, output %s\n", m->n_vocab, m->tokenizer,
            m->tied ? "shares the embedding" : "of its own");
@@ -192,6 +203,7 @@ static json_t *plan_json(const cli_engine *engine, const solo_plan_info *p) {
     add_count(o, "n_hand_off", p->n_hand_off);
     add_count(o, "weight_bytes", p->weight_bytes);
     add_count(o, "kv_bytes_per_pos", p->kv_bytes_per_pos);
+    add_count(o, "attn_window", p->attn_window);
     add_count(o, "weights_buffer_bytes", p->weights_buffer_bytes);
     add_count(o, "kv_buffer_bytes", p->kv_buffer_bytes);
     add_count(o, "message_buffer_bytes", p->message_buffer_bytes);
@@ -215,8 +227,10 @@ static void print_plan(const cli_engine *engine, const solo_plan_info *p) {
     printf("numbers        %s activations, %s KV cache, reduction by %s\n", p->activations,
            p->kv_type, p->reduce);
     printf("context        %" PRIu32 " tokens\n", p->n_ctx);
-    printf("read a token   %s of weights, %s of KV for each earlier position\n",
+    printf("read a token   %s of weights, %s of KV for each earlier position",
            size_text(p->weight_bytes, a), size_text(p->kv_bytes_per_pos, b));
+    if (p->attn_window) printf(", at most %" PRIu32, p->attn_window - 1);
+    putchar('\n');
     printf("buffers        weights %s, KV %s, messages %s, prefill %s\n",
            size_text(p->weights_buffer_bytes, a), size_text(p->kv_buffer_bytes, b),
            size_text(p->message_buffer_bytes, c), size_text(p->prefill_buffer_bytes, d));
