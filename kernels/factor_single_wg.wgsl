@@ -10,7 +10,9 @@ fn dispatch_single_wg(@builtin(local_invocation_index) lane: u32) {
     for (var t = 0u; t < TILES_QKV; t++) { stage_qkv(l, t, lane); }
     storageBarrier(); // q, k, v put before attend takes them
     for (var t = 0u; t < TILES_ATTEND; t++) { stage_attend(l, t, lane); }
-    storageBarrier(); // splits put before out takes them
+    storageBarrier(); // splits put before combine takes them
+    for (var t = 0u; t < TILES_COMBINE; t++) { stage_combine(l, t, lane); }
+    storageBarrier(); // A put before out takes it
     out_take(l, lane);
     for (var t = 0u; t < TILES_OUT; t++) { stage_out(l, t, lane); }
     storageBarrier(); // X1 put before gate_up takes it
