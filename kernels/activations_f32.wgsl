@@ -35,17 +35,7 @@ fn take_y(at: u32, at_scale: u32, at_ss: u32, n_ss: u32, group0: u32, n: u32, q:
 // After take_y and a barrier: what else the products need. The next barrier makes it visible.
 fn finish_y(group0: u32, n: u32, q: u32, n_ss: u32, lane: u32) { add_sums(n_ss, lane); }
 
-// After x_from_big and a barrier: the same for groups that were made here.
-fn finish_big(n: u32, lane: u32) {}
-
 // ys[0..n) are elements row0.. of the vector at `at`.
 fn put_y(at: u32, at_scale: u32, row0: u32, n: u32, q: u32, lane: u32) {
   for (var r = lane; r < n; r += WG) { put(at + row0 + r, word_of_f32(ys[r])); }
-}
-
-// big[0 .. 32 n) becomes the groups 0 .. n in workgroup memory.
-fn x_from_big(n: u32, lane: u32) {
-  for (var i = lane; i < n * 8u; i += WG) {
-    xv[(i & 7u) * XG + (i >> 3u)] = vec4<f32>(big[4u * i], big[4u * i + 1u], big[4u * i + 2u], big[4u * i + 3u]);
-  }
 }

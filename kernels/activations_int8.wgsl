@@ -69,11 +69,6 @@ fn finish_y(group0: u32, n: u32, q: u32, n_ss: u32, lane: u32) {
   add_sums(n_ss, lane);
 }
 
-// After x_from_big and a barrier: the sums of groups that were made here.
-fn finish_big(n: u32, lane: u32) {
-  for (var g = lane; g < n; g += WG) { xsum[g] = group_sum(g, xs[g]); }
-}
-
 fn quantise4(v: vec4<f32>, largest: f32) -> u32 {
   let inverse = select(0.0, 127.0 / largest, largest > 0.0);
   return pack4xI8(vec4<i32>(clamp(round(v * inverse), vec4<f32>(-127.0), vec4<f32>(127.0))));
@@ -88,21 +83,5 @@ fn put_y(at: u32, at_scale: u32, row0: u32, n: u32, q: u32, lane: u32) {
     let r = w * 4u;
     put(at + (row0 + r) / 4u, quantise4(vec4<f32>(ys[r], ys[r + 1u], ys[r + 2u], ys[r + 3u]), largest));
     if (r == first) { put(at_scale + (row0 + r) / q, word_of_f32(largest / 127.0)); }
-  }
-}
-
-// big[0 .. 32 n) becomes the groups 0 .. n in workgroup memory, one scale a group.
-fn x_from_big(n: u32, lane: u32) {
-  for (var i = lane; i < n * 2u; i += WG) {
-    let first = (i >> 1u) * 32u;
-    var largest = 0.0;
-    for (var k = 0u; k < 32u; k++) { largest = max(largest, abs(big[first + k])); }
-    var w = vec4<u32>();
-    for (var k = 0u; k < 4u; k++) {
-      let e = i * 16u + k * 4u;
-      w[k] = quantise4(vec4<f32>(big[e], big[e + 1u], big[e + 2u], big[e + 3u]), largest);
-    }
-    xq[(i & 1u) * XG + (i >> 1u)] = w;
-    if ((i & 1u) == 0u) { xs[i >> 1u] = vec4<f32>(largest / 127.0); }
   }
 }

@@ -29,10 +29,16 @@ fn run_attend(l: u32, t: u32, fresh: bool, lane: u32) {
   arrive(l, STAGE_ATTEND, t, lane);
 }
 
+fn run_combine(l: u32, t: u32, fresh: bool, lane: u32) {
+  if (fresh) { await_stage(l, STAGE_ATTEND, TILES_ATTEND, lane); }
+  stage_combine(l, t, lane);
+  arrive(l, STAGE_COMBINE, t, lane);
+}
+
 fn run_out(l: u32, t: u32, fresh: bool, lane: u32) {
   if (!CROSS) { prime_out(l, t, lane); }
   if (fresh) {
-    await_stage(l, STAGE_ATTEND, TILES_ATTEND, lane);
+    await_stage(l, STAGE_COMBINE, TILES_COMBINE, lane);
     out_take(l, lane);
   }
   stage_out(l, t, lane);
@@ -91,6 +97,7 @@ fn dispatch_single_static(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_i
     if (r >= TILES_QKV) { skip_qkv(l, r, lane); }
     for (var t = r; t < TILES_ATTEND; t += N_WG) { run_attend(l, t, t == r, lane); }
     refill_out(l, r, lane);
+    for (var t = r; t < TILES_COMBINE; t += N_WG) { run_combine(l, t, t == r, lane); }
     for (var t = r; t < TILES_OUT; t += N_WG) { run_out(l, t, t == r, lane); }
     if (r >= TILES_OUT) { skip_out(l, r, lane); }
     for (var t = r; t < TILES_GATE_UP; t += N_WG) { run_gate_up(l, t, t == r, lane); }
@@ -102,7 +109,7 @@ fn dispatch_single_static(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_i
   if (r == 0u) { run_sample(lane); }
 }
 
-const TASKS_LAYER = TILES_QKV + TILES_ATTEND + TILES_OUT + TILES_GATE_UP + TILES_DOWN;
+const TASKS_LAYER = TILES_QKV + TILES_ATTEND + TILES_COMBINE + TILES_OUT + TILES_GATE_UP + TILES_DOWN;
 const TASK_LOGITS = TILES_EMBED + N_LAYER * TASKS_LAYER;
 const N_TASK = TASK_LOGITS + TILES_LOGITS + 1u;
 
@@ -136,6 +143,11 @@ fn run_task(task: u32, have: u32, lane: u32) -> u32 {
     return key + STAGE_ATTEND;
   }
   t -= TILES_ATTEND;
+  if (t < TILES_COMBINE) {
+    run_combine(l, t, have != key + STAGE_COMBINE, lane);
+    return key + STAGE_COMBINE;
+  }
+  t -= TILES_COMBINE;
   if (t < TILES_OUT) {
     run_out(l, t, have != key + STAGE_OUT, lane);
     return key + STAGE_OUT;

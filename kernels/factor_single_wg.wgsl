@@ -13,7 +13,9 @@ fn dispatch_single_wg(@builtin(local_invocation_index) lane: u32) {
     }
     storageBarrier(); // q, k, v put before attend takes them
     for (var t = 0u; t < TILES_ATTEND; t++) { stage_attend(l, t, lane); }
-    storageBarrier(); // splits put before out takes them
+    storageBarrier(); // splits put before combine takes them
+    for (var t = 0u; t < TILES_COMBINE; t++) { stage_combine(l, t, lane); }
+    storageBarrier(); // A put before out takes it
     out_take(l, lane);
     for (var t = 0u; t < TILES_OUT; t++) {
       prime_out(l, t, lane);

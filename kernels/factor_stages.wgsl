@@ -1,4 +1,4 @@
-// factor_stages: one dispatch a fused stage, one workgroup a tile: 5 a layer, embed, logits, sample.
+// factor_stages: one dispatch a fused stage, one workgroup a tile: 6 a layer, embed, logits, sample.
 // Order comes from the dispatch boundary, which the specification promises.
 @compute @workgroup_size(WG)
 fn dispatch_embed(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -15,6 +15,11 @@ fn dispatch_qkv(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_
 @compute @workgroup_size(WG)
 fn dispatch_attend(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   stage_attend(place.layer, wg.x, lane);
+}
+
+@compute @workgroup_size(WG)
+fn dispatch_combine(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  stage_combine(place.layer, wg.x, lane);
 }
 
 @compute @workgroup_size(WG)

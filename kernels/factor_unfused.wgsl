@@ -170,25 +170,14 @@ fn op_mix(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index)
 
 @compute @workgroup_size(WG)
 fn op_combine(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let g0 = wg.x * OUT_CHUNK_GROUPS;
-  let n = min(OUT_CHUNK_GROUPS, OUT_GROUPS - g0);
-  out_take_weights(place.layer, lane);
-  workgroupBarrier(); // weights written before the combination reads them
-  out_combine(place.layer, g0, n, lane);
-  workgroupBarrier(); // big written before it is stored
-  for (var i = lane; i < n * 32u; i += WG) { msg[T_ATT + g0 * 32u + i] = bitcast<u32>(big[i]); }
+  stage_combine(place.layer, wg.x, lane);
 }
 
 @compute @workgroup_size(WG)
 fn op_out(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row0 = wg.x * OUT_TILE;
   let n = min(OUT_TILE, D - row0);
-  if (OUT_CHUNKS == 1u) {
-    for (var i = lane; i < OUT_GROUPS * 32u; i += WG) { big[i] = bitcast<f32>(msg[T_ATT + i]); }
-    out_finish(OUT_GROUPS, lane);
-  } else {
-    out_take(place.layer, lane);
-  }
+  out_take(place.layer, lane);
   rows_out(0u, place.layer, row0, 0u, n, lane);
   store_rows(T_RAW + row0, n, 1.0, lane);
 }

@@ -6,7 +6,5 @@
 fn take(at: u32) -> u32 { return msg[at]; }
 fn take4_at(at: vec4<u32>) -> vec4<u32> { return vec4<u32>(msg[at.x], msg[at.y], msg[at.z], msg[at.w]); }
 fn peek(at: u32) -> u32 { return msg[at]; }
-fn peek4(at: u32) -> vec4<u32> { return take4_at(at + vec4<u32>(0u, 1u, 2u, 3u)); }
 fn settle(at: u32, word: u32) -> u32 { return word; }
-fn settle4(at: u32, words: vec4<u32>) -> vec4<u32> { return words; }
 fn put(at: u32, word: u32) { msg[at] = word; }

@@ -26,8 +26,6 @@ fn peek4_at(at: vec4<u32>) -> vec4<u32> {
   return vec4<u32>(peek(at.x), peek(at.y), peek(at.z), peek(at.w));
 }
 
-fn peek4(at: u32) -> vec4<u32> { return peek4_at(at + vec4<u32>(0u, 1u, 2u, 3u)); }
-
 fn settle(at: u32, word: u32) -> u32 {
   var w = word;
   for (var n = 0u; n < SPIN_LIMIT; n++) {
@@ -46,7 +44,6 @@ fn settle4_at(at: vec4<u32>, words: vec4<u32>) -> vec4<u32> {
   return w ^ vec4<u32>(NOT_READY);
 }
 
-fn settle4(at: u32, words: vec4<u32>) -> vec4<u32> { return settle4_at(at + vec4<u32>(0u, 1u, 2u, 3u), words); }
 fn take(at: u32) -> u32 { return settle(at, peek(at)); }
 fn take4_at(at: vec4<u32>) -> vec4<u32> { return settle4_at(at, peek4_at(at)); }
 

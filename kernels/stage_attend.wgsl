@@ -2,7 +2,7 @@
 // = (kv head, split); split s of N_SPLIT covers a contiguous part of the positions up to args.pos.
 // takes: q, and k and v of the current position, of the layer; earlier rows are plain loads, ordered
 // by the dispatches that wrote them.   puts: for each head and split the unnormalised output, the
-// largest score and the sum of exponentials (the out stage combines the splits).
+// largest score and the sum of exponentials, for combine.
 //
 // The positions go by in blocks of ATT_BLOCK: scores, running softmax, mix. Each of the three is a
 // function of its own, so that the unfused form can run them apart with the same bits.

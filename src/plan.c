@@ -471,7 +471,7 @@ static uint64_t stage_bytes(const solo_weights *w, solo_stage stage) {
 static void explain_stages(const solo_plan *plan, solo_plan_info *info) {
     const solo_geometry *g = &plan->geometry;
     static const int role_of[] = {
-        -1, SOLO_ROLE_QKV, -1, SOLO_ROLE_OUT, SOLO_ROLE_GATE_UP, SOLO_ROLE_DOWN, SOLO_ROLE_LOGITS,
+        -1, SOLO_ROLE_QKV, -1, -1, SOLO_ROLE_OUT, SOLO_ROLE_GATE_UP, SOLO_ROLE_DOWN, SOLO_ROLE_LOGITS,
         -1};
     const solo_program *p = solo_plan_program(plan);
     solo_sync sync = p->factoring->row[0].sync;
@@ -479,10 +479,13 @@ static void explain_stages(const solo_plan *plan, solo_plan_info *info) {
         solo_stage_info *s = &info->stage[info->n_stage++];
         s->name = solo_stage_name(i);
         s->scope = solo_stage_scope(i) == SOLO_SCOPE_LAYER ? "layer" : "token";
-        s->n_tile = i == SOLO_STAGE_EMBED    ? g->tiles_embed
-                    : i == SOLO_STAGE_ATTEND ? g->tiles_attend
-                                             : 1;
-        s->tile_rows = i == SOLO_STAGE_EMBED ? g->embed_tile : 0;
+        s->n_tile = i == SOLO_STAGE_EMBED     ? g->tiles_embed
+                    : i == SOLO_STAGE_ATTEND  ? g->tiles_attend
+                    : i == SOLO_STAGE_COMBINE ? g->tiles_combine
+                                              : 1;
+        s->tile_rows = i == SOLO_STAGE_EMBED     ? g->embed_tile
+                       : i == SOLO_STAGE_COMBINE ? g->combine_tile
+                                                 : 0;
         s->team = 1;
         if (role_of[i] >= 0) {
             const solo_role_geometry *r = &g->role[role_of[i]];
@@ -494,7 +497,7 @@ static void explain_stages(const solo_plan *plan, solo_plan_info *info) {
                                                                        : "barrier";
         info->weight_bytes += s->weight_bytes;
     }
-    if (sync == SOLO_SYNC_WORDS) info->n_hand_off = 5 * g->desc.hp->n_layer + 2;
+    if (sync == SOLO_SYNC_WORDS) info->n_hand_off = 6 * g->desc.hp->n_layer + 2;
 }
 
 solo_plan_info solo_plan_get_info(const solo_plan *plan) {

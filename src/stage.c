@@ -25,6 +25,7 @@ solo_stage solo_op_stage(solo_op op) { return op_stages[op]; }
 #define SCOPE_EMBED SOLO_SCOPE_TOKEN
 #define SCOPE_QKV SOLO_SCOPE_LAYER
 #define SCOPE_ATTEND SOLO_SCOPE_LAYER
+#define SCOPE_COMBINE SOLO_SCOPE_LAYER
 #define SCOPE_OUT SOLO_SCOPE_LAYER
 #define SCOPE_GATE_UP SOLO_SCOPE_LAYER
 #define SCOPE_DOWN SOLO_SCOPE_LAYER
@@ -49,7 +50,8 @@ static const solo_factor_row stages_rows[] = {
     TOKEN_ROW("dispatch_embed",   EMBED,   EMBED_GAIN, EMBED),
     LAYER_ROW("dispatch_qkv",     Q,       KV_STORE,   QKV),
     LAYER_ROW("dispatch_attend",  SCORES,  MIX,        ATTEND),
-    LAYER_ROW("dispatch_out",     COMBINE, OUT_GAIN,   OUT),
+    LAYER_ROW("dispatch_combine", COMBINE, COMBINE,    COMBINE),
+    LAYER_ROW("dispatch_out",     OUT,     OUT_GAIN,   OUT),
     LAYER_ROW("dispatch_gate_up", GATE,    GLU,        GATE_UP),
     LAYER_ROW("dispatch_down",    DOWN,    DOWN_GAIN,  DOWN),
     TOKEN_ROW("dispatch_logits",  LOGITS,  LOGITS,     LOGITS),
@@ -176,6 +178,8 @@ static void cut_roles(solo_geometry *g) {
     g->role[SOLO_ROLE_DOWN].tile = tile_of(hp->n_embd, g->qd, n_wg);
     g->role[SOLO_ROLE_LOGITS].tile = tile_of(hp->n_vocab, 8, n_wg);
     g->embed_tile = g->role[SOLO_ROLE_OUT].tile;
+    g->combine_tile = tile_of(q_dim, g->qa, n_wg);
+    g->tiles_combine = ceil_div(q_dim, g->combine_tile);
     g->tiles_q = ceil_div(g->rows_q, g->role[SOLO_ROLE_QKV].tile);
     g->tiles_k = ceil_div(g->rows_k, g->role[SOLO_ROLE_QKV].tile);
     g->role[SOLO_ROLE_QKV].n_tile =
@@ -192,7 +196,7 @@ static void cut_roles(solo_geometry *g) {
         choose_team(&g->role[i], g->wg, g->desc.max_team);
         g->max_rows = max_u32(g->max_rows, g->role[i].tile * (i == SOLO_ROLE_GATE_UP ? 2 : 1));
     }
-    g->max_rows = max_u32(g->max_rows, g->embed_tile);
+    g->max_rows = max_u32(g->max_rows, max_u32(g->embed_tile, g->combine_tile));
 }
 
 /* Bytes of workgroup memory that the hungriest entry point (a whole token) uses, given xg. Mirrors
@@ -203,7 +207,6 @@ static uint32_t scratch_bytes(const solo_geometry *g) {
     uint32_t words = 2 * g->max_rows + g->xg + g->n_ss + 8 + g->big + 1;
     words += f32 ? 32 * g->xg : 16 * g->xg;
     words += g->att_heads * (2 * hp->head_dim + g->att_block + 3);
-    words += hp->n_head * g->n_split + (hp->n_head * g->n_split * 2 + 3) / 4 * 4;
     words += SOLO_MAX_WINDOW + 32 + 2 * g->wg + 3 * 256 + 2;
     words += g->wg; /* reduce_scratch */
     return words * 4;
@@ -220,8 +223,7 @@ static bool fit_scratch(solo_geometry *g, solo_error *err) {
             g->role[i].chunk_groups = min_u32(g->xg, g->role[i].groups);
             g->role[i].n_chunk = ceil_div(g->role[i].groups, g->role[i].chunk_groups);
         }
-        g->big =
-            max_u32(g->att_block * (hp->head_dim + 1), g->role[SOLO_ROLE_OUT].chunk_groups * 32);
+        g->big = g->att_block * (hp->head_dim + 1);
         g->workgroup_bytes = scratch_bytes(g);
         if (g->workgroup_bytes <= g->desc.max_workgroup_bytes) return true;
         if (g->att_block * (hp->head_dim + 1) > 48 * g->xg && g->att_block > 8)
@@ -252,6 +254,8 @@ static void lay_out_messages(solo_geometry *g) {
     g->l_v = at, at += hp->n_head_kv * g->kv_row;
     g->l_att = at, at += hp->n_head * g->n_split * hp->head_dim;
     g->l_att_ml = at, at += hp->n_head * g->n_split * 2;
+    g->l_a = at, at += f32 ? g->rows_q : g->rows_q / 4;
+    g->l_a_scale = at, at += f32 ? 0 : g->rows_q / g->qa;
     g->l_x1 = at, at += g->x_words;
     g->l_h = at, at += f32 ? hp->n_ff : hp->n_ff / 4;
     g->l_h_scale = at, at += f32 ? 0 : hp->n_ff / g->qf;
@@ -261,7 +265,6 @@ static void lay_out_messages(solo_geometry *g) {
     g->m_top = at, at += 2 * g->role[SOLO_ROLE_LOGITS].n_tile;
     g->msg_words = at;
     g->t_raw = at, at += max_u32(max_u32(g->rows_q + 2 * g->rows_k, 2 * hp->n_ff), d);
-    g->t_att = at, at += g->rows_q;
     g->t_scores = at;
     at += g->tiles_attend * g->att_max_block * (g->att_heads * g->att_block + g->att_heads);
     g->tmp_words = at - g->msg_words;
@@ -277,7 +280,7 @@ static void count_grids(solo_geometry *g) {
     g->grid[SOLO_GRID_K] = g->tiles_k;
     g->grid[SOLO_GRID_QKV] = g->role[SOLO_ROLE_QKV].n_tile;
     g->grid[SOLO_GRID_ATTEND] = g->tiles_attend;
-    g->grid[SOLO_GRID_COMBINE] = g->role[SOLO_ROLE_OUT].n_chunk;
+    g->grid[SOLO_GRID_COMBINE] = g->tiles_combine;
     g->grid[SOLO_GRID_OUT] = g->role[SOLO_ROLE_OUT].n_tile;
     g->grid[SOLO_GRID_GATE_UP] = g->role[SOLO_ROLE_GATE_UP].n_tile;
     g->grid[SOLO_GRID_DOWN] = g->role[SOLO_ROLE_DOWN].n_tile;
@@ -305,10 +308,11 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
                          "heads that share a kv head: wanted at most %u, found %u", g->wg,
                          g->att_heads);
     g->qd = quant_span(hp->n_embd);
+    g->qa = quant_span(g->rows_q);
     g->qf = quant_span(hp->n_ff);
     g->n_ss = hp->n_embd / g->qd;
     g->kv_row = hp->head_dim / (desc->kv_type == SOLO_KV_F16 ? 2 : 1);
-    /* 8: more splits cost the out stage more to combine than they save; unmeasured beyond */
+    /* 8: more splits cost the combine stage more than they save; unmeasured beyond */
     g->n_split =
         desc->max_team == 1 ? 1 : max_u32(1, min_u32(8, desc->n_workgroup / hp->n_head_kv));
     g->tiles_attend = hp->n_head_kv * g->n_split;

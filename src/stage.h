@@ -15,6 +15,7 @@
     X(EMBED,   "embed",   TOKEN) \
     X(QKV,     "qkv",     LAYER) \
     X(ATTEND,  "attend",  LAYER) \
+    X(COMBINE, "combine", LAYER) \
     X(OUT,     "out",     LAYER) \
     X(GATE_UP, "gate_up", LAYER) \
     X(DOWN,    "down",    LAYER) \
@@ -53,7 +54,7 @@ typedef enum solo_grid {
     X(SCORES,       op_scores,     ATTEND,  ATTEND,  0, 0)       \
     X(SOFTMAX,      op_softmax,    ATTEND,  ATTEND,  0, 0)       \
     X(MIX,          op_mix,        ATTEND,  ATTEND,  0, 0)       \
-    X(COMBINE,      op_combine,    OUT,     COMBINE, 0, 0)       \
+    X(COMBINE,      op_combine,    COMBINE, COMBINE, 0, 0)       \
     X(OUT,          op_out,        OUT,     OUT,     0, 0)       \
     X(OUT_ADD,      op_add,        OUT,     EMBED,   0, 0)       \
     X(OUT_SQUARE,   op_square_sum, OUT,     EMBED,   1, 0)       \
@@ -151,15 +152,16 @@ typedef struct solo_geometry {
     uint32_t wg, n_wg;
     solo_role_geometry role[SOLO_ROLE_COUNT];
     uint32_t rows_q, rows_k, tiles_q, tiles_k;
-    uint32_t embed_tile, tiles_embed, tiles_attend;
+    uint32_t embed_tile, tiles_embed, tiles_attend, combine_tile, tiles_combine;
     uint32_t n_split, att_block, att_heads, att_max_block;
-    uint32_t qd, qf;                    /* neighbours that share an int8 scale: of x, of h */
+    uint32_t qd, qa, qf;                /* neighbours that share an int8 scale: of x, of a, of h */
     uint32_t xg, big, max_rows, n_ss;   /* sizes in workgroup memory */
     uint32_t kv_row;                    /* words of a row of one kv head */
     uint32_t x_y, x_scale, x_ss, x_words;                     /* within an X block; X_RES is 0 */
-    uint32_t l_q, l_k, l_v, l_att, l_att_ml, l_x1, l_h, l_h_scale, layer_words; /* in a layer's */
+    /* within a layer's messages; L_X is 0 */
+    uint32_t l_q, l_k, l_v, l_att, l_att_ml, l_a, l_a_scale, l_x1, l_h, l_h_scale, layer_words;
     uint32_t m_logits, m_top, msg_words;                       /* behind the layers */
-    uint32_t t_raw, t_att, t_scores, tmp_words;                /* unfused temporaries, behind that */
+    uint32_t t_raw, t_scores, tmp_words;                       /* temporaries, behind that */
     uint32_t n_counter, state_ids, state_words;
     uint32_t workgroup_bytes;           /* the most that one entry point uses */
     uint32_t grid[SOLO_GRID_COUNT];     /* workgroups by grid */

@@ -111,6 +111,7 @@ static void add_geometry(solo_text *out, const solo_geometry *g, uint32_t spin_l
     add_u32(out, "N_WG", g->n_wg);
     add_u32(out, "SPIN_LIMIT", spin_limit);
     add_u32(out, "QD", g->qd);
+    add_u32(out, "QA", g->qa);
     add_u32(out, "QF", g->qf);
     add_u32(out, "XG", g->xg);
     add_u32(out, "BIG", g->big);
@@ -127,6 +128,8 @@ static void add_geometry(solo_text *out, const solo_geometry *g, uint32_t spin_l
     add_u32(out, "TILES_Q", g->tiles_q);
     add_u32(out, "TILES_K", g->tiles_k);
     add_u32(out, "TILES_ATTEND", g->tiles_attend);
+    add_u32(out, "COMBINE_TILE", g->combine_tile);
+    add_u32(out, "TILES_COMBINE", g->tiles_combine);
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
         const solo_role_geometry *r = &g->role[i];
         char name[16];
@@ -166,6 +169,8 @@ static void add_messages(solo_text *out, const solo_geometry *g) {
     add_u32(out, "L_V", g->l_v);
     add_u32(out, "L_ATT", g->l_att);
     add_u32(out, "L_ATT_ML", g->l_att_ml);
+    add_u32(out, "L_A", g->l_a);
+    add_u32(out, "L_A_SCALE", g->l_a_scale);
     add_u32(out, "L_X1", g->l_x1);
     add_u32(out, "L_H", g->l_h);
     add_u32(out, "L_H_SCALE", g->l_h_scale);
@@ -174,7 +179,6 @@ static void add_messages(solo_text *out, const solo_geometry *g) {
     add_u32(out, "M_TOP", g->m_top);
     add_u32(out, "MSG_WORDS", g->msg_words);
     add_u32(out, "T_RAW", g->t_raw);
-    add_u32(out, "T_ATT", g->t_att);
     add_u32(out, "T_SCORES", g->t_scores);
 }
 

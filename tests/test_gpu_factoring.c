@@ -107,7 +107,8 @@ static const char *region_of(const solo_geometry *g, uint32_t at, uint32_t *laye
     if (in < g->l_v) return "k";
     if (in < g->l_att) return "v";
     if (in < g->l_att_ml) return "attention's output";
-    if (in < g->l_x1) return "attention's maxima and sums";
+    if (in < g->l_a) return "attention's maxima and sums";
+    if (in < g->l_x1) return in < g->l_a_scale ? "a" : "a's scales";
     if (in < g->l_h) return region_in_x(g, in - g->l_x1, x1);
     return in < g->l_h_scale ? "h" : "h's scales";
 }
@@ -155,7 +156,8 @@ static void expect_not_blind(const config *c, const solo_plan *plan) {
 
 /* Where each workgroup had one tile at most, none would ever take a stage's input a second time. */
 static void expect_more_tiles(const solo_geometry *g, uint32_t n_workgroup) {
-    assert_true(g->tiles_embed > n_workgroup && g->tiles_attend > n_workgroup);
+    assert_true(g->tiles_embed > n_workgroup && g->tiles_attend > n_workgroup &&
+                g->tiles_combine > n_workgroup);
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) assert_true(g->role[i].n_tile > n_workgroup);
 }
 

@@ -57,7 +57,7 @@ static const solo_plan_desc crowded = {.factoring = "single",
                                        .n_workgroup = 8,
                                        .spin_limit = 20000};
 
-static uint32_t dispatches_a_token(void) { return 5 * bed.model->hp.n_layer + 3; }
+static uint32_t dispatches_a_token(void) { return 6 * bed.model->hp.n_layer + 3; }
 
 /* fell_back is of this session; a plan that was demoted before leaves only the note. */
 static void expect_demoted(solo_session *s, bool fell_back, const char *why) {

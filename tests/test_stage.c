@@ -95,7 +95,7 @@ static void dispatches_a_token(void **state) {
         assert_int_equal(solo_factoring_steps(solo_factoring_find("unfused", 0), l, NULL),
                          21 * l + 5);
         assert_int_equal(solo_factoring_steps(solo_factoring_find("stages", 0), l, NULL),
-                         5 * l + 3);
+                         6 * l + 3);
         assert_int_equal(solo_factoring_steps(solo_factoring_find("single-wg", 0), l, NULL), 1);
         for (int a = SOLO_ASSIGNMENT_AUTO; a <= SOLO_ASSIGNMENT_TICKET; a++)
             assert_int_equal(
@@ -167,6 +167,7 @@ static void expect_messages(const solo_geometry *g) {
     const range layer[] = {
         {"X", 0, g->x_words}, {"q", g->l_q, q}, {"k", g->l_k, kv}, {"v", g->l_v, kv},
         {"att", g->l_att, q * g->n_split}, {"att_ml", g->l_att_ml, hp->n_head * g->n_split * 2},
+        {"a", g->l_a, f32 ? q : q / 4}, {"a scales", g->l_a_scale, f32 ? 0 : q / g->qa},
         {"X1", g->l_x1, g->x_words}, {"h", g->l_h, f32 ? hp->n_ff : hp->n_ff / 4},
         {"h scales", g->l_h_scale, f32 ? 0 : hp->n_ff / g->qf}};
     expect_tiled("a layer", layer, SOLO_COUNT(layer), g->layer_words);
@@ -178,8 +179,7 @@ static void expect_messages(const solo_geometry *g) {
     /* temporaries: behind the messages, apart from each other, none past the end */
     uint32_t raw =
         g->rows_q + 2 * g->rows_k > 2 * hp->n_ff ? g->rows_q + 2 * g->rows_k : 2 * hp->n_ff;
-    assert_true(g->t_raw >= g->msg_words && g->t_att >= g->t_raw + raw && g->t_att >= g->t_raw + d);
-    assert_true(g->t_scores >= g->t_att + q);
+    assert_true(g->t_raw >= g->msg_words && g->t_scores >= g->t_raw + raw && g->t_scores >= g->t_raw + d);
     uint32_t block = g->att_heads * (g->att_block + 1);
     assert_true(g->t_scores + g->tiles_attend * g->att_max_block * block <=
                 g->msg_words + g->tmp_words);
@@ -210,6 +210,8 @@ static void expect_roles(const solo_geometry *g) {
     }
     assert_true(g->max_rows >= g->embed_tile);
     expect_cut(hp->n_embd, g->embed_tile, g->tiles_embed, g->qd);
+    expect_cut(g->rows_q, g->combine_tile, g->tiles_combine, g->qa);
+    assert_true(g->max_rows >= g->combine_tile);
     expect_cut(g->rows_q, g->role[SOLO_ROLE_QKV].tile, g->tiles_q, 2);
     expect_cut(g->rows_k, g->role[SOLO_ROLE_QKV].tile, g->tiles_k, 2);
     expect_cut(g->rows_q + 2 * g->rows_k, g->role[SOLO_ROLE_QKV].tile, g->role[SOLO_ROLE_QKV].n_tile, 2);
@@ -223,10 +225,10 @@ static void expect_sound(const solo_geometry *g) {
     const solo_hparams *hp = g->desc.hp;
     assert_true(g->qd >= 8 && g->qd <= 32 && g->qd % 8 == 0 && hp->n_embd % g->qd == 0);
     assert_true(g->qf >= 8 && g->qf <= 32 && g->qf % 8 == 0 && hp->n_ff % g->qf == 0);
+    assert_true(g->qa >= 8 && g->qa <= 32 && g->qa % 8 == 0 && g->rows_q % g->qa == 0);
     assert_int_equal(g->n_ss, hp->n_embd / g->qd);
     assert_true(g->workgroup_bytes <= g->desc.max_workgroup_bytes);
     assert_true(g->big >= g->att_block * (hp->head_dim + 1));
-    assert_true(g->big >= g->role[SOLO_ROLE_OUT].chunk_groups * SOLO_GROUP);
     assert_int_equal(g->att_heads * hp->n_head_kv, hp->n_head);
     assert_int_equal(g->tiles_attend, hp->n_head_kv * g->n_split);
     assert_true((uint64_t)g->att_max_block * g->att_block * g->n_split >= g->desc.n_ctx);
