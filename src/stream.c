@@ -17,6 +17,23 @@ static const struct {
     [SOLO_ROLE_LOGITS] = {"logits", "LOGITS", "output"},
 };
 
+/* What a Raw_<form> holds. Each field of each unit is a variable of its own: compilers keep vectors in
+ * registers that they would not keep as parts of a struct. */
+typedef struct field {
+    const char *name, *type;
+} field;
+
+static const field fields[SOLO_FORM_COUNT][4] = {
+    [SOLO_FORM_Q4_0] = {{"w", "vec4<u32>"}, {"s", "u32"}},
+    [SOLO_FORM_Q4_1] = {{"w", "vec4<u32>"}, {"s", "u32"}},
+    [SOLO_FORM_Q4_K] = {{"w", "vec4<u32>"}, {"d", "f32"}, {"m", "f32"}},
+    [SOLO_FORM_Q8_0] = {{"a", "vec4<u32>"}, {"b", "vec4<u32>"}, {"s", "u32"}},
+    [SOLO_FORM_Q6_K] = {{"a", "vec4<u32>"}, {"b", "vec4<u32>"}, {"d", "vec2<f32>"}},
+    [SOLO_FORM_F16] = {{"a", "vec4<u32>"}, {"b", "vec4<u32>"}, {"c", "vec4<u32>"}, {"d", "vec4<u32>"}},
+    [SOLO_FORM_BF16] = {{"a", "vec4<u32>"}, {"b", "vec4<u32>"}, {"c", "vec4<u32>"}, {"d", "vec4<u32>"}},
+};
+enum { MAX_FIELD = 4 };
+
 /* ---- which stages have a queue ------------------------------------------------------------ */
 
 static const struct {
@@ -133,8 +150,11 @@ static void add_registers(solo_text *out, const solo_stream *s, solo_role role) 
     const char *name = names[role].name, *form = solo_form_get_info(r->form)->name;
     solo_text_add(out, "\n// %s: a team of %u lanes does %u rows in %u strips of groups\n", name,
                   g->team, r->rows * r->n_pass, r->strips);
-    for (uint32_t i = 0; i < r->n_unit; i++)
-        solo_text_add(out, "var<private> %s_w%u: Raw_%s;\n", name, i, form);
+    for (uint32_t i = 0; i < r->n_unit; i++) {
+        for (const field *f = fields[r->form]; f < fields[r->form] + MAX_FIELD && f->name; f++)
+            solo_text_add(out, "var<private> %s_%s%u: %s; ", name, f->name, i, f->type);
+        solo_text_add(out, "\n");
+    }
     solo_text_add(out,
                   "fn %s_first(lane: u32) -> u32 { return lane / %uu * %uu; }\n"
                   "fn %s_raw(m: Matrix, tile: u32, j: u32, group: u32) -> Raw_%s {\n"
@@ -144,19 +164,35 @@ static void add_registers(solo_text *out, const solo_stream *s, solo_role role) 
                   g->groups, g->groups);
 }
 
-/* "  qkv_w7 = qkv_raw(m_qkv, tile, first_qkv + 3u, slot_qkv + 32u);" */
+/* { let raw = qkv_raw(m_qkv, tile, first_qkv + 3u, slot_qkv + 32u); qkv_w7 = raw.w; qkv_s7 = raw.s; } */
 static void add_load(solo_text *out, const solo_stream *s, solo_role role, uint32_t index,
                      const char *first) {
     const solo_stream_role *r = &s->role[role];
     const char *name = names[role].name;
-    solo_text_add(out, "    %s_w%u = %s_raw(m_%s, tile, %s_%s + %uu, slot_%s + %uu);\n", name,
-                  index, name, name, first, name, index % r->rows, name,
+    solo_text_add(out, "    { let raw = %s_raw(m_%s, tile, %s_%s + %uu, slot_%s + %uu);", name, name,
+                  first, name, index % r->rows, name,
                   index / r->rows * s->geometry->role[role].team);
+    for (const field *f = fields[r->form]; f < fields[r->form] + MAX_FIELD && f->name; f++)
+        solo_text_add(out, " %s_%s%u = raw.%s;", name, f->name, index, f->name);
+    solo_text_add(out, " }\n");
 }
 
 static void add_zero(solo_text *out, const solo_stream *s, solo_role role, uint32_t index) {
-    solo_text_add(out, "    %s_w%u = Raw_%s();\n", names[role].name, index,
-                  solo_form_get_info(s->role[role].form)->name);
+    solo_form form = s->role[role].form;
+    solo_text_add(out, "   ");
+    for (const field *f = fields[form]; f < fields[form] + MAX_FIELD && f->name; f++)
+        solo_text_add(out, " %s_%s%u = %s();", names[role].name, f->name, index, f->type);
+    solo_text_add(out, "\n");
+}
+
+/* "Raw_q4_0(qkv_w7, qkv_s7)" */
+static void add_raw(solo_text *out, const solo_stream *s, solo_role role, uint32_t index) {
+    solo_form form = s->role[role].form;
+    solo_text_add(out, "Raw_%s(", solo_form_get_info(form)->name);
+    for (const field *f = fields[form]; f < fields[form] + MAX_FIELD && f->name; f++)
+        solo_text_add(out, "%s%s_%s%u", f == fields[form] ? "" : ", ", names[role].name, f->name,
+                      index);
+    solo_text_add(out, ")");
 }
 
 /* What add_load names of a role, of this layer or the next. */
@@ -243,9 +279,11 @@ static void add_strip(solo_text *out, const solo_stream *s, solo_role role, uint
                   strip * g->team);
     if (tail) solo_text_add(out, "    let x = x_load_within(g, %uu);\n", g->groups);
     else solo_text_add(out, "    let x = x_load(g);\n");
-    for (uint32_t row = 0; row < r->rows; row++)
-        solo_text_add(out, "    a%u = mac_%s_%s(group_%s(%s_w%u, odd), x, a%u);\n", row, act, form,
-                      form, name, strip * r->rows + row, row);
+    for (uint32_t row = 0; row < r->rows; row++) {
+        solo_text_add(out, "    a%u = mac_%s_%s(group_%s(", row, act, form, form);
+        add_raw(out, s, role, strip * r->rows + row);
+        solo_text_add(out, ", odd), x, a%u);\n", row);
+    }
     solo_text_add(out, "  }\n");
 }
 

@@ -14,7 +14,7 @@ enum { /* keys of options that have no letter */
     KEY_REPEAT_PENALTY, KEY_REPEAT_LAST, KEY_DEVICE, KEY_CTX, KEY_FACTORING, KEY_ASSIGNMENT,
     KEY_WORKGROUPS, KEY_WORKGROUP_SIZE, KEY_NO_SUBGROUPS, KEY_ACTIVATIONS, KEY_KV, KEY_WGSL,
     KEY_SPECIAL, KEY_BOS, KEY_TOP, KEY_IDS, KEY_FILE, KEY_WINDOW, KEY_MAX_IDS,
-    KEY_KL, KEY_JSON, KEY_FACTORINGS, KEY_POSITIONS, KEY_SAMPLES, KEY_COMMIT,
+    KEY_KL, KEY_JSON, KEY_FACTORINGS, KEY_POSITIONS, KEY_SAMPLES, KEY_COMMIT, KEY_QUEUE,
     KEY_TYPE, KEY_OUTPUT_TYPE,
 };
 
@@ -86,6 +86,8 @@ static const option_row rows[] = {
         "Workgroups inside a dispatch; 0: by the device (0)", 3),
     ROW(CLI_TAKES_PLAN, "workgroup-size", KEY_WORKGROUP_SIZE, "N",
         "Lanes of a workgroup; 0: by the device (0)", 3),
+    ROW(CLI_TAKES_PLAN, "queue", KEY_QUEUE, "N",
+        "Weights that a lane requests ahead, in vec4; 0: by the device (0)", 3),
     ROW(CLI_TAKES_PLAN, "no-subgroups", KEY_NO_SUBGROUPS, NULL,
         "Reduce through workgroup memory although there are subgroups", 3),
     ROW(CLI_TAKES_NUMBERS, "activations", KEY_ACTIVATIONS, "TYPE",
@@ -174,6 +176,7 @@ static error_t parse_plan(int key, char *arg, struct argp_state *state, solo_pla
         break;
     case KEY_WORKGROUPS:     plan->n_workgroup = whole_u32(state, key, arg, 0); break;
     case KEY_WORKGROUP_SIZE: plan->workgroup_size = whole_u32(state, key, arg, 0); break;
+    case KEY_QUEUE:          plan->queue = whole_u32(state, key, arg, 0); break;
     case KEY_NO_SUBGROUPS:   plan->no_subgroups = true; break;
     case KEY_ACTIVATIONS:
         plan->activations = (solo_activations)choice(state, key, arg, activations);
