@@ -164,6 +164,38 @@ uint64_t solo_device_n_dispatch(const solo_device *device); /* dispatches encode
 /* Bytes a second that a plain read of a large buffer reaches; takes about two seconds. */
 bool solo_device_read_bandwidth(solo_device *device, double *bytes_per_second, solo_error *err);
 
+/* ---- probe -------------------------------------------------------------------------------- */
+
+#define SOLO_PROBE_MAX_WORKGROUP 1024u
+#define SOLO_PROBE_MAX_HAND_OFF 11u
+
+typedef struct solo_probe_desc {
+    uint32_t workgroup_size;  /* lanes; 0: 256, on software adapters 32 */
+    uint32_t workgroup_bytes; /* of workgroup memory that each holds; 0: 16 KiB or what there is */
+    bool     no_bandwidth;    /* leave read_bytes_s 0: saves about two seconds */
+} solo_probe_desc;
+
+typedef struct solo_probe_hand_off {
+    uint32_t n_workgroup;
+    double   us; /* one grid-wide hand-off inside a dispatch */
+} solo_probe_hand_off;
+
+/* What the dispatch spectrum is made of, measured. Medians, clocks warm. */
+typedef struct solo_probe_result {
+    uint32_t workgroup_size, workgroup_bytes;
+    uint32_t n_resident;    /* workgroups seen running together; SOLO_PROBE_MAX_WORKGROUP: or more.
+                               A kernel that needs more registers than the probe may have fewer. */
+    double   read_bytes_s;  /* as solo_device_read_bandwidth */
+    double   dispatch_us;   /* one more dependent dispatch in a pass */
+    double   round_trip_us; /* submit of one small dispatch until the host knows it is done */
+    uint32_t n_hand_off;    /* 0: fewer than two workgroups ran together, or none kept meeting */
+    solo_probe_hand_off hand_off[SOLO_PROBE_MAX_HAND_OFF]; /* by rising n_workgroup */
+} solo_probe_result;
+
+/* Takes about three seconds. Every wait on the device is bounded. Not for the CPU reference. */
+bool solo_device_probe(solo_device *device, const solo_probe_desc *desc, solo_probe_result *out,
+                       solo_error *err);
+
 /* ---- weights ------------------------------------------------------------------------------ */
 
 typedef struct solo_weights solo_weights;

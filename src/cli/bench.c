@@ -176,7 +176,7 @@ static int print_result(const bench *b, const cli_options *options, uint32_t n_p
 int cli_bench(const cli_options *options) {
     bench b = {0};
     solo_error err = {0};
-    uint32_t n = options->has_n && options->n ? options->n : 64, n_pos = options->positions;
+    uint32_t n = options->has_n && options->n ? options->n : 64, n_pos = (uint32_t)strtoul(options->positions, NULL, 10);
     int code = CLI_FAILED;
     if (!cli_engine_open_weights(&b.engine, options)) goto done;
     uint32_t n_vocab = solo_model_get_info(b.engine.model).n_vocab;

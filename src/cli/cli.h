@@ -31,6 +31,8 @@ enum {
     CLI_TAKES_SCORING  = 1 << 11, /* --file, --window, --max-ids, --kl */
     CLI_TAKES_JSON     = 1 << 12,
     CLI_TAKES_BENCH    = 1 << 13, /* -n, --factorings, --positions, --samples, --commit */
+    CLI_TAKES_PROBE    = 1 << 14, /* --workgroup-size, --workgroup-bytes */
+    CLI_TAKES_TUNE     = 1 << 15, /* --all */
 };
 
 typedef struct cli_options {
@@ -40,7 +42,10 @@ typedef struct cli_options {
     uint32_t n;   /* tokens to write; 0: until the end or the context's */
     uint32_t top;
     const char *factorings, *commit; /* of a benchmark */
-    uint32_t positions, samples;
+    const char *positions; /* "1,128,2048" */
+    uint32_t samples;
+    uint32_t workgroup_bytes; /* of a probe; 0: by the device */
+    bool     all;             /* tune: what a software adapter is spared, too */
     uint32_t window, max_ids; /* of a text to score; max_ids 0: all */
     solo_sampling  sampling;
     solo_plan_desc plan; /* weights unset */
@@ -126,6 +131,12 @@ bool cli_generate(cli_engine *engine, const uint32_t *ids, uint32_t n_ids, uint3
 void cli_answer_clear(cli_answer *answer);
 void cli_answer_tell(const cli_answer *answer, const cli_engine *engine); /* the summary line */
 
+/* ---- tables that several commands print (show.c, probe.c) --------------------------------- */
+
+json_t *cli_device_json(const solo_device_info *info);
+json_t *cli_probe_json(const solo_probe_result *probe);
+void    cli_probe_print(const solo_probe_result *probe);
+
 /* ---- commands ----------------------------------------------------------------------------- */
 
 int cli_run(const cli_options *options);
@@ -138,5 +149,6 @@ int cli_detokenize(const cli_options *options);
 int cli_logits(const cli_options *options);
 int cli_perplexity(const cli_options *options);
 int cli_bench(const cli_options *options);
+int cli_probe(const cli_options *options);
 
 #endif

@@ -32,6 +32,11 @@ static const cli_command commands[] = {
     {"devices", "the adapters of this machine",
      "Lists the adapters that --device takes, by index or by a part of the name, best first.",
      CLI_TAKES_JSON, cli_devices},
+    {"probe", "what a device can do, measured",
+     "Measures what the choice of a factoring rests on: workgroups that run together, the cost of a "
+     "dispatch, of a round trip, of a hand-off inside a dispatch by workgroups, read bandwidth. Takes "
+     "about three seconds.",
+     CLI_TAKES_DEVICE | CLI_TAKES_PROBE | CLI_TAKES_JSON, cli_probe},
     {"explain", "how a plan runs a token: dispatches, stages, buffers",
      "Prints the plan for a model on a device: dispatches a token, the geometry of each stage, "
      "hand-offs inside dispatches, bytes read a token, buffers.",

@@ -107,9 +107,8 @@ static const char *kind_of(const solo_device_info *d) {
     return d->is_reference ? "reference" : d->is_software ? "software" : "gpu";
 }
 
-static json_t *device_json(uint32_t index, const solo_device_info *d) {
+json_t *cli_device_json(const solo_device_info *d) {
     json_t *o = json_object();
-    add_count(o, "index", index);
     add_text(o, "name", d->name);
     add_text(o, "backend", d->backend);
     add_text(o, "driver", d->driver);
@@ -124,6 +123,12 @@ static json_t *device_json(uint32_t index, const solo_device_info *d) {
     add_count(o, "max_storage_buffers", d->max_storage_buffers);
     add_count(o, "max_buffer_bytes", d->max_buffer_bytes);
     add_count(o, "max_binding_bytes", d->max_binding_bytes);
+    return o;
+}
+
+static json_t *device_json(uint32_t index, const solo_device_info *d) {
+    json_t *o = cli_device_json(d);
+    add_count(o, "index", index);
     return o;
 }
 
