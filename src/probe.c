@@ -65,16 +65,6 @@ static bool probe_pass(probe *p, uint32_t n_wg, uint32_t n, solo_error *err) {
 
 enum { MAX_RUN = 51 };
 
-static int compare(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *sample, uint32_t n) {
-    qsort(sample, n, sizeof *sample, compare);
-    return sample[n / 2];
-}
-
 /* Seconds that a pass of n dispatches takes, submit and wait included: the median of n_run. */
 static bool time_pass(probe *p, uint32_t n_wg, uint32_t n, uint32_t n_run, double *seconds,
                       solo_error *err) {
@@ -85,7 +75,7 @@ static bool time_pass(probe *p, uint32_t n_wg, uint32_t n, uint32_t n_run, doubl
         if (!probe_pass(p, n_wg, n, err)) return false;
         sample[i] = solo_seconds() - t;
     }
-    *seconds = median(sample, n_run);
+    *seconds = solo_median(sample, n_run);
     return true;
 }
 
@@ -149,10 +139,12 @@ static bool probe_dispatches(solo_device *d, solo_probe_result *out, solo_error 
 
 /* ---- residency ---------------------------------------------------------------------------- */
 
-/* Polls before a workgroup stops waiting for others: about a millisecond on a GPU, which starts
- * a thousand in some 50 us; some ten on a software adapter, whose threads may wait for a core. */
+/* Polls before a workgroup stops waiting for others: about a millisecond on a GPU, which starts a
+ * thousand in some 50 us; some ten on a software adapter, whose threads may wait for a core. */
 #define RESIDENT_POLLS_GPU 5000u
-#define RESIDENT_POLLS_SOFTWARE 200000u
+#define RESIDENT_POLLS_SOFTWARE 1000000u
+/* Asked about on a software adapter: it runs a workgroup a thread and clears each one's memory slowly. */
+#define RESIDENT_MAX_SOFTWARE 32u
 #define RESIDENT_CLOSED_AT 0x10000u /* CLOSED_AT in probe_resident.wgsl */
 
 /* Of n workgroups, how many met. */
@@ -166,18 +158,30 @@ static bool meet(probe *p, uint32_t n, uint32_t *n_met, solo_error *err) {
     return true;
 }
 
-/* One dispatch of as many as are asked about tells how many are there when the first gives up; that
+/* The most that met in three dispatches of n: other work may delay a workgroup, nothing adds one. */
+static bool meet_best(probe *p, uint32_t n, uint32_t *n_met, solo_error *err) {
+    uint32_t one;
+    *n_met = 0;
+    for (uint32_t i = 0; i < 3 && *n_met < n; i++) {
+        if (!meet(p, n, &one, err)) return false;
+        if (one > *n_met) *n_met = one;
+    }
+    return true;
+}
+
+/* A dispatch of as many as are asked about tells how many are there when the first gives up; that
  * many must then meet in a dispatch of their own, or the fewer that did, until it holds. */
 static bool probe_resident(solo_device *d, solo_probe_result *out, solo_error *err) {
+    bool software = solo_device_info_of(d)->is_software;
     char consts[128];
     snprintf(consts, sizeof consts, "const WG = %uu;\nconst PAD = %uu;\nconst SPIN_LIMIT = %uu;\n",
              out->workgroup_size, out->workgroup_bytes / 4,
-             solo_device_info_of(d)->is_software ? RESIDENT_POLLS_SOFTWARE : RESIDENT_POLLS_GPU);
+             software ? RESIDENT_POLLS_SOFTWARE : RESIDENT_POLLS_GPU);
     probe p = {0};
-    uint32_t n = SOLO_PROBE_MAX_WORKGROUP, n_met = 0;
+    uint32_t n = software ? RESIDENT_MAX_SOFTWARE : SOLO_PROBE_MAX_WORKGROUP, n_met = 0;
     bool ok = probe_open(&p, d, "probe_resident", consts, 16, 0, err);
     for (uint32_t i = 0; ok && i < 8; i++) {
-        ok = meet(&p, n, &n_met, err);
+        ok = meet_best(&p, n, &n_met, err);
         if (n_met == n) break;
         n = n_met;
     }
@@ -214,7 +218,7 @@ static bool time_hand_offs(probe *p, uint32_t n_wg, uint32_t rounds, uint32_t n_
         if (!solo_device_read(p->device, p->state, 0, state, sizeof state, err)) return false;
         *met = state[0] == 0 && state[1] == 0;
     }
-    if (*met) *seconds = median(sample, n_run);
+    if (*met) *seconds = solo_median(sample, n_run);
     return true;
 }
 

@@ -83,6 +83,25 @@ bool cli_parse_ids(const solo_model *model, const char *text, size_t n_text, con
 /* The text of bytes that may not be UTF-8, as a JSON string (bad bytes become U+FFFD). */
 json_t *cli_json_text(const char *bytes, size_t n);
 
+/* ---- tuning: what `--factoring auto` found (tune_json.c, tune.c) ---------------------------- */
+
+typedef struct cli_tuning {
+    bool is_set, from_cache;
+    solo_tune_result result;
+    char path[1000]; /* of the cache file; "": there is no place for one */
+} cli_tuning;
+
+json_t *cli_probe_json(const solo_probe_result *probe);
+json_t *cli_tune_json(const solo_tune_result *result);
+bool    cli_tune_parse(const json_t *value, solo_tune_result *out); /* false: not one of ours */
+
+/* The remembered result under key. False: there is none; *note then says what is wrong with the file,
+ * "" where nothing is. Neither call prints. */
+bool cli_tune_cache_find(const char *path, const char *key, solo_tune_result *out, char note[400]);
+/* Adds or replaces it; missing folders are made. False: *note says why. */
+bool cli_tune_cache_store(const char *path, const char *key, const solo_tune_result *result,
+                          char note[400]);
+
 /* ---- the engine, opened for a command (engine.c) ------------------------------------------ */
 
 typedef struct cli_engine {
@@ -92,6 +111,7 @@ typedef struct cli_engine {
     solo_plan    *plan;
     solo_session *session;
     solo_device_info device_info;
+    cli_tuning    tuning; /* set where the factoring is auto */
 } cli_engine;
 
 /* Each opens what is missing before it. False: told on stderr; close all the same. */
@@ -100,6 +120,13 @@ bool cli_engine_open_weights(cli_engine *engine, const cli_options *options);
 bool cli_engine_open_plan(cli_engine *engine, const cli_options *options);
 bool cli_engine_open_session(cli_engine *engine, const cli_options *options);
 void cli_engine_close(cli_engine *engine);
+
+/* The plan for the factoring auto: as remembered for this device and model, else measured now and
+ * remembered. fresh: measured in any case. What is wrong with the cache file is a note. (tune.c) */
+bool cli_engine_open_auto(cli_engine *engine, const cli_options *options, bool fresh);
+bool cli_wants_auto(const cli_options *options);
+void cli_tuning_print(const cli_tuning *tuning);
+json_t *cli_tuning_json(const cli_tuning *tuning);
 
 /* Whether something less than the plan asked for runs; its note, on stderr, once. */
 bool cli_engine_fell_back(const cli_engine *engine);
@@ -134,7 +161,6 @@ void cli_answer_tell(const cli_answer *answer, const cli_engine *engine); /* the
 /* ---- tables that several commands print (show.c, probe.c) --------------------------------- */
 
 json_t *cli_device_json(const solo_device_info *info);
-json_t *cli_probe_json(const solo_probe_result *probe);
 void    cli_probe_print(const solo_probe_result *probe);
 
 /* ---- commands ----------------------------------------------------------------------------- */
@@ -150,5 +176,6 @@ int cli_logits(const cli_options *options);
 int cli_perplexity(const cli_options *options);
 int cli_bench(const cli_options *options);
 int cli_probe(const cli_options *options);
+int cli_tune(const cli_options *options);
 
 #endif

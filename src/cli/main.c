@@ -41,6 +41,12 @@ static const cli_command commands[] = {
      "Prints the plan for a model on a device: dispatches a token, the geometry of each stage, "
      "hand-offs inside dispatches, bytes read a token, buffers.",
      ENGINE | CLI_TAKES_NUMBERS | CLI_TAKES_WGSL | CLI_TAKES_JSON, cli_explain},
+    {"tune", "time the factorings on a device and remember the best",
+     "Probes the device, predicts what each factoring would cost, times the best few on the model's "
+     "weights, and picks. `--factoring auto` of other commands then uses it without measuring.\v"
+     "The answer is kept in $XDG_CACHE_HOME/solo/tune.json (~/.cache/solo/tune.json) by device, driver, "
+     "model shape, numbers and context. auto measures by itself where nothing is kept.",
+     ENGINE | CLI_TAKES_NUMBERS | CLI_TAKES_TUNE | CLI_TAKES_JSON, cli_tune},
     {"tokenize", "text on standard input to a JSON array of ids",
      "Prints the token ids of the text on standard input as a JSON array.",
      CLI_TAKES_MODEL | CLI_TAKES_SPECIAL | CLI_TAKES_BOS, cli_tokenize},

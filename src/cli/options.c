@@ -72,7 +72,8 @@ static const option_row rows[] = {
         "auto, cpu, an index of `solo devices` or a part of an adapter's name (auto)", 3),
     ROW(CLI_TAKES_PLAN, "ctx", KEY_CTX, "N", "Context in tokens (the model's, at most 4096)", 3),
     ROW(CLI_TAKES_PLAN, "factoring", KEY_FACTORING, "NAME",
-        "How stages are grouped into dispatches: see `solo explain` (single; stages on a software adapter)", 3),
+        "How stages are grouped into dispatches: see `solo explain`; auto: measured, then remembered (single; "
+        "stages on a software adapter)", 3),
     ROW(CLI_TAKES_PLAN, "assignment", KEY_ASSIGNMENT, "NAME",
         "Inside a dispatch: static, ticket or auto (auto)", 3),
     ROW(CLI_TAKES_PLAN, "workgroups", KEY_WORKGROUPS, "N",
@@ -164,6 +165,10 @@ static error_t parse_plan(int key, char *arg, struct argp_state *state, solo_pla
     switch (key) {
     case KEY_CTX:            plan->n_ctx = whole_u32(state, key, arg, 1); break;
     case KEY_FACTORING:
+        if (strcmp(arg, "auto") == 0) {
+            plan->factoring = "auto";
+            break;
+        }
         plan->factoring = solo_factoring_names()[choice(state, key, arg, solo_factoring_names())];
         break;
     case KEY_ASSIGNMENT:

@@ -3,19 +3,6 @@
 
 #include <inttypes.h>
 
-json_t *cli_probe_json(const solo_probe_result *p) {
-    json_t *hand_off = json_array();
-    for (uint32_t i = 0; i < p->n_hand_off; i++)
-        json_array_append_new(hand_off, json_pack("{s:I, s:f}", "n_workgroup",
-                                                  (json_int_t)p->hand_off[i].n_workgroup, "us",
-                                                  p->hand_off[i].us));
-    return json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:o}", "workgroup_size",
-                     (json_int_t)p->workgroup_size, "workgroup_bytes",
-                     (json_int_t)p->workgroup_bytes, "n_resident", (json_int_t)p->n_resident,
-                     "read_bytes_s", p->read_bytes_s, "dispatch_us", p->dispatch_us,
-                     "round_trip_us", p->round_trip_us, "hand_off", hand_off);
-}
-
 void cli_probe_print(const solo_probe_result *p) {
     printf("resident       %" PRIu32 "%s workgroups of %" PRIu32 " lanes and %" PRIu32
            " bytes of workgroup memory\n",

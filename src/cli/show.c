@@ -202,6 +202,7 @@ static json_t *plan_json(const cli_engine *engine, const solo_plan_info *p) {
     add_count(o, "message_buffer_bytes", p->message_buffer_bytes);
     add_count(o, "prefill_buffer_bytes", p->prefill_buffer_bytes);
     json_object_set_new(o, "stages", stages);
+    if (engine->tuning.is_set) json_object_set_new(o, "auto", cli_tuning_json(&engine->tuning));
     add_text(o, "note", p->note);
     return o;
 }
@@ -234,9 +235,10 @@ static void print_plan(const cli_engine *engine, const solo_plan_info *p) {
         printf("%-10s %-6s %7" PRIu32 " %10" PRIu32 " %5" PRIu32 " %13s  %s\n", s->name, s->scope,
                s->n_tile, s->tile_rows, s->team, size_text(s->weight_bytes, a), s->hand_off);
     }
+    if (engine->tuning.is_set) cli_tuning_print(&engine->tuning);
     fputs("\nfactorings    ", stdout);
     for (const char *const *name = solo_factoring_names(); *name; name++) printf(" %s", *name);
-    fputc('\n', stdout);
+    puts(" auto");
 }
 
 int cli_explain(const cli_options *options) {
