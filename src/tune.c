@@ -58,9 +58,8 @@ int solo_tune_best(const solo_tune_row *row, uint32_t n) {
 
 /* ---- candidates --------------------------------------------------------------------------- */
 
-/* What may win somewhere. unfused and single-wg are baselines: no device prefers them. A name that this
- * build has no factoring for is passed over. */
-static const char *const candidates[] = {"single", "burst:4", "chunk:8", "layer", "stages", "roles"};
+/* Every factoring but these baselines, which no device prefers. */
+static const char *const baselines[] = {"unfused", "single-wg"};
 
 /* Workgroup sizes that the winner is tried at. */
 static const uint32_t sizes[] = {128, 384, 512};
@@ -78,16 +77,25 @@ typedef struct tuning {
     double best_ms;
 } tuning;
 
+/* A baseline, or the other form of one that is listed: a plan picks between forms by itself. */
+static bool is_passed_over(const tuning *t, const char *name) {
+    for (uint32_t i = 0; i < SOLO_COUNT(baselines); i++)
+        if (!strcmp(baselines[i], name)) return true;
+    for (uint32_t i = 0; i < t->result->n_row; i++)
+        if (!strcmp(t->result->row[i].choice.factoring, name)) return true;
+    return false;
+}
+
 static void list_candidates(tuning *t) {
     uint32_t n_layer = t->desc->plan.weights->model->hp.n_layer;
-    for (uint32_t i = 0; i < SOLO_COUNT(candidates); i++) {
-        const solo_factoring *f = solo_factoring_find(candidates[i], t->desc->plan.assignment);
-        if (!f) continue;
+    const solo_factoring *f;
+    for (uint32_t i = 0; (f = solo_factoring_at(i)) && t->result->n_row < SOLO_TUNE_MAX_ROW; i++) {
+        if (is_passed_over(t, f->name)) continue;
         solo_tune_row *row = &t->result->row[t->result->n_row++];
         *row = (solo_tune_row){.choice.workgroup_size = t->desc->plan.workgroup_size,
                                .n_dispatch = solo_factoring_steps(f, n_layer, NULL),
                                .n_hand_off = solo_tune_hand_offs(f, n_layer)};
-        snprintf(row->choice.factoring, sizeof row->choice.factoring, "%s", candidates[i]);
+        snprintf(row->choice.factoring, sizeof row->choice.factoring, "%s", f->name);
         row->predicted_ms = solo_tune_predict_ms(&t->result->probe, t->result->weight_bytes,
                                                  row->n_dispatch, row->n_hand_off, t->n_workgroup);
         if (t->software && f->tagged && !t->desc->all)

@@ -68,7 +68,7 @@ static void all_times_single_too(void **state) {
         if (strcmp(r.row[i].choice.factoring, "single")) continue;
         n_single++;
         assert_int_equal(r.row[i].n_dispatch, 1);
-        assert_int_equal(r.row[i].n_hand_off, 5 * bed.model->hp.n_layer + 2);
+        assert_true(r.row[i].n_hand_off > 5 * bed.model->hp.n_layer);
         assert_true(r.row[i].measured_ms > 0);
     }
     assert_true(n_single > 0);

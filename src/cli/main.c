@@ -69,9 +69,12 @@ static const cli_command commands[] = {
      "likeliest token).",
      ENGINE | CLI_TAKES_SCORING | CLI_TAKES_NUMBERS | CLI_TAKES_JSON, cli_perplexity},
     {"bench", "decode speed of factorings, side by side",
-     "Measures decode speed: every factoring open at once on one copy of the weights, clocks warm, "
-     "samples in turn, medians. Tokens must agree, and no row may pass the device's measured read "
-     "bandwidth.",
+     "Measures decode speed: every row open at once on one copy of the weights, each at its own "
+     "geometry, clocks warm, samples in turn, medians and spread. Tokens must agree, and no row may "
+     "pass the device's measured read bandwidth.\v"
+     "Rows of the first row's geometry must write the same tokens; those of another geometry add in "
+     "another order and must share the first 4; those of other activations are counted only. A row that "
+     "does not open is printed with its error, and the command fails at the end.",
      ENGINE | CLI_TAKES_BENCH | CLI_TAKES_NUMBERS | CLI_TAKES_JSON, cli_bench},
 };
 
