@@ -294,7 +294,7 @@ typedef struct solo_tune_result {
 typedef struct solo_tune_desc {
     solo_plan_desc plan;    /* as it shall be opened; factoring is ignored, workgroup_size is kept
                                where it is not 0 */
-    double   seconds;       /* of timing, compiling left out; 0: 1 */
+    double   seconds;       /* of timing, compiling and warming up left out; 0: 1 */
     uint32_t n_candidate;   /* factorings to time; 0: 4, on software adapters 2 */
     bool     all;           /* try hand-offs inside a dispatch although none met in the probe or the
                                adapter is software: whole-token kernels may take a minute to compile

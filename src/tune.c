@@ -107,12 +107,14 @@ static void list_candidates(tuning *t) {
 /* ---- timing ------------------------------------------------------------------------------- */
 
 enum { MAX_ROUND = 64 };
+#define WARM_SECONDS 0.4 /* a GPU's clocks fall while the next candidate is compiled */
 
 /* Rounds of n_token after the same context, greedily; on a GPU the first are to warm up. */
 static bool time_session(const tuning *t, solo_session *s, double *ms, solo_error *err) {
     double sample[MAX_ROUND], began = solo_seconds();
     uint32_t n = 0, n_least = t->software ? 1 : 5;
-    for (bool warm = t->software; n < MAX_ROUND;) {
+    bool warm = t->software;
+    while (n < MAX_ROUND) {
         if (!solo_session_sync(s, t->prompt, t->n_pos, err)) return false;
         double from = solo_seconds();
         uint32_t id;
@@ -121,7 +123,7 @@ static bool time_session(const tuning *t, solo_session *s, double *ms, solo_erro
         double now = solo_seconds();
         if (warm) sample[n++] = (now - from) / t->n_token;
         if (warm && n >= n_least && now - began > t->seconds) break;
-        warm = warm || now - began > t->seconds / 3;
+        if (!warm && now - began > WARM_SECONDS) warm = true, began = now;
     }
     *ms = 1e3 * solo_median(sample, n);
     return true;

@@ -65,7 +65,8 @@ class CommandLine(unittest.TestCase):
         listed = solo("--help")
         self.assertEqual(listed.returncode, 0)
         names = re.findall(r"^  (\w+) ", listed.stdout.decode(), re.M)
-        for name in ("run", "chat", "info", "devices", "tokenize", "detokenize", "logits", "explain", "perplexity"):
+        for name in ("run", "chat", "info", "devices", "tokenize", "detokenize", "logits", "explain", "perplexity",
+                     "bench", "probe", "tune"):
             self.assertIn(name, names)
             got = solo(name, "--help")
             self.assertEqual(got.returncode, 0, name)

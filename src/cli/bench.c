@@ -66,7 +66,6 @@ static bool parse_row(bench *b, const cli_options *options, const char *text) {
                              sizeof row->name - 1, text), false;
     strcpy(row->name, text);
     row->desc = options->plan;
-    row->desc.weights = b->engine.weights;
     char rest[sizeof row->name];
     strcpy(rest, text);
     char *keys = strchr(rest, '@');
@@ -130,6 +129,7 @@ static void drop_row(bench_row *row, const solo_error *err) {
 static void open_row(const bench *b, bench_row *row) {
     solo_error err = {0};
     uint32_t n = 0;
+    row->desc.weights = b->engine.weights;
     if (!solo_plan_open(&row->plan, &row->desc, &err) ||
         !solo_session_open(&row->session, &(solo_session_desc){.plan = row->plan}, &err)) {
         drop_row(row, &err);
@@ -281,16 +281,11 @@ int cli_bench(const cli_options *options) {
     if (!b) return cli_fail_text("no memory for the rows");
     b->n_token = options->has_n && options->n ? options->n : 64;
     b->n_sample = options->samples;
-    if (!parse_positions(b, options->positions)) {
+    if (!parse_positions(b, options->positions) || !parse_rows(b, options)) {
         code = CLI_USAGE;
         goto done;
     }
-    if (!cli_engine_open_weights(&b->engine, options)) goto done;
-    if (!parse_rows(b, options)) {
-        code = CLI_USAGE;
-        goto done;
-    }
-    if (!make_prompt(b)) goto done;
+    if (!cli_engine_open_weights(&b->engine, options) || !make_prompt(b)) goto done;
     if (!b->engine.device_info.is_reference &&
         !solo_device_read_bandwidth(b->engine.device, &b->read_rate, &err)) {
         cli_fail(&err);
