@@ -124,7 +124,7 @@ bool cli_tune_parse(const json_t *value, solo_tune_result *out) {
     out->weight_bytes = (uint64_t)json_integer_value(bytes);
     for (size_t i = 0; i < json_array_size(rows); i++)
         if (!parse_row(json_array_get(rows, i), &out->row[out->n_row++])) return false;
-    return get_u32(value, "best", SOLO_TUNE_MAX_ROW, &out->best) && out->best < out->n_row &&
+    return get_u32(value, "best", SOLO_TUNE_MAX_ROW - 1, &out->best) && out->best < out->n_row &&
            out->row[out->best].measured_ms > 0;
 }
 
