@@ -133,11 +133,11 @@ static bool time_session(const tuning *t, solo_session *s, double *ms, solo_erro
 static void try_row(tuning *t, solo_tune_row *row, solo_error *err) {
     solo_plan *plan = NULL;
     solo_session *s = NULL;
-    solo_session_desc session = {.n_in_flight = t->software ? 1 : 0}; /* tokens ahead cost as much */
     double ms = 0;
-    bool ok = solo_tune_open(&t->desc->plan, &row->choice, &plan, err) &&
-              (session.plan = plan, solo_session_open(&s, &session, err)) &&
-              time_session(t, s, &ms, err);
+    bool ok = solo_tune_open(&t->desc->plan, &row->choice, &plan, err);
+    /* one token in flight on a software adapter: those ahead cost as much and are thrown away */
+    solo_session_desc session = {.plan = plan, .n_in_flight = t->software ? 1 : 0};
+    ok = ok && solo_session_open(&s, &session, err) && time_session(t, s, &ms, err);
     if (!ok) {
         snprintf(row->note, sizeof row->note, "%.*s", (int)sizeof row->note - 1, err->text);
     } else {
@@ -157,19 +157,24 @@ static void try_row(tuning *t, solo_tune_row *row, solo_error *err) {
     solo_plan_close(plan);
 }
 
-/* The best few by prediction; one that fails makes room for the next. */
+/* The best few by prediction; one that fails makes room for the next. The last place is kept for one
+ * without hand-offs inside dispatches, if there was none yet: a prediction may be wrong about those. */
 static void time_candidates(tuning *t, solo_error *err) {
     uint32_t n_left = t->desc->n_candidate ? t->desc->n_candidate : t->software ? 2 : 4;
+    bool plain_timed = false;
     for (uint32_t i = 0; i < t->result->n_row; i++) {
         solo_tune_row *row = &t->result->row[i];
+        bool plain = row->n_hand_off == 0, full = n_left <= (plain || plain_timed ? 0u : 1u);
         if (row->note[0]) continue;
-        if (n_left == 0 || (isinf(row->predicted_ms) && !t->desc->all)) {
+        if (full || (isinf(row->predicted_ms) && !t->desc->all)) {
             snprintf(row->note, sizeof row->note, "not tried: %s",
-                     n_left == 0 ? "predicted to be slower" : "no hand-off met in the probe");
+                     full ? "others are predicted to be faster" : "no hand-off met in the probe");
             continue;
         }
         try_row(t, row, err);
-        if (row->measured_ms > 0) n_left--;
+        if (row->measured_ms == 0) continue;
+        plain_timed = plain_timed || plain;
+        n_left--;
     }
 }
 

@@ -75,6 +75,18 @@ static void all_times_single_too(void **state) {
     gpu_bed_close(&bed);
 }
 
+/* Whatever the prediction says, one factoring by dispatch boundaries alone is timed. */
+static void one_by_boundaries_is_timed(void **state) {
+    (void)state;
+    gpu_bed bed = gpu_bed_open(&gpu_tiny, 0);
+    solo_tune_result r;
+    solo_tune_desc desc = {.plan.weights = bed.weights, .seconds = 0.1, .all = true, .n_candidate = 1};
+    GPU_OK(solo_tune(&desc, &r, NULL, &gpu_err));
+    expect_sane(&r);
+    assert_int_equal(r.row[r.best].n_hand_off, 0);
+    gpu_bed_close(&bed);
+}
+
 /* A choice that was remembered opens as itself; one of another program's does not. */
 static void remembered_choices(void **state) {
     (void)state;
@@ -124,6 +136,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(auto_picks_what_works),
         cmocka_unit_test(all_times_single_too),
+        cmocka_unit_test(one_by_boundaries_is_timed),
         cmocka_unit_test(remembered_choices),
         cmocka_unit_test(keys),
     };
