@@ -186,6 +186,38 @@ uint64_t solo_device_n_dispatch(const solo_device *device); /* dispatches encode
 /* Bytes a second that a plain read of a large buffer reaches; takes about two seconds. */
 bool solo_device_read_bandwidth(solo_device *device, double *bytes_per_second, solo_error *err);
 
+/* ---- probe -------------------------------------------------------------------------------- */
+
+#define SOLO_PROBE_MAX_WORKGROUP 1024u
+#define SOLO_PROBE_MAX_HAND_OFF 11u
+
+typedef struct solo_probe_desc {
+    uint32_t workgroup_size;  /* lanes; 0: 256, on software adapters 32 */
+    uint32_t workgroup_bytes; /* of workgroup memory that each holds; 0: 16 KiB or what there is */
+    bool     no_bandwidth;    /* leave read_bytes_s 0: saves about two seconds */
+} solo_probe_desc;
+
+typedef struct solo_probe_hand_off {
+    uint32_t n_workgroup;
+    double   us; /* one grid-wide hand-off inside a dispatch */
+} solo_probe_hand_off;
+
+/* What the dispatch spectrum is made of, measured. Medians, clocks warm. */
+typedef struct solo_probe_result {
+    uint32_t workgroup_size, workgroup_bytes;
+    uint32_t n_resident;    /* workgroups seen running together; SOLO_PROBE_MAX_WORKGROUP: or more.
+                               A kernel that needs more registers than the probe may have fewer. */
+    double   read_bytes_s;  /* as solo_device_read_bandwidth */
+    double   dispatch_us;   /* one more dependent dispatch in a pass */
+    double   round_trip_us; /* submit of one small dispatch until the host knows it is done */
+    uint32_t n_hand_off;    /* 0: fewer than two workgroups ran together, or none kept meeting */
+    solo_probe_hand_off hand_off[SOLO_PROBE_MAX_HAND_OFF]; /* by rising n_workgroup */
+} solo_probe_result;
+
+/* Takes about three seconds. Every wait on the device is bounded. Not for the CPU reference. */
+bool solo_device_probe(solo_device *device, const solo_probe_desc *desc, solo_probe_result *out,
+                       solo_error *err);
+
 /* ---- weights ------------------------------------------------------------------------------ */
 
 typedef struct solo_weights solo_weights;
@@ -258,6 +290,56 @@ typedef struct solo_plan_info {
 
 solo_plan_info solo_plan_get_info(const solo_plan *plan);
 const char *solo_plan_wgsl(const solo_plan *plan); /* the joined modules, borrowed; "" on cpu */
+
+/* ---- tune --------------------------------------------------------------------------------- */
+
+#define SOLO_TUNE_MAX_ROW 16u
+#define SOLO_TUNE_KEY_BYTES 1024u
+
+/* A way to run a token, for the device to try. */
+typedef struct solo_tune_choice {
+    char     factoring[32];
+    uint32_t workgroup_size; /* 0: by the device */
+} solo_tune_choice;
+
+typedef struct solo_tune_row {
+    solo_tune_choice choice;
+    uint32_t n_dispatch, n_hand_off;    /* a token */
+    double   predicted_ms, measured_ms; /* a token; measured_ms 0: was not, or may not be picked */
+    char     note[200];                 /* why, or "" */
+} solo_tune_row;
+
+typedef struct solo_tune_result {
+    solo_probe_result probe;
+    uint64_t weight_bytes; /* read a token */
+    uint32_t n_row, best;  /* best: the row that was picked */
+    solo_tune_row row[SOLO_TUNE_MAX_ROW];
+} solo_tune_result;
+
+typedef struct solo_tune_desc {
+    solo_plan_desc plan;    /* as it shall be opened; factoring is ignored, workgroup_size is kept
+                               where it is not 0 */
+    double   seconds;       /* of timing, compiling and warming up left out; 0: 1 */
+    uint32_t n_candidate;   /* factorings to time; 0: 4, on software adapters 2 */
+    bool     all;           /* try hand-offs inside a dispatch although none met in the probe or the
+                               adapter is software: whole-token kernels may take a minute to compile
+                               there */
+} solo_tune_desc;
+
+/* Probes the device, predicts every candidate, times the best few on these weights and picks the
+ * fastest of those that ran without falling back. *plan, where not NULL, is the winner's, open. A
+ * candidate that fails to open is a row with a note; the call fails where none works. */
+bool solo_tune(const solo_tune_desc *desc, solo_tune_result *out, solo_plan **plan,
+               solo_error *err);
+
+/* Opens what was picked before: as solo_plan_open, with the choice in place of desc's. */
+bool solo_tune_open(const solo_plan_desc *desc, const solo_tune_choice *choice, solo_plan **plan,
+                    solo_error *err);
+
+/* What a choice depends on, as one line of text: device, driver, backend, the model's shape and
+ * weight types, numbers, geometry asked for, the context's order of size, Solo's version. For those
+ * who remember choices: equal keys, equal choice. */
+void solo_tune_key(const solo_plan_desc *desc, char key[SOLO_TUNE_KEY_BYTES]);
 
 /* ---- session ------------------------------------------------------------------------------ */
 

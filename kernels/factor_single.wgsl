@@ -86,6 +86,27 @@ fn stopped(lane: u32) -> bool {
   return workgroupUniformLoad(&uniform_word) != 0u;
 }
 
+fn walk_layer(l: u32, r: u32, lane: u32) {
+  for (var t = r; t < TILES_QKV; t += N_WG) { run_qkv(l, t, t == r, lane); }
+  for (var t = r; t < TILES_ATTEND; t += N_WG) { run_attend(l, t, t == r, lane); }
+  for (var t = r; t < TILES_COMBINE; t += N_WG) { run_combine(l, t, t == r, lane); }
+  for (var t = r; t < TILES_OUT; t += N_WG) { run_out(l, t, t == r, lane); }
+  for (var t = r; t < TILES_GATE_UP; t += N_WG) { run_gate_up(l, t, t == r, lane); }
+  for (var t = r; t < TILES_DOWN; t += N_WG) { run_down(l, t, t == r, lane); }
+}
+
+// The same with one tile a stage at most, which CROSS is. Not a loop: in one, a compiler has to keep a
+// stage's registers for a next round that never comes.
+fn walk_layer_once(l: u32, r: u32, lane: u32) {
+  if (r < TILES_QKV) { run_qkv(l, r, true, lane); } else { skip_qkv(l, r, lane); }
+  for (var t = r; t < TILES_ATTEND; t += N_WG) { run_attend(l, t, t == r, lane); }
+  refill_out(l, r, lane);
+  for (var t = r; t < TILES_COMBINE; t += N_WG) { run_combine(l, t, t == r, lane); }
+  if (r < TILES_OUT) { run_out(l, r, true, lane); } else { skip_out(l, r, lane); }
+  if (r < TILES_GATE_UP) { run_gate_up(l, r, true, lane); } else { skip_gate_up(l, r, lane); }
+  if (r < TILES_DOWN) { run_down(l, r, true, lane); } else { skip_down(l, r, lane); }
+}
+
 @compute @workgroup_size(WG)
 fn dispatch_single_static(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let r = wg.x;
@@ -93,17 +114,8 @@ fn dispatch_single_static(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_i
   if (CROSS) { prime_qkv(0u, r, lane); }
   for (var t = r; t < TILES_EMBED; t += N_WG) { run_embed(t, lane); }
   for (var l = 0u; l < N_LAYER; l++) {
-    for (var t = r; t < TILES_QKV; t += N_WG) { run_qkv(l, t, t == r, lane); }
-    if (r >= TILES_QKV) { skip_qkv(l, r, lane); }
-    for (var t = r; t < TILES_ATTEND; t += N_WG) { run_attend(l, t, t == r, lane); }
-    refill_out(l, r, lane);
-    for (var t = r; t < TILES_COMBINE; t += N_WG) { run_combine(l, t, t == r, lane); }
-    for (var t = r; t < TILES_OUT; t += N_WG) { run_out(l, t, t == r, lane); }
-    if (r >= TILES_OUT) { skip_out(l, r, lane); }
-    for (var t = r; t < TILES_GATE_UP; t += N_WG) { run_gate_up(l, t, t == r, lane); }
-    if (r >= TILES_GATE_UP) { skip_gate_up(l, r, lane); }
-    for (var t = r; t < TILES_DOWN; t += N_WG) { run_down(l, t, t == r, lane); }
-    if (r >= TILES_DOWN) { skip_down(l, r, lane); }
+    if (CROSS) { walk_layer_once(l, r, lane); }
+    else { walk_layer(l, r, lane); }
   }
   for (var t = r; t < TILES_LOGITS; t += N_WG) { run_logits(t, t == r, lane); }
   if (r == 0u) { run_sample(lane); }

@@ -154,3 +154,13 @@ double solo_seconds(void) {
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double solo_median(double *sample, uint32_t n) {
+    qsort(sample, n, sizeof *sample, compare);
+    return sample[n / 2];
+}

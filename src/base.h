@@ -54,5 +54,6 @@ float    solo_f16_to_f32(uint16_t h);
 uint16_t solo_f32_to_f16(float f); /* round to nearest even */
 
 double solo_seconds(void); /* monotonic */
+double solo_median(double *sample, uint32_t n); /* n > 0; sorts sample; of two middles the upper */
 
 #endif

@@ -62,6 +62,10 @@ const solo_program *solo_plan_program(const solo_plan *plan) {
 #define SPIN_GPU 100000u
 #define SPIN_SOFTWARE 500000000u
 
+uint32_t solo_plan_default_ctx(const solo_hparams *hp) {
+    return hp->n_ctx_train < 4096 ? hp->n_ctx_train : 4096;
+}
+
 static void fill_defaults(solo_plan *plan, const solo_plan_desc *desc) {
     const solo_device_info *info = solo_device_info_of(plan->device);
     const solo_hparams *hp = &plan->weights->model->hp;
@@ -70,7 +74,7 @@ static void fill_defaults(solo_plan *plan, const solo_plan_desc *desc) {
     if (!d->factoring) d->factoring = info->is_software ? "stages" : "single";
     if (d->kv_type == SOLO_KV_AUTO)
         d->kv_type = d->activations == SOLO_ACTIVATIONS_F32 ? SOLO_KV_F32 : SOLO_KV_F16;
-    if (d->n_ctx == 0) d->n_ctx = hp->n_ctx_train < 4096 ? hp->n_ctx_train : 4096;
+    if (d->n_ctx == 0) d->n_ctx = solo_plan_default_ctx(hp);
     if (d->workgroup_size == 0) d->workgroup_size = info->is_software ? 32 : 256;
     if (d->workgroup_size > info->max_workgroup_size) d->workgroup_size = info->max_workgroup_size;
     if (d->spin_limit == 0) d->spin_limit = info->is_software ? SPIN_SOFTWARE : SPIN_GPU;
@@ -466,6 +470,12 @@ static uint64_t stage_bytes(const solo_weights *w, solo_stage stage) {
         case SOLO_STAGE_LOGITS: return matrix_bytes(w, SOLO_MATRIX_OUTPUT);
         default: return 0;
     }
+}
+
+uint64_t solo_plan_weight_bytes(const solo_weights *w) {
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < SOLO_STAGE_COUNT; i++) n += stage_bytes(w, i);
+    return n;
 }
 
 static void explain_stages(const solo_plan *plan, solo_plan_info *info) {

@@ -90,6 +90,9 @@ const solo_program *solo_plan_program(const solo_plan *plan);
 bool solo_program_open(solo_plan *plan, const solo_factoring *f, solo_program *out, solo_error *err);
 void solo_program_close(solo_program *program);
 
+uint32_t solo_plan_default_ctx(const solo_hparams *hp); /* where n_ctx is 0 */
+uint64_t solo_plan_weight_bytes(const solo_weights *w); /* read a token, by every factoring */
+
 /* Message words [msg_words] of the last step, as values; for tests and logits. */
 bool solo_plan_read_messages(solo_plan *plan, uint32_t at, uint32_t n, uint32_t *out,
                              solo_error *err);

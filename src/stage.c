@@ -144,7 +144,9 @@ static uint32_t quant_span(uint32_t n) {
 static void choose_team(solo_role_geometry *role, uint32_t wg, uint32_t max_team) {
     double best = 0;
     role->team = 0;
-    for (uint32_t team = 1; team <= max_team; team *= 2) {
+    /* Rows of several strips go to the widest team: whole lines of memory, fewer rows a lane. */
+    uint32_t least = role->groups >= 2 * max_team ? max_team : 1;
+    for (uint32_t team = least; team <= max_team; team *= 2) {
         for (uint32_t r = 1; r <= (max_team == 1 ? 1u : 4u); r *= 2) {
             uint32_t team_rows = ceil_div(role->tile, wg / team);
             uint32_t n_pass = ceil_div(team_rows, r);

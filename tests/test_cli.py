@@ -67,7 +67,7 @@ class CommandLine(unittest.TestCase):
         self.assertEqual(listed.returncode, 0)
         names = re.findall(r"^  (\w+) ", listed.stdout.decode(), re.M)
         for name in ("run", "chat", "info", "devices", "tokenize", "detokenize", "logits", "explain", "perplexity",
-                     "synth"):
+                     "bench", "probe", "tune", "synth"):
             self.assertIn(name, names)
             got = solo(name, "--help")
             self.assertEqual(got.returncode, 0, name)

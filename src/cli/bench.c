@@ -1,33 +1,14 @@
 /* bench.c: `solo bench`: decode speed of factorings, side by side in one process. Protocol
- * (bench/PROTOCOL.md): one copy of the weights; every factoring's session open at once; clocks
- * warmed up; samples taken in turn, round by round, so that drift meets all alike; medians; greedy
- * tokens, end tokens written like others; each factoring's tokens must agree; a row above the
- * measured read bandwidth is refused. */
-#include "cli.h"
+ * (bench/PROTOCOL.md): one copy of the weights; every row's session open at once, each at its own
+ * geometry; clocks warmed up; samples taken in turn, round by round, so that drift meets all alike;
+ * greedy tokens, end tokens written like others; tokens compared; a row above the measured read
+ * bandwidth is refused. A row that does not open is a row that says why. What comes out is
+ * bench_print.c's. */
+#include "bench.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-enum { MAX_ROW = 16, MAX_SAMPLE = 64 };
-
-typedef struct bench_row {
-    char name[32];
-    solo_plan *plan;
-    solo_session *session;
-    double sample[MAX_SAMPLE]; /* tok/s */
-    uint32_t n_sample;
-    uint32_t *ids; /* of the first sample */
-    bool agrees;
-} bench_row;
-
-typedef struct bench {
-    cli_engine engine;
-    bench_row row[MAX_ROW];
-    uint32_t n_row;
-    double read_rate; /* bytes/s */
-    uint32_t *prompt;
-} bench;
 
 static double now(void) {
     struct timespec t;
@@ -35,181 +16,286 @@ static double now(void) {
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static int compare(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+/* ---- what the command line asks for ------------------------------------------------------- */
+
+/* "1,128,2048" */
+static bool parse_positions(bench *b, const char *text) {
+    for (const char *at = text;; at++) {
+        char *end;
+        unsigned long n = strtoul(at, &end, 10);
+        if (*at < '0' || *at > '9' || n == 0 || n > INT32_MAX || (*end && *end != ','))
+            return cli_fail_text("--positions: wanted whole numbers from 1 with commas between, "
+                                 "found '%s'", text), false;
+        if (b->n_position == BENCH_MAX_POSITION)
+            return cli_fail_text("--positions: wanted at most %d numbers", BENCH_MAX_POSITION), false;
+        b->position[b->n_position++] = (uint32_t)n;
+        at = end;
+        if (!*at) return true;
+    }
 }
 
-static double median(const double *sample, uint32_t n) {
-    double sorted[MAX_SAMPLE];
-    memcpy(sorted, sample, n * sizeof *sorted);
-    qsort(sorted, n, sizeof *sorted, compare);
-    return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+/* One key of a row's geometry into its desc. */
+static bool set_key(solo_plan_desc *desc, const char *row, const char *key, const char *value) {
+    const struct { const char *name; uint32_t *at; } numbers[] = {
+        {"wg", &desc->workgroup_size}, {"n", &desc->n_workgroup}, {"team", &desc->max_team}};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        char *end;
+        if (strcmp(key, numbers[i].name) != 0) continue;
+        unsigned long n = strtoul(value, &end, 10);
+        if (*value < '0' || *value > '9' || *end || n > INT32_MAX)
+            return cli_fail_text("%s: %s: wanted a whole number, found '%s'", row, key, value), false;
+        *numbers[i].at = (uint32_t)n;
+        return true;
+    }
+    bool int8 = strcmp(value, "int8") == 0;
+    if (strcmp(key, "activations") == 0 && (int8 || strcmp(value, "f32") == 0)) {
+        desc->activations = int8 ? SOLO_ACTIVATIONS_INT8 : SOLO_ACTIVATIONS_F32;
+        return true;
+    }
+    return cli_fail_text("%s: wanted wg=N, n=N, team=N or activations=int8|f32, found '%s=%s'", row,
+                         key, value), false;
 }
 
-/* "single", or "single:static", "single:ticket" */
-static bool open_row(bench *b, const cli_options *options, const char *name, solo_error *err) {
-    if (b->n_row == MAX_ROW)
-        return cli_fail_text("--factorings: wanted at most %d names", MAX_ROW), false;
+/* NAME[:static|:ticket][@KEY=VALUE[,KEY=VALUE...]]; NAME may hold a colon itself ("chunk:8"). */
+static bool parse_row(bench *b, const cli_options *options, const char *text) {
+    if (b->n_row == BENCH_MAX_ROW)
+        return cli_fail_text("--factorings: wanted at most %d names", BENCH_MAX_ROW), false;
     bench_row *row = &b->row[b->n_row++];
-    snprintf(row->name, sizeof row->name, "%s", name);
-    solo_plan_desc desc = options->plan;
-    desc.weights = b->engine.weights;
-    char factoring[32];
-    snprintf(factoring, sizeof factoring, "%.*s", (int)strcspn(name, ":"), name);
-    desc.factoring = factoring;
-    if (strstr(name, ":static")) desc.assignment = SOLO_ASSIGNMENT_STATIC;
-    if (strstr(name, ":ticket")) desc.assignment = SOLO_ASSIGNMENT_TICKET;
-    if (!solo_plan_open(&row->plan, &desc, err)) return cli_fail(err), false;
-    if (!solo_session_open(&row->session, &(solo_session_desc){.plan = row->plan}, err))
-        return cli_fail(err), false;
+    if (strlen(text) >= sizeof row->name)
+        return cli_fail_text("--factorings: wanted a name of at most %zu bytes, found '%s'",
+                             sizeof row->name - 1, text), false;
+    strcpy(row->name, text);
+    row->desc = options->plan;
+    char rest[sizeof row->name];
+    strcpy(rest, text);
+    char *keys = strchr(rest, '@');
+    if (keys) *keys++ = '\0';
+    char *form = strrchr(rest, ':');
+    if (form && strcmp(form, ":static") == 0) row->desc.assignment = SOLO_ASSIGNMENT_STATIC;
+    else if (form && strcmp(form, ":ticket") == 0) row->desc.assignment = SOLO_ASSIGNMENT_TICKET;
+    else form = NULL;
+    if (form) *form = '\0';
+    strcpy(row->factoring, rest);
+    row->desc.factoring = row->factoring;
+    for (char *save, *key = keys ? strtok_r(keys, ",", &save) : NULL; key;
+         key = strtok_r(NULL, ",", &save)) {
+        char *value = strchr(key, '=');
+        if (!value)
+            return cli_fail_text("%s: wanted KEY=VALUE, found '%s'", row->name, key), false;
+        *value++ = '\0';
+        if (!set_key(&row->desc, row->name, key, value)) return false;
+    }
     return true;
 }
 
-static bool open_rows(bench *b, const cli_options *options) {
-    char names[400];
+/* Rows with commas between. A piece that holds '=' but no '@' belongs to the row before it. */
+static bool parse_rows(bench *b, const cli_options *options) {
+    const char *list = options->factorings;
+    char text[BENCH_NAME_BYTES];
+    if (!list) {
+        static char all[400]; /* every factoring once */
+        size_t n = 0;
+        for (const char *const *name = solo_factoring_names(); *name; name++)
+            n += (size_t)snprintf(all + n, sizeof all - n, "%s%s", n ? "," : "", *name);
+        list = all;
+    }
+    for (const char *at = list; *at;) {
+        size_t n = strcspn(at, ",");
+        for (size_t more; at[n] == ','; n += 1 + more) {
+            more = strcspn(at + n + 1, ",");
+            if (!memchr(at + n + 1, '=', more) || memchr(at + n + 1, '@', more)) break;
+        }
+        if (n >= sizeof text)
+            return cli_fail_text("--factorings: '%.100s...' is too long", at), false;
+        memcpy(text, at, n);
+        text[n] = '\0';
+        if (n > 0 && !parse_row(b, options, text)) return false;
+        at += at[n] == ',' ? n + 1 : n;
+    }
+    return b->n_row > 0 || (cli_fail_text("--factorings: wanted a name, found none"), false);
+}
+
+/* ---- rows --------------------------------------------------------------------------------- */
+
+/* A row that stops working keeps its error and is left out of what follows. */
+static void drop_row(bench_row *row, const solo_error *err) {
+    snprintf(row->error, sizeof row->error, "%.590s",
+             err->text[0] ? err->text : solo_status_text(err->status));
+    solo_session_close(row->session);
+    solo_plan_close(row->plan);
+    row->session = NULL, row->plan = NULL;
+}
+
+static void open_row(const bench *b, bench_row *row) {
     solo_error err = {0};
-    snprintf(names, sizeof names, "%s",
-             options->factorings ? options->factorings : "unfused,stages,single-wg,single");
-    for (char *rest = names, *name; (name = strtok_r(rest, ",", &rest));)
-        if (!open_row(b, options, name, &err)) return false;
+    uint32_t n = 0;
+    row->desc.weights = b->engine.weights;
+    if (!solo_plan_open(&row->plan, &row->desc, &err) ||
+        !solo_session_open(&row->session, &(solo_session_desc){.plan = row->plan}, &err)) {
+        drop_row(row, &err);
+        cli_note("%s: %s", row->name, row->error);
+        return;
+    }
+    row->info = solo_plan_get_info(row->plan);
+    for (uint32_t i = 0; i < b->n_position; i++)
+        if (b->position[i] > n) n = b->position[i];
+    if (n + b->n_token <= row->info.n_ctx) return;
+    err.status = SOLO_CONTEXT_FULL;
+    snprintf(err.text, sizeof err.text, "wanted room for %u positions and %u tokens, found --ctx %u", n,
+             b->n_token, row->info.n_ctx);
+    drop_row(row, &err);
+    cli_note("%s: %s", row->name, row->error);
+}
+
+/* Whether both compute the same numbers: then their tokens must be the same. */
+static bool same_geometry(const solo_plan_info *a, const solo_plan_info *b) {
+    if (strcmp(a->activations, b->activations) || strcmp(a->kv_type, b->kv_type) ||
+        strcmp(a->reduce, b->reduce) || a->workgroup_size != b->workgroup_size ||
+        a->n_ctx != b->n_ctx || a->n_stage != b->n_stage)
+        return false;
+    for (uint32_t i = 0; i < a->n_stage; i++)
+        if (a->stage[i].n_tile != b->stage[i].n_tile || a->stage[i].team != b->stage[i].team ||
+            a->stage[i].tile_rows != b->stage[i].tile_rows)
+            return false;
     return true;
 }
+
+/* What the tokens of the first sample are held to. The first row that ran is the measure. */
+static void compare_tokens(bench *b, bench_row *row, bench_series *series, uint32_t at) {
+    const bench_row *first = NULL;
+    for (uint32_t i = 0; i < b->n_row && !first; i++)
+        if (b->row[i].session && b->row[i].series[at].ids) first = &b->row[i];
+    const uint32_t *wanted = first->series[at].ids;
+    series->n_leading = 0;
+    while (series->n_leading < b->n_token && series->ids[series->n_leading] == wanted[series->n_leading])
+        series->n_leading++;
+    bool other_numbers = strcmp(row->info.activations, first->info.activations) ||
+                         strcmp(row->info.kv_type, first->info.kv_type);
+    series->rule = row == first                              ? BENCH_RULE_FIRST
+                   : other_numbers                           ? BENCH_RULE_NONE
+                   : same_geometry(&row->info, &first->info) ? BENCH_RULE_SAME
+                                                             : BENCH_RULE_LEADING;
+    uint32_t least = b->n_token < BENCH_LEADING ? b->n_token : BENCH_LEADING;
+    series->agrees = series->rule == BENCH_RULE_NONE ||
+                     series->n_leading >= (series->rule == BENCH_RULE_LEADING ? least : b->n_token);
+}
+
+/* ---- samples ------------------------------------------------------------------------------ */
 
 /* One sample: n tokens after the prompt, whose KV rows stay from the sample before. */
-static bool take_sample(bench *b, bench_row *row, uint32_t n_pos, uint32_t n, bool count,
-                        solo_error *err) {
-    uint32_t *ids = malloc(n * sizeof *ids);
-    bool ok = ids && solo_session_sync(row->session, b->prompt, n_pos, err);
+static void take_sample(bench *b, bench_row *row, uint32_t at, bool count) {
+    solo_error err = {0};
+    bench_series *series = &row->series[at];
+    uint32_t n = b->n_token, *ids = malloc(n * sizeof *ids);
+    bool ok = ids && solo_session_sync(row->session, b->prompt, b->position[at], &err);
     double t = now();
-    for (uint32_t i = 0; ok && i < n; i++) ok = solo_session_next(row->session, &ids[i], err);
+    for (uint32_t i = 0; ok && i < n; i++) ok = solo_session_next(row->session, &ids[i], &err);
     t = now() - t;
-    if (ok && count) row->sample[row->n_sample++] = n / t;
-    if (ok && !row->ids) {
-        row->ids = ids;
-        row->agrees = memcmp(ids, b->row[0].ids, n * sizeof *ids) == 0;
-    } else {
-        free(ids);
+    if (ok && count) series->sample[series->n_sample++] = n / t;
+    if (ok && !series->ids) {
+        series->ids = ids;
+        compare_tokens(b, row, series, at);
+        return;
     }
-    return ok;
+    free(ids);
+    if (!ok) {
+        drop_row(row, &err);
+        cli_note("%s: %s", row->name, row->error);
+    }
 }
 
-/* Bytes that a token reads after n_pos others. */
-static double token_bytes(const solo_plan_info *plan, double n_pos) {
-    double most = plan->attn_window ? plan->attn_window - 1.0 : n_pos;
-    return (double)plan->weight_bytes +
-           (double)plan->kv_bytes_per_pos * (n_pos < most ? n_pos : most);
+/* All rows at one position: each once uncounted, a second of decoding to warm the clocks, then the
+ * counted samples, in turn. */
+static void run_position(bench *b, uint32_t at) {
+    double began = 0;
+    bool any = true;
+    for (uint32_t i = 0; i < b->n_row; i++)
+        if (b->row[i].session) take_sample(b, &b->row[i], at, false);
+    began = now();
+    while (any && !b->engine.device_info.is_software && now() - began < 1) {
+        any = false;
+        for (uint32_t i = b->n_row; i-- > 0 && !any;) {
+            if (!b->row[i].session) continue;
+            take_sample(b, &b->row[i], at, false);
+            any = true;
+        }
+    }
+    for (uint32_t s = 0; s < b->n_sample; s++) {
+        for (uint32_t i = 0; i < b->n_row; i++) {
+            bench_row *row = &b->row[i];
+            if (!row->session) continue;
+            solo_session_info before = solo_session_get_info(row->session);
+            take_sample(b, row, at, true);
+            if (!row->session) continue;
+            solo_session_info after = solo_session_get_info(row->session);
+            row->series[at].n_step += after.n_step - before.n_step;
+            row->series[at].n_step_dispatch += after.n_step_dispatch - before.n_step_dispatch;
+            row->ran_as = after.factoring;
+            row->fell_back = after.fell_back || row->info.note[0];
+        }
+    }
 }
 
-static json_t *row_json(const bench *b, const bench_row *row, uint32_t n_pos, uint32_t n) {
-    solo_plan_info plan = solo_plan_get_info(row->plan);
-    solo_session_info session = solo_session_get_info(row->session);
-    double tok_s = median(row->sample, row->n_sample);
-    double bytes = token_bytes(&plan, n_pos + n / 2.0);
-    json_t *samples = json_array();
-    for (uint32_t i = 0; i < row->n_sample; i++)
-        json_array_append_new(samples, json_real(row->sample[i]));
-    bool above = b->read_rate > 0 && bytes * tok_s > b->read_rate;
-    return json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:f, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:b, "
-        "s:b, s:s*, s:o}",
-        "factoring", row->name, "ran_as", session.factoring, "assignment", plan.assignment,
-        "activations", plan.activations, "kv", plan.kv_type, "reduce", plan.reduce, "workgroups",
-        (int)plan.n_workgroup, "workgroup_size", (int)plan.workgroup_size, "dispatches_per_token",
-        session.n_step ? (double)session.n_step_dispatch / (double)session.n_step : 0.0, "n_pos",
-        (int)n_pos, "n_token", (int)n, "tok_s", tok_s, "ms_per_token", 1e3 / tok_s, "mb_per_token",
-        bytes * 1e-6, "gb_s", bytes * tok_s * 1e-9, "of_read",
-        b->read_rate > 0 ? bytes * tok_s / b->read_rate : 0.0, "fell_back",
-        session.fell_back || plan.note[0], "tokens_agree", row->agrees, "refused",
-        above ? "above the read bandwidth measured on this device" : NULL, "samples_tok_s",
-        samples);
+/* ---- the command -------------------------------------------------------------------------- */
+
+static bool make_prompt(bench *b) {
+    uint32_t n = 0, n_vocab = solo_model_get_info(b->engine.model).n_vocab;
+    for (uint32_t i = 0; i < b->n_position; i++)
+        if (b->position[i] > n) n = b->position[i];
+    b->prompt = malloc(n * sizeof *b->prompt);
+    for (uint32_t i = 0; b->prompt && i < n; i++) b->prompt[i] = (i * 7919u + 1000u) % n_vocab;
+    return b->prompt || (cli_fail_text("no memory for a context of %u tokens", n), false);
 }
 
-static void print_table(const bench *b, uint32_t n_pos) {
-    printf("%-16s %10s %10s %10s %10s %10s %8s  %s\n", "factoring", "dispatches", "tok/s", "min",
-           "max", "ms/token", "of read", "tokens");
+/* Rows that failed or differ: the exit code. What did run was printed. */
+static int verdict(const bench *b) {
+    int code = CLI_OK;
     for (uint32_t i = 0; i < b->n_row; i++) {
         const bench_row *row = &b->row[i];
-        solo_plan_info plan = solo_plan_get_info(row->plan);
-        solo_session_info session = solo_session_get_info(row->session);
-        double sorted[MAX_SAMPLE];
-        memcpy(sorted, row->sample, row->n_sample * sizeof *sorted);
-        qsort(sorted, row->n_sample, sizeof *sorted, compare);
-        double tok_s = median(row->sample, row->n_sample);
-        double bytes = token_bytes(&plan, n_pos);
-        printf("%-16s %10.0f %10.1f %10.1f %10.1f %10.3f %7.1f%%  %s%s\n", row->name,
-               (double)session.n_step_dispatch / (double)session.n_step, tok_s, sorted[0],
-               sorted[row->n_sample - 1], 1e3 / tok_s,
-               b->read_rate > 0 ? 100 * bytes * tok_s / b->read_rate : 0.0,
-               row->agrees ? "agree" : "DIFFER",
-               session.fell_back || plan.note[0] ? " (fell back)" : "");
+        if (row->error[0]) code = CLI_FAILED; /* its note was told */
+        for (uint32_t at = 0; at < b->n_position; at++) {
+            const bench_series *s = &row->series[at];
+            if (s->ids && !s->agrees)
+                code = cli_fail_text("%s after %u positions: its tokens leave the first row's after "
+                                     "%u of %u", row->name, b->position[at], s->n_leading, b->n_token);
+        }
     }
+    return code;
 }
 
-static bool run_rounds(bench *b, const cli_options *options, uint32_t n_pos, uint32_t n,
-                       solo_error *err) {
-    for (uint32_t i = 0; i < b->n_row; i++)
-        if (!take_sample(b, &b->row[i], n_pos, n, false, err)) return false;
-    double began = now();
-    while (now() - began < (b->engine.device_info.is_software ? 0 : 1.0)) /* warm clocks */
-        if (!take_sample(b, &b->row[b->n_row - 1], n_pos, n, false, err)) return false;
-    for (uint32_t s = 0; s < options->samples; s++)
-        for (uint32_t i = 0; i < b->n_row; i++)
-            if (!take_sample(b, &b->row[i], n_pos, n, true, err)) return false;
-    return true;
-}
-
-static int print_result(const bench *b, const cli_options *options, uint32_t n_pos, uint32_t n) {
-    if (!options->json) {
-        printf("%s, %s, read bandwidth %.1f GB/s, %u positions, %u tokens a sample, %u samples\n",
-               b->engine.device_info.name, b->engine.device_info.driver, b->read_rate * 1e-9, n_pos,
-               n, options->samples);
-        print_table(b, n_pos);
-        return cli_finish_output();
+static void close_all(bench *b) {
+    for (uint32_t i = 0; i < b->n_row; i++) {
+        solo_session_close(b->row[i].session);
+        solo_plan_close(b->row[i].plan);
+        for (uint32_t at = 0; at < b->n_position; at++) free(b->row[i].series[at].ids);
     }
-    solo_model_info model = solo_model_get_info(b->engine.model);
-    json_t *rows = json_array();
-    for (uint32_t i = 0; i < b->n_row; i++)
-        json_array_append_new(rows, row_json(b, &b->row[i], n_pos, n));
-    return cli_print_json(json_pack(
-        "{s:i, s:s, s:s, s:s, s:s, s:s, s:b, s:[], s:s, s:s, s:I, s:f, s:o}", "schema", 1, "solo",
-        SOLO_VERSION, "commit", options->commit ? options->commit : "unknown", "adapter",
-        b->engine.device_info.name, "driver", b->engine.device_info.driver, "backend",
-        b->engine.device_info.backend, "software_adapter", (int)b->engine.device_info.is_software,
-        "toggles", "model", model.name, "file_type", model.file_type, "model_bytes",
-        (json_int_t)model.n_bytes, "read_gb_s", b->read_rate * 1e-9, "rows", rows));
+    free(b->prompt);
+    cli_engine_close(&b->engine);
+    free(b);
 }
 
 int cli_bench(const cli_options *options) {
-    bench b = {0};
     solo_error err = {0};
-    uint32_t n = options->has_n && options->n ? options->n : 64, n_pos = options->positions;
+    bench *b = calloc(1, sizeof *b);
     int code = CLI_FAILED;
-    if (!cli_engine_open_weights(&b.engine, options)) goto done;
-    uint32_t n_vocab = solo_model_get_info(b.engine.model).n_vocab;
-    b.prompt = malloc(n_pos * sizeof *b.prompt);
-    for (uint32_t i = 0; b.prompt && i < n_pos; i++) b.prompt[i] = (i * 7919u + 1000u) % n_vocab;
-    if (!b.engine.device_info.is_reference &&
-        !solo_device_read_bandwidth(b.engine.device, &b.read_rate, &err)) {
+    if (!b) return cli_fail_text("no memory for the rows");
+    b->n_token = options->has_n && options->n ? options->n : 64;
+    b->n_sample = options->samples;
+    if (!parse_positions(b, options->positions) || !parse_rows(b, options)) {
+        code = CLI_USAGE;
+        goto done;
+    }
+    if (!cli_engine_open_weights(&b->engine, options) || !make_prompt(b)) goto done;
+    if (!b->engine.device_info.is_reference &&
+        !solo_device_read_bandwidth(b->engine.device, &b->read_rate, &err)) {
         cli_fail(&err);
         goto done;
     }
-    if (!open_rows(&b, options)) goto done;
-    if (!run_rounds(&b, options, n_pos, n, &err)) {
-        cli_fail(&err);
-        goto done;
-    }
-    code = print_result(&b, options, n_pos, n);
-    for (uint32_t i = 0; i < b.n_row; i++)
-        if (!b.row[i].agrees)
-            code = cli_fail_text("%s: its tokens differ from %s's", b.row[i].name, b.row[0].name);
+    for (uint32_t i = 0; i < b->n_row; i++) open_row(b, &b->row[i]);
+    for (uint32_t at = 0; at < b->n_position; at++) run_position(b, at);
+    code = bench_print(b, options);
+    if (code == CLI_OK) code = verdict(b);
 done:
-    for (uint32_t i = 0; i < b.n_row; i++) {
-        solo_session_close(b.row[i].session);
-        solo_plan_close(b.row[i].plan);
-        free(b.row[i].ids);
-    }
-    free(b.prompt);
-    cli_engine_close(&b.engine);
+    close_all(b);
     return code;
 }

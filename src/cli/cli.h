@@ -31,7 +31,9 @@ enum {
     CLI_TAKES_SCORING  = 1 << 11, /* --file, --window, --max-ids, --kl */
     CLI_TAKES_JSON     = 1 << 12,
     CLI_TAKES_BENCH    = 1 << 13, /* -n, --factorings, --positions, --samples, --commit */
-    CLI_TAKES_SYNTH    = 1 << 14, /* PRESET OUT, --type, --output-type, --seed, --ctx */
+    CLI_TAKES_PROBE    = 1 << 14, /* --workgroup-size, --workgroup-bytes */
+    CLI_TAKES_TUNE     = 1 << 15, /* --all */
+    CLI_TAKES_SYNTH    = 1 << 16, /* PRESET OUT, --type, --output-type, --seed, --ctx */
 };
 
 typedef struct cli_options {
@@ -41,8 +43,11 @@ typedef struct cli_options {
     uint32_t n;   /* tokens to write; 0: until the end or the context's */
     uint32_t top;
     const char *factorings, *commit; /* of a benchmark */
-    uint32_t positions, samples;
     const char *preset, *out, *type, *output_type; /* of a synthetic model */
+    const char *positions; /* "1,128,2048" */
+    uint32_t samples;
+    uint32_t workgroup_bytes; /* of a probe; 0: by the device */
+    bool     all;             /* tune: what a software adapter is spared, too */
     uint32_t window, max_ids; /* of a text to score; max_ids 0: all */
     solo_sampling  sampling;
     solo_plan_desc plan; /* weights unset */
@@ -80,6 +85,25 @@ bool cli_parse_ids(const solo_model *model, const char *text, size_t n_text, con
 /* The text of bytes that may not be UTF-8, as a JSON string (bad bytes become U+FFFD). */
 json_t *cli_json_text(const char *bytes, size_t n);
 
+/* ---- tuning: what `--factoring auto` found (tune_json.c, tune.c) ---------------------------- */
+
+typedef struct cli_tuning {
+    bool is_set, from_cache;
+    solo_tune_result result;
+    char path[1000]; /* of the cache file; "": there is no place for one */
+} cli_tuning;
+
+json_t *cli_probe_json(const solo_probe_result *probe);
+json_t *cli_tune_json(const solo_tune_result *result);
+bool    cli_tune_parse(const json_t *value, solo_tune_result *out); /* false: not one of ours */
+
+/* The remembered result under key. False: there is none; *note then says what is wrong with the file,
+ * "" where nothing is. Neither call prints. */
+bool cli_tune_cache_find(const char *path, const char *key, solo_tune_result *out, char note[400]);
+/* Adds or replaces it; missing folders are made. False: *note says why. */
+bool cli_tune_cache_store(const char *path, const char *key, const solo_tune_result *result,
+                          char note[400]);
+
 /* ---- the engine, opened for a command (engine.c) ------------------------------------------ */
 
 typedef struct cli_engine {
@@ -89,6 +113,7 @@ typedef struct cli_engine {
     solo_plan    *plan;
     solo_session *session;
     solo_device_info device_info;
+    cli_tuning    tuning; /* set where the factoring is auto */
 } cli_engine;
 
 /* Each opens what is missing before it. False: told on stderr; close all the same. */
@@ -97,6 +122,13 @@ bool cli_engine_open_weights(cli_engine *engine, const cli_options *options);
 bool cli_engine_open_plan(cli_engine *engine, const cli_options *options);
 bool cli_engine_open_session(cli_engine *engine, const cli_options *options);
 void cli_engine_close(cli_engine *engine);
+
+/* The plan for the factoring auto: as remembered for this device and model, else measured now and
+ * remembered. fresh: measured in any case. What is wrong with the cache file is a note. (tune.c) */
+bool cli_engine_open_auto(cli_engine *engine, const cli_options *options, bool fresh);
+bool cli_wants_auto(const cli_options *options);
+void cli_tuning_print(const cli_tuning *tuning);
+json_t *cli_tuning_json(const cli_tuning *tuning);
 
 /* Whether something less than the plan asked for runs; its note, on stderr, once. */
 bool cli_engine_fell_back(const cli_engine *engine);
@@ -128,6 +160,11 @@ bool cli_generate(cli_engine *engine, const uint32_t *ids, uint32_t n_ids, uint3
 void cli_answer_clear(cli_answer *answer);
 void cli_answer_tell(const cli_answer *answer, const cli_engine *engine); /* the summary line */
 
+/* ---- tables that several commands print (show.c, probe.c) --------------------------------- */
+
+json_t *cli_device_json(const solo_device_info *info);
+void    cli_probe_print(const solo_probe_result *probe);
+
 /* ---- commands ----------------------------------------------------------------------------- */
 
 int cli_run(const cli_options *options);
@@ -141,5 +178,7 @@ int cli_logits(const cli_options *options);
 int cli_perplexity(const cli_options *options);
 int cli_bench(const cli_options *options);
 int cli_synth(const cli_options *options);
+int cli_probe(const cli_options *options);
+int cli_tune(const cli_options *options);
 
 #endif

@@ -59,6 +59,7 @@ bool cli_engine_open_weights(cli_engine *engine, const cli_options *options) {
 bool cli_engine_open_plan(cli_engine *engine, const cli_options *options) {
     solo_error err = {0};
     if (!engine->weights && !cli_engine_open_weights(engine, options)) return false;
+    if (cli_wants_auto(options)) return cli_engine_open_auto(engine, options, false);
     solo_plan_desc desc = options->plan;
     desc.weights = engine->weights;
     bool is_seen = isatty(STDERR_FILENO); /* shaders may take a minute on a software adapter */

@@ -32,10 +32,21 @@ static const cli_command commands[] = {
     {"devices", "the adapters of this machine",
      "Lists the adapters that --device takes, by index or by a part of the name, best first.",
      CLI_TAKES_JSON, cli_devices},
+    {"probe", "what a device can do, measured",
+     "Measures what the choice of a factoring rests on: workgroups that run together, the cost of a "
+     "dispatch, of a round trip, of a hand-off inside a dispatch by workgroups, read bandwidth. Takes "
+     "about three seconds.",
+     CLI_TAKES_DEVICE | CLI_TAKES_PROBE | CLI_TAKES_JSON, cli_probe},
     {"explain", "how a plan runs a token: dispatches, stages, buffers",
      "Prints the plan for a model on a device: dispatches a token, the geometry of each stage, "
      "hand-offs inside dispatches, bytes read a token, buffers.",
      ENGINE | CLI_TAKES_NUMBERS | CLI_TAKES_WGSL | CLI_TAKES_JSON, cli_explain},
+    {"tune", "time the factorings on a device and remember the best",
+     "Probes the device, predicts what each factoring would cost, times the best few on the model's "
+     "weights, and picks. `--factoring auto` of other commands then uses it without measuring.\v"
+     "The answer is kept in $XDG_CACHE_HOME/solo/tune.json (~/.cache/solo/tune.json) by device, driver, "
+     "model shape, numbers and context. auto measures by itself where nothing is kept.",
+     ENGINE | CLI_TAKES_NUMBERS | CLI_TAKES_TUNE | CLI_TAKES_JSON, cli_tune},
     {"tokenize", "text on standard input to a JSON array of ids",
      "Prints the token ids of the text on standard input as a JSON array.",
      CLI_TAKES_MODEL | CLI_TAKES_SPECIAL | CLI_TAKES_BOS, cli_tokenize},
@@ -58,9 +69,12 @@ static const cli_command commands[] = {
      "likeliest token).",
      ENGINE | CLI_TAKES_SCORING | CLI_TAKES_NUMBERS | CLI_TAKES_JSON, cli_perplexity},
     {"bench", "decode speed of factorings, side by side",
-     "Measures decode speed: every factoring open at once on one copy of the weights, clocks warm, "
-     "samples in turn, medians. Tokens must agree, and no row may pass the device's measured read "
-     "bandwidth.",
+     "Measures decode speed: every row open at once on one copy of the weights, each at its own "
+     "geometry, clocks warm, samples in turn, medians and spread. Tokens must agree, and no row may "
+     "pass the device's measured read bandwidth.\v"
+     "Rows of the first row's geometry must write the same tokens; those of another geometry add in "
+     "another order and must share the first 4; those of other activations are counted only. A row that "
+     "does not open is printed with its error, and the command fails at the end.",
      ENGINE | CLI_TAKES_BENCH | CLI_TAKES_NUMBERS | CLI_TAKES_JSON, cli_bench},
     {"synth", "a model file of a known shape with random weights",
      "Writes a model file of a known model's shape with random weights: for measuring speed where "

@@ -16,6 +16,7 @@ enum { /* keys of options that have no letter */
     KEY_SPECIAL, KEY_BOS, KEY_TOP, KEY_IDS, KEY_FILE, KEY_WINDOW, KEY_MAX_IDS,
     KEY_KL, KEY_JSON, KEY_FACTORINGS, KEY_POSITIONS, KEY_SAMPLES, KEY_COMMIT, KEY_QUEUE,
     KEY_TYPE, KEY_OUTPUT_TYPE,
+    KEY_WORKGROUP_BYTES, KEY_ALL,
 };
 
 typedef struct option_row {
@@ -43,8 +44,10 @@ static const option_row rows[] = {
         "Tokens to write at most (run: 256, chat: 1024); 0: until the end or the context's", 1),
     ROW(CLI_TAKES_BENCH, "tokens", 'n', "N", "Tokens a sample (64)", 1),
     ROW(CLI_TAKES_BENCH, "factorings", KEY_FACTORINGS, "LIST",
-        "Names with commas between; single:static and single:ticket name the assignment", 1),
-    ROW(CLI_TAKES_BENCH, "positions", KEY_POSITIONS, "N", "Context before each sample (128)", 1),
+        "Rows with commas between: NAME[:static|:ticket][@KEY=VALUE,...], keys wg, n, team (workgroup size, "
+        "workgroups, lanes a row at most), activations: single:static@wg=256,n=128 (all)", 1),
+    ROW(CLI_TAKES_BENCH, "positions", KEY_POSITIONS, "LIST",
+        "Context before each sample; several with commas between (128)", 1),
     ROW(CLI_TAKES_BENCH, "samples", KEY_SAMPLES, "N", "Samples of each, taken in turn (7)", 1),
     ROW(CLI_TAKES_BENCH, "commit", KEY_COMMIT, "TEXT", "Written into the result", 1),
     ROW(CLI_TAKES_SPECIAL, "special", KEY_SPECIAL, NULL,
@@ -79,15 +82,20 @@ static const option_row rows[] = {
         "auto, cpu, an index of `solo devices` or a part of an adapter's name (auto)", 3),
     ROW(CLI_TAKES_PLAN, "ctx", KEY_CTX, "N", "Context in tokens (the model's, at most 4096)", 3),
     ROW(CLI_TAKES_PLAN, "factoring", KEY_FACTORING, "NAME",
-        "How stages are grouped into dispatches: see `solo explain` (single; stages on a software adapter)", 3),
+        "How stages are grouped into dispatches: see `solo explain`; auto: measured, then remembered (single; "
+        "stages on a software adapter)", 3),
     ROW(CLI_TAKES_PLAN, "assignment", KEY_ASSIGNMENT, "NAME",
         "Inside a dispatch: static, ticket or auto (auto)", 3),
     ROW(CLI_TAKES_PLAN, "workgroups", KEY_WORKGROUPS, "N",
         "Workgroups inside a dispatch; 0: by the device (0)", 3),
-    ROW(CLI_TAKES_PLAN, "workgroup-size", KEY_WORKGROUP_SIZE, "N",
+    ROW(CLI_TAKES_PLAN | CLI_TAKES_PROBE, "workgroup-size", KEY_WORKGROUP_SIZE, "N",
         "Lanes of a workgroup; 0: by the device (0)", 3),
     ROW(CLI_TAKES_PLAN, "queue", KEY_QUEUE, "N",
         "Weights that a lane requests ahead, in vec4; 0: by the device (0)", 3),
+    ROW(CLI_TAKES_PROBE, "workgroup-bytes", KEY_WORKGROUP_BYTES, "N",
+        "Workgroup memory that each holds; 0: 16384 or what there is (0)", 3),
+    ROW(CLI_TAKES_TUNE, "all", KEY_ALL, NULL,
+        "On a software adapter too, time what hands off inside a dispatch: slow to compile there", 3),
     ROW(CLI_TAKES_PLAN, "no-subgroups", KEY_NO_SUBGROUPS, NULL,
         "Reduce through workgroup memory although there are subgroups", 3),
     ROW(CLI_TAKES_NUMBERS, "activations", KEY_ACTIVATIONS, "TYPE",
@@ -169,6 +177,10 @@ static error_t parse_plan(int key, char *arg, struct argp_state *state, solo_pla
     switch (key) {
     case KEY_CTX:            plan->n_ctx = whole_u32(state, key, arg, 1); break;
     case KEY_FACTORING:
+        if (strcmp(arg, "auto") == 0) {
+            plan->factoring = "auto";
+            break;
+        }
         plan->factoring = solo_factoring_names()[choice(state, key, arg, solo_factoring_names())];
         break;
     case KEY_ASSIGNMENT:
@@ -207,12 +219,14 @@ static error_t parse_key(int key, char *arg, struct argp_state *state) {
     case KEY_MAX_IDS:     o->max_ids = whole_u32(state, key, arg, 0); break;
     case KEY_KL:          o->kl = true; break;
     case KEY_FACTORINGS:  o->factorings = arg; break;
-    case KEY_POSITIONS:   o->positions = whole_u32(state, key, arg, 1); break;
+    case KEY_POSITIONS:   o->positions = arg; break;
     case KEY_SAMPLES:     o->samples = (uint32_t)whole(state, key, arg, 1, 64); break;
     case KEY_COMMIT:      o->commit = arg; break;
     case KEY_JSON:        o->json = true; break;
     case KEY_TYPE:        o->type = arg; break;
     case KEY_OUTPUT_TYPE: o->output_type = arg; break;
+    case KEY_WORKGROUP_BYTES: o->workgroup_bytes = whole_u32(state, key, arg, 0); break;
+    case KEY_ALL:         o->all = true; break;
     case ARGP_KEY_ARG:
         if (p->command->takes & CLI_TAKES_SYNTH) {
             if (o->out) argp_error(state, "wanted PRESET OUT, found '%s' after them", arg);
@@ -261,7 +275,7 @@ void cli_options_parse(const cli_command *command, int argc, char **argv, cli_op
     const struct argp argp = {table, parse_key, arguments, command->doc, NULL, NULL, NULL};
     options->top = 10;
     options->window = 256;
-    options->positions = 128;
+    options->positions = "128";
     options->samples = 7;
     error_t failed = argp_parse(&argp, argc, argv, 0, NULL, &(parsing){command, options});
     if (failed) exit(CLI_USAGE);

@@ -125,6 +125,7 @@ static bool open_exact(const cli_engine *engine, const cli_options *options, sol
     solo_error     err = {0};
     solo_plan_desc desc = options->plan;
     desc.weights = engine->weights;
+    if (cli_wants_auto(options)) desc.factoring = NULL; /* exact whichever it is */
     desc.activations = SOLO_ACTIVATIONS_F32;
     desc.kv_type = SOLO_KV_F32;
     if (solo_plan_open(plan, &desc, &err) &&

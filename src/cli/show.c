@@ -118,9 +118,8 @@ static const char *kind_of(const solo_device_info *d) {
     return d->is_reference ? "reference" : d->is_software ? "software" : "gpu";
 }
 
-static json_t *device_json(uint32_t index, const solo_device_info *d) {
+json_t *cli_device_json(const solo_device_info *d) {
     json_t *o = json_object();
-    add_count(o, "index", index);
     add_text(o, "name", d->name);
     add_text(o, "backend", d->backend);
     add_text(o, "driver", d->driver);
@@ -135,6 +134,12 @@ static json_t *device_json(uint32_t index, const solo_device_info *d) {
     add_count(o, "max_storage_buffers", d->max_storage_buffers);
     add_count(o, "max_buffer_bytes", d->max_buffer_bytes);
     add_count(o, "max_binding_bytes", d->max_binding_bytes);
+    return o;
+}
+
+static json_t *device_json(uint32_t index, const solo_device_info *d) {
+    json_t *o = cli_device_json(d);
+    add_count(o, "index", index);
     return o;
 }
 
@@ -209,6 +214,7 @@ static json_t *plan_json(const cli_engine *engine, const solo_plan_info *p) {
     add_count(o, "message_buffer_bytes", p->message_buffer_bytes);
     add_count(o, "prefill_buffer_bytes", p->prefill_buffer_bytes);
     json_object_set_new(o, "stages", stages);
+    if (engine->tuning.is_set) json_object_set_new(o, "auto", cli_tuning_json(&engine->tuning));
     add_text(o, "note", p->note);
     return o;
 }
@@ -243,9 +249,10 @@ static void print_plan(const cli_engine *engine, const solo_plan_info *p) {
         printf("%-10s %-6s %7" PRIu32 " %10" PRIu32 " %5" PRIu32 " %13s  %s\n", s->name, s->scope,
                s->n_tile, s->tile_rows, s->team, size_text(s->weight_bytes, a), s->hand_off);
     }
+    if (engine->tuning.is_set) cli_tuning_print(&engine->tuning);
     fputs("\nfactorings    ", stdout);
     for (const char *const *name = solo_factoring_names(); *name; name++) printf(" %s", *name);
-    fputc('\n', stdout);
+    puts(" auto");
 }
 
 int cli_explain(const cli_options *options) {
