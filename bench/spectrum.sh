@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 OUT=${1:?usage: bench/spectrum.sh OUTDIR [MODEL]}; MODEL=${2:-models/SmolLM2-135M-Instruct.Q4_1.gguf}
 SOLO=${SOLO:-build/solo}; DEVICE=${DEVICE:-auto}; SAMPLES=${SAMPLES:-7}; TOKENS=${TOKENS:-128}
 COMMIT=${COMMIT:-$(git describe --always --dirty 2>/dev/null || echo unknown)}
-FACTORINGS=${FACTORINGS:-unfused,stages,single-wg,single:static,single:ticket}
+FACTORINGS=${FACTORINGS:-unfused,roles,stages,layer,chunk:8,single-wg,single:static,single:ticket,burst:4}
 mkdir -p "$OUT"; failed=0
 "$SOLO" devices || exit 1
 
@@ -17,7 +17,7 @@ prompts=("The capital of France is" "Once upon a time there was a lighthouse kee
 for act in int8 f32; do
   for i in ${PROMPTS:-0 1 2}; do
     first=
-    for f in unfused stages single; do
+    for f in unfused roles stages layer chunk single burst; do
       line=$("$SOLO" run "$MODEL" --raw -p "${prompts[$i]}" -n 32 --activations $act --factoring $f --device "$DEVICE" --json) || { failed=1; echo "FAIL $act $f: no answer"; continue; }
       echo "$line" >>"$OUT/tokens-$act.json"
       tokens=$(sed 's/.*"tokens": \(\[[^]]*\]\).*/\1/' <<<"$line")
@@ -42,7 +42,7 @@ import json, sys
 d = json.load(open(sys.argv[1]))
 print(d["adapter"], "read %.0f GB/s" % d["read_gb_s"])
 for r in d["rows"]:
-    print("%-14s %6.0f dispatches %9.1f tok/s  min %9.1f max %9.1f  %7.3f ms  %5.1f %% of read  %s%s" % (
+    print("%-14s %6.4g dispatches %9.1f tok/s  min %9.1f max %9.1f  %7.3f ms  %5.1f %% of read  %s%s" % (
         r["factoring"], r["dispatches_per_token"], r["tok_s"], min(r["samples_tok_s"]), max(r["samples_tok_s"]),
         r["ms_per_token"], 100 * r["of_read"], "agree" if r["tokens_agree"] else "DIFFER", " FELL BACK" if r["fell_back"] else ""))
 PY

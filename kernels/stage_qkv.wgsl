@@ -1,7 +1,7 @@
 // stage qkv: q, k and v of the token, RoPE applied, K and V appended to the cache. One tile =
 // QKV_TILE rows of one of the three matrices; the two numbers that RoPE turns together are
 // neighbours (weights.c orders the rows so), hence always of one tile.
-// takes: X of the layer.   puts: q as f32; k and v as the cache's words; row args.pos of kv_k, kv_v.
+// takes: X of the layer.   puts: q as f32; k and v as the cache's words; the token's row of kv_k, kv_v.
 fn qkv_take_chunk(layer: u32, chunk: u32, lane: u32) {
   take_x(at_layer(layer) + L_X, chunk, QKV_CHUNK_GROUPS, lane);
 }
@@ -15,7 +15,7 @@ fn turned(row: u32, even: f32, odd: f32) -> f32 {
   let d = row % HEAD_DIM;
   let is_odd = (d & 1u) == 1u;
   if (d >= ROPE_DIM) { return select(even, odd, is_odd); }
-  let cs = rope[args.pos * (ROPE_DIM / 2u) + d / 2u];
+  let cs = rope[min(token_pos(), N_CTX - 1u) * (ROPE_DIM / 2u) + d / 2u];
   let other = select(-odd * cs.y, even * cs.y, is_odd);
   return fma(select(even, odd, is_odd), cs.x, other);
 }
@@ -40,13 +40,15 @@ fn put_kv_word(layer: u32, row0: u32, w: u32, at: u32) -> u32 {
 
 fn put_k(layer: u32, row0: u32, n: u32, lane: u32) {
   for (var w = lane; w < n / KV_PER_WORD; w += WG) {
-    kv_k[kv_at(layer, row0 + w * KV_PER_WORD, args.pos)] = put_kv_word(layer, row0, w, L_K);
+    let word = put_kv_word(layer, row0, w, L_K);
+    if (in_context()) { kv_k[kv_at(layer, row0 + w * KV_PER_WORD, token_pos())] = word; }
   }
 }
 
 fn put_v(layer: u32, row0: u32, n: u32, lane: u32) {
   for (var w = lane; w < n / KV_PER_WORD; w += WG) {
-    kv_v[kv_at(layer, row0 + w * KV_PER_WORD, args.pos)] = put_kv_word(layer, row0, w, L_V);
+    let word = put_kv_word(layer, row0, w, L_V);
+    if (in_context()) { kv_v[kv_at(layer, row0 + w * KV_PER_WORD, token_pos())] = word; }
   }
 }
 

@@ -47,7 +47,7 @@ static double median(const double *sample, uint32_t n) {
     return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
 }
 
-/* "single", or "single:static", "single:ticket" */
+/* A factoring's name, behind it :static or :ticket if that is wanted: "single", "chunk:4:ticket". */
 static bool open_row(bench *b, const cli_options *options, const char *name, solo_error *err) {
     if (b->n_row == MAX_ROW)
         return cli_fail_text("--factorings: wanted at most %d names", MAX_ROW), false;
@@ -56,10 +56,13 @@ static bool open_row(bench *b, const cli_options *options, const char *name, sol
     solo_plan_desc desc = options->plan;
     desc.weights = b->engine.weights;
     char factoring[32];
-    snprintf(factoring, sizeof factoring, "%.*s", (int)strcspn(name, ":"), name);
+    const char *form = strrchr(name, ':');
+    if (form && !strcmp(form, ":static")) desc.assignment = SOLO_ASSIGNMENT_STATIC;
+    else if (form && !strcmp(form, ":ticket")) desc.assignment = SOLO_ASSIGNMENT_TICKET;
+    else form = NULL;
+    snprintf(factoring, sizeof factoring, "%.*s", (int)(form ? (size_t)(form - name) : strlen(name)),
+             name);
     desc.factoring = factoring;
-    if (strstr(name, ":static")) desc.assignment = SOLO_ASSIGNMENT_STATIC;
-    if (strstr(name, ":ticket")) desc.assignment = SOLO_ASSIGNMENT_TICKET;
     if (!solo_plan_open(&row->plan, &desc, err)) return cli_fail(err), false;
     if (!solo_session_open(&row->session, &(solo_session_desc){.plan = row->plan}, err))
         return cli_fail(err), false;
@@ -70,7 +73,7 @@ static bool open_rows(bench *b, const cli_options *options) {
     char names[400];
     solo_error err = {0};
     snprintf(names, sizeof names, "%s",
-             options->factorings ? options->factorings : "unfused,stages,single-wg,single");
+             options->factorings ? options->factorings : "unfused,roles,stages,layer,chunk,single-wg,single,burst");
     for (char *rest = names, *name; (name = strtok_r(rest, ",", &rest));)
         if (!open_row(b, options, name, &err)) return false;
     return true;
@@ -130,7 +133,7 @@ static void print_table(const bench *b, uint32_t n_pos) {
         qsort(sorted, row->n_sample, sizeof *sorted, compare);
         double tok_s = median(row->sample, row->n_sample);
         double bytes = (double)plan.weight_bytes + (double)plan.kv_bytes_per_pos * n_pos;
-        printf("%-16s %10.0f %10.1f %10.1f %10.1f %10.3f %7.1f%%  %s%s\n", row->name,
+        printf("%-16s %10.4g %10.1f %10.1f %10.1f %10.3f %7.1f%%  %s%s\n", row->name,
                (double)session.n_step_dispatch / (double)session.n_step, tok_s, sorted[0],
                sorted[row->n_sample - 1], 1e3 / tok_s,
                b->read_rate > 0 ? 100 * bytes * tok_s / b->read_rate : 0.0,

@@ -42,7 +42,7 @@ static const option_row rows[] = {
         "Tokens to write at most (run: 256, chat: 1024); 0: until the end or the context's", 1),
     ROW(CLI_TAKES_BENCH, "tokens", 'n', "N", "Tokens a sample (64)", 1),
     ROW(CLI_TAKES_BENCH, "factorings", KEY_FACTORINGS, "LIST",
-        "Names with commas between; single:static and single:ticket name the assignment", 1),
+        "Names with commas between; single:static, chunk:4:ticket name the assignment too (all)", 1),
     ROW(CLI_TAKES_BENCH, "positions", KEY_POSITIONS, "N", "Context before each sample (128)", 1),
     ROW(CLI_TAKES_BENCH, "samples", KEY_SAMPLES, "N", "Samples of each, taken in turn (7)", 1),
     ROW(CLI_TAKES_BENCH, "commit", KEY_COMMIT, "TEXT", "Written into the result", 1),
@@ -70,7 +70,8 @@ static const option_row rows[] = {
         "auto, cpu, an index of `solo devices` or a part of an adapter's name (auto)", 3),
     ROW(CLI_TAKES_PLAN, "ctx", KEY_CTX, "N", "Context in tokens (the model's, at most 4096)", 3),
     ROW(CLI_TAKES_PLAN, "factoring", KEY_FACTORING, "NAME",
-        "How stages are grouped into dispatches: see `solo explain` (single; stages on a software adapter)", 3),
+        "How stages are grouped into dispatches: unfused, roles, stages, layer, chunk[:LAYERS], single, "
+        "single-wg or burst[:TOKENS] (single; stages on a software adapter)", 3),
     ROW(CLI_TAKES_PLAN, "assignment", KEY_ASSIGNMENT, "NAME",
         "Inside a dispatch: static, ticket or auto (auto)", 3),
     ROW(CLI_TAKES_PLAN, "workgroups", KEY_WORKGROUPS, "N",
@@ -155,10 +156,12 @@ static error_t parse_plan(int key, char *arg, struct argp_state *state, solo_pla
     static const char *const assignments[] = {"auto", "static", "ticket", NULL};
     static const char *const activations[] = {"int8", "f32", NULL};
     static const char *const kv_types[] = {"auto", "f16", "f32", NULL};
+    solo_error err;
     switch (key) {
     case KEY_CTX:            plan->n_ctx = whole_u32(state, key, arg, 1); break;
     case KEY_FACTORING:
-        plan->factoring = solo_factoring_names()[choice(state, key, arg, solo_factoring_names())];
+        if (!solo_factoring_check(arg, &err)) argp_error(state, "--%s: %s", name_of(key), err.text);
+        plan->factoring = arg;
         break;
     case KEY_ASSIGNMENT:
         plan->assignment = (solo_assignment)choice(state, key, arg, assignments);
