@@ -234,7 +234,7 @@ typedef struct solo_plan_info {
     char note[256];                   /* why a plan was demoted at open, or "" */
 } solo_plan_info;
 
-solo_plan_info solo_plan_get_info(const solo_plan *plan);
+solo_plan_info solo_plan_get_info(const solo_plan *plan); /* strings borrowed from the plan */
 const char *solo_plan_wgsl(const solo_plan *plan); /* the joined modules, borrowed; "" on cpu */
 
 /* ---- session ------------------------------------------------------------------------------ */
@@ -281,7 +281,8 @@ typedef struct solo_session_info {
     uint32_t n_reused;          /* of the last sync: positions kept */
     uint64_t n_step, n_step_dispatch; /* decode steps (tokens) submitted since the open, the
                                          dispatches they took, counted at the device */
-    const char *factoring;      /* in use now: differs from the plan's after a fallback */
+    const char *factoring;      /* in use now: differs from the plan's after a fallback; borrowed
+                                   from the plan */
     bool     fell_back;
     char     note[256];         /* the one sentence to show a user after a fallback */
 } solo_session_info;

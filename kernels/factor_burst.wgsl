@@ -8,8 +8,8 @@ fn await_token(token: u32, lane: u32) {
 
 @compute @workgroup_size(WG)
 fn dispatch_burst_static(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  if (stopped(lane)) { return; }
   for (var token = 0u; token < BURST_TOKENS; token++) {
+    if (stopped(lane)) { return; } // by this dispatch, too: the rest would only wait in vain
     burst_token = token;
     if (token > 0u && wg.x < TILES_EMBED) { await_token(token - 1u, lane); }
     walk_embed(wg.x, lane);
@@ -29,7 +29,10 @@ fn dispatch_burst_ticket(@builtin(local_invocation_index) lane: u32) {
     let token = ticket / N_TASK;
     let task = ticket % N_TASK;
     if (token >= BURST_TOKENS) { break; }
-    if (token != at) { have = NOTHING; }
+    if (token != at) {
+      if (stopped(lane)) { return; }
+      have = NOTHING;
+    }
     at = token;
     burst_token = token;
     if (token > 0u && task < TILES_EMBED) { await_token(token - 1u, lane); }

@@ -436,6 +436,39 @@ static void heads_share_a_scale(void **state) {
     gpu_bed_close(&bed);
 }
 
+/* What a plan says of its hand-offs: how many a token, and by stage, embed first. */
+static void expect_hand_offs(solo_plan *plan, const char *name, uint32_t n,
+                             const char *const *wanted) {
+    solo_program own = plan->main, p = open_program(plan, name, SOLO_ASSIGNMENT_TICKET);
+    plan->main = p;
+    solo_plan_info info = solo_plan_get_info(plan);
+    assert_string_equal(info.factoring, p.factoring.name);
+    plan->main = own;
+    assert_int_equal(info.n_dispatch, p.n_dispatch);
+    assert_int_equal(info.n_hand_off, n);
+    for (uint32_t i = 0; i < SOLO_STAGE_COUNT; i++) {
+        if (strcmp(info.stage[i].hand_off, wanted[i]))
+            fail_msg("%s, %s: wanted %s, found %s", name, info.stage[i].name, wanted[i],
+                     info.stage[i].hand_off);
+    }
+    solo_program_close(&p);
+}
+
+static void plans_say_how_they_hand_over(void **state) {
+    (void)state;
+    if (gpu_compiles_slowly()) return;
+    gpu_bed bed = gpu_bed_open(&gpu_tiny, 0);
+    solo_plan *plan = gpu_plan_open(&bed, (solo_plan_desc){.factoring = "stages"});
+    static const char d[] = "dispatch", w[] = "words", b[] = "barrier";
+    const char *const roles[] = {d, d, b, d, d, d, d, d, d}, *const layer[] = {d, w, w, w, w, w, d, d, d},
+                      *const single[] = {w, w, w, w, w, w, w, w, d};
+    expect_hand_offs(plan, "roles", 0, roles);
+    expect_hand_offs(plan, "layer", 5 * 2, layer);
+    expect_hand_offs(plan, "chunk:1", 6 * 2 + 3 - 2, single);
+    solo_plan_close(plan);
+    gpu_bed_close(&bed);
+}
+
 /* Five layers: a first chunk with embed, one between, a short last one with logits and sample. */
 static void several_dispatches_of_words(void **state) {
     (void)state;
@@ -503,6 +536,7 @@ int main(void) {
         cmocka_unit_test(subgroups_add_in_the_same_order),
         cmocka_unit_test(heads_share_a_scale),
         cmocka_unit_test(several_dispatches_of_words),
+        cmocka_unit_test(plans_say_how_they_hand_over),
         cmocka_unit_test(bursts),
         cmocka_unit_test(bursts_past_the_context),
     };
