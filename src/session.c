@@ -286,8 +286,7 @@ bool solo_session_logits(solo_session *s, float *out, solo_error *err) {
         if (!aborted) break;
         if (!fall_back(s, err)) return false;
     }
-    s->n_kv = s->n_id;
-    s->n_drawn = s->drawn_at = 0;
+    s->n_kv = s->n_id; /* the ids drawn are what solo_session_next hands out, if it comes next */
     return solo_plan_read_messages(s->plan, s->plan->geometry.m_logits, n_vocab,
                                    (uint32_t *)(void *)out, err);
 }
