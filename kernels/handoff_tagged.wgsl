@@ -2,9 +2,9 @@
 // value of one atomic word, so every word carries its own readiness: 0 in memory means not written.
 // (Stored is word ^ NOT_READY, so that a fresh or cleared buffer is all "not written".)
 //
-// Two halves, by parity: put also clears its slot's twin, which nobody reads in this dispatch, so
-// the next dispatch starts clean without a clear of its own. Every slot is put once a step,
-// be it by one dispatch or by several of the same parity.
+// Two halves, by parity: put also clears its slot's twin, which nobody reads in this step, so the
+// next one starts clean without a clear of its own. Every slot is put once a step, whether the step is
+// one dispatch or several, which then have one parity.
 //
 // await_stage spins on an arrival counter. That only saves polling: it is not promised to order
 // anything, and take still checks each word. Every spin is bounded; giving up sets STATE_ABORT,
@@ -19,10 +19,11 @@ fn give_up(n: u32) -> bool {
   return (n & 127u) == 127u && aborted();
 }
 
-// peek asks for a word without waiting for it; settle, given what peek saw, waits until it is there.
-// Between the two other work goes on. take does both at once.
+// Word `at` of the token's block in a half.
 fn half_at(parity: u32, at: u32) -> u32 { return (parity * N_BLOCK + token_block()) * MSG_WORDS + at; }
 
+// peek asks for a word without waiting for it; settle, given what peek saw, waits until it is there.
+// Between the two other work goes on. take does both at once.
 fn peek(at: u32) -> u32 { return atomicLoad(&msg[half_at(args.parity, at)]); }
 
 fn peek4_at(at: vec4<u32>) -> vec4<u32> {

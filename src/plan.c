@@ -286,7 +286,7 @@ static bool clear_handoff(solo_plan *plan, solo_error *err) {
 bool solo_plan_demote(solo_plan *plan, const char *why, solo_error *err) {
     SOLO_ASSERT(plan->main.factoring.tagged && !plan->demoted);
     snprintf(plan->note, sizeof plan->note,
-             "%s: using dispatch boundaries (%u a token) instead of %s", why,
+             "%s: using dispatch boundaries (%u a token) instead of the factoring %s", why,
              plan->fallback.n_dispatch, plan->main.factoring.name);
     plan->demoted = true;
     return clear_handoff(plan, err);
@@ -473,8 +473,8 @@ static uint64_t stage_bytes(const solo_weights *w, solo_stage stage) {
     }
 }
 
-/* How what the stage puts reaches the next one: within its dispatch or across the boundary. A stage
- * that both occurs in is named by the former. */
+/* How what the stage puts reaches the next one. Where it does so within a dispatch and, at the end of a
+ * chunk, across the boundary, the former is named. */
 static const char *hand_off_of(const solo_factoring *f, solo_stage stage) {
     for (uint32_t i = 0; i < f->n_row; i++) {
         const solo_factor_row *row = &f->row[i];

@@ -63,7 +63,7 @@ static uint32_t dispatches_a_token(void) { return 6 * bed.model->hp.n_layer + 3;
 static void expect_demoted(solo_session *s, bool fell_back, const char *why) {
     solo_session_info info = solo_session_get_info(s);
     char text[100];
-    snprintf(text, sizeof text, "(%u a token) instead of ", dispatches_a_token());
+    snprintf(text, sizeof text, "(%u a token) instead of the factoring ", dispatches_a_token());
     assert_int_equal(info.fell_back, fell_back);
     assert_string_equal(info.factoring, "stages");
     assert_non_null(strstr(info.note, why));
