@@ -264,7 +264,10 @@ typedef struct solo_plan_desc {
 
 bool solo_plan_open(solo_plan **out, const solo_plan_desc *desc, solo_error *err);
 void solo_plan_close(solo_plan *plan);
-const char *const *solo_factoring_names(void); /* NULL-terminated */
+const char *const *solo_factoring_names(void); /* NULL-terminated, most dispatches first */
+/* Whether a plan takes the name: one of those, "chunk:N" (N layers a dispatch) or "burst:N" (N tokens
+ * a dispatch). False fills err with what is wanted. */
+bool solo_factoring_check(const char *name, solo_error *err);
 
 typedef struct solo_stage_info {
     const char *name;      /* "qkv" */
@@ -276,7 +279,7 @@ typedef struct solo_stage_info {
 
 typedef struct solo_plan_info {
     const char *factoring, *assignment, *activations, *kv_type, *reduce;
-    uint32_t n_dispatch;              /* a token */
+    uint32_t n_dispatch, n_token;     /* dispatches for so many tokens: 1, more in a burst */
     uint32_t n_workgroup, workgroup_size, workgroup_bytes;
     uint32_t n_ctx, n_hand_off;       /* hand-offs inside dispatches, a token */
     uint64_t weight_bytes;            /* read a token */
@@ -288,7 +291,7 @@ typedef struct solo_plan_info {
     char note[256];                   /* why a plan was demoted at open, or "" */
 } solo_plan_info;
 
-solo_plan_info solo_plan_get_info(const solo_plan *plan);
+solo_plan_info solo_plan_get_info(const solo_plan *plan); /* strings borrowed from the plan */
 const char *solo_plan_wgsl(const solo_plan *plan); /* the joined modules, borrowed; "" on cpu */
 
 /* ---- tune --------------------------------------------------------------------------------- */
@@ -304,7 +307,7 @@ typedef struct solo_tune_choice {
 
 typedef struct solo_tune_row {
     solo_tune_choice choice;
-    uint32_t n_dispatch, n_hand_off;    /* a token */
+    uint32_t n_dispatch, n_hand_off;    /* of the plan's list, which in a burst is for several tokens */
     double   predicted_ms, measured_ms; /* a token; measured_ms 0: was not, or may not be picked */
     char     note[200];                 /* why, or "" */
 } solo_tune_row;
@@ -358,7 +361,8 @@ typedef struct solo_sampling {
 typedef struct solo_session_desc {
     solo_plan    *plan;
     solo_sampling sampling;
-    uint32_t      n_in_flight; /* decode steps submitted ahead of the one read; 0: 4 */
+    uint32_t      n_in_flight; /* decode steps submitted ahead of the one read; 0: 4. A burst counts
+                                  as its tokens, but two go ahead unless 1 is asked for */
 } solo_session_desc;
 
 bool solo_session_open(solo_session **out, const solo_session_desc *desc, solo_error *err);
@@ -382,9 +386,10 @@ bool solo_session_set_sampling(solo_session *session, const solo_sampling *s, so
 typedef struct solo_session_info {
     uint32_t n_ctx, n_past;     /* n_past: ids in the context */
     uint32_t n_reused;          /* of the last sync: positions kept */
-    uint64_t n_step, n_step_dispatch; /* decode steps submitted since the open, the dispatches
-                                         they took, counted at the device */
-    const char *factoring;      /* in use now: differs from the plan's after a fallback */
+    uint64_t n_step, n_step_dispatch; /* decode steps (tokens) submitted since the open, the
+                                         dispatches they took, counted at the device */
+    const char *factoring;      /* in use now: differs from the plan's after a fallback; borrowed
+                                   from the plan */
     bool     fell_back;
     char     note[256];         /* the one sentence to show a user after a fallback */
 } solo_session_info;

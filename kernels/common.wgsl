@@ -8,12 +8,13 @@
 // On return no lane still needs workgroup memory other than what x_take left there. Nothing is
 // assumed about which workgroup ran the stage before. Values pass between stages only by take and
 // put (handoff_*.wgsl), words of one message buffer in which each slot is written once a token.
+// Which token that is, is said by token_*.wgsl.
 //
 // Arithmetic that must agree bit for bit in every factoring uses fma() wherever a product meets a
 // sum: a compiler may contract a*b+c in one entry point and not in another, but never fma.
 
 struct Args { // per token; C: solo_args in plan.h
-  pos: u32,        // of the token that this step consumes
+  pos: u32,        // of the (first) token that this step consumes; stages ask token_pos()
   parity: u32,     // which half of the tagged messages this dispatch writes
   n_batch: u32,    // prefill: tokens in this batch, at pos, pos + 1, ...
   greedy: u32,
@@ -44,10 +45,10 @@ struct Place { // per dispatch; C: solo_place in plan.h
 @group(0) @binding(7) var<storage, read> ws: array<u32>; // scales, gains: offsets in Matrix and GAIN_*
 // bindings 8.. are the payload, declared by the prelude as wq0, wq1, ... behind payload()
 
-// state: [0] abort, [1 + parity] ticket, then arrival counters [2][N_COUNTER] each on a line of its
-// own, then ids [n_ctx + 1]: the token at each position
+// state: [0] abort, then counters [2][N_BLOCK][N_LAYER][N_STAGE + 1], each on a line of its own: a
+// stage's arrivals, and the ticket of a dispatch that begins there; then ids [n_ctx + 1]: the token at
+// each position
 const STATE_ABORT = 0u;
-const STATE_TICKET = 1u;
 const STATE_ARRIVE = 32u;
 const ARRIVE_LINE = 32u; // words: counters that share a 128-byte line slow each other
 const STATE_IDS = STATE_ARRIVE + 2u * N_COUNTER * ARRIVE_LINE;

@@ -1,186 +1,19 @@
-// factor_single: the whole token in one dispatch of N_WG workgroups that hand values to each other
-// inside it (handoff_tagged.wgsl: safe by the specification; only liveness goes beyond it, and every
-// wait is bounded). Two ways to share the tiles out:
-//   static: workgroup r takes tiles r, r + N_WG, ... of each stage. All N_WG must be resident.
-//   ticket: a workgroup draws the next task from a counter, tasks in topological order. A task only
-//           waits for tasks drawn before it, so it ends for any N_WG on any scheduler that lets a
-//           started workgroup run.
-fn run_embed(t: u32, lane: u32) {
-  stage_embed(t, lane);
-  arrive(0u, STAGE_EMBED, t, lane);
-}
-
-// fresh: this workgroup has not yet taken this stage's input. Weights are requested before the wait: by
-// prime_*, or, with CROSS, by the stages before.
-fn run_qkv(l: u32, t: u32, fresh: bool, lane: u32) {
-  if (!CROSS) { prime_qkv(l, t, lane); }
-  if (fresh) {
-    if (l == 0u) { await_stage(0u, STAGE_EMBED, TILES_EMBED, lane); }
-    else { await_stage(l - 1u, STAGE_DOWN, TILES_DOWN, lane); }
-    qkv_take(l, lane);
-  }
-  stage_qkv(l, t, lane);
-  arrive(l, STAGE_QKV, t, lane);
-}
-
-fn run_attend(l: u32, t: u32, fresh: bool, lane: u32) {
-  if (fresh) { await_stage(l, STAGE_QKV, TILES_QKV, lane); }
-  stage_attend(l, t, lane);
-  arrive(l, STAGE_ATTEND, t, lane);
-}
-
-fn run_combine(l: u32, t: u32, fresh: bool, lane: u32) {
-  if (fresh) { await_stage(l, STAGE_ATTEND, TILES_ATTEND, lane); }
-  stage_combine(l, t, lane);
-  arrive(l, STAGE_COMBINE, t, lane);
-}
-
-fn run_out(l: u32, t: u32, fresh: bool, lane: u32) {
-  if (!CROSS) { prime_out(l, t, lane); }
-  if (fresh) {
-    await_stage(l, STAGE_COMBINE, TILES_COMBINE, lane);
-    out_take(l, lane);
-  }
-  stage_out(l, t, lane);
-  arrive(l, STAGE_OUT, t, lane);
-}
-
-fn run_gate_up(l: u32, t: u32, fresh: bool, lane: u32) {
-  if (!CROSS) { prime_gate_up(l, t, lane); }
-  if (fresh) {
-    await_stage(l, STAGE_OUT, TILES_OUT, lane);
-    gate_up_take(l, lane);
-  }
-  stage_gate_up(l, t, lane);
-  arrive(l, STAGE_GATE_UP, t, lane);
-}
-
-fn run_down(l: u32, t: u32, fresh: bool, lane: u32) {
-  if (!CROSS) { prime_down(l, t, lane); }
-  if (fresh) {
-    await_stage(l, STAGE_GATE_UP, TILES_GATE_UP, lane);
-    down_take(l, lane);
-  }
-  stage_down(l, t, lane);
-  arrive(l, STAGE_DOWN, t, lane);
-}
-
-fn run_logits(t: u32, fresh: bool, lane: u32) {
-  prime_logits(N_LAYER, t, lane);
-  if (fresh) {
-    await_stage(N_LAYER - 1u, STAGE_DOWN, TILES_DOWN, lane);
-    logits_take(lane);
-  }
-  stage_logits(t, lane);
-  arrive(0u, STAGE_LOGITS, t, lane);
-}
-
-fn run_sample(lane: u32) {
-  await_stage(0u, STAGE_LOGITS, TILES_LOGITS, lane);
-  stage_sample(lane);
-}
-
-// An earlier dispatch was aborted: this one must not touch what the host will repeat.
-fn stopped(lane: u32) -> bool {
-  if (lane == 0u) { uniform_word = atomicLoad(&state[STATE_ABORT]); }
-  return workgroupUniformLoad(&uniform_word) != 0u;
-}
-
-fn walk_layer(l: u32, r: u32, lane: u32) {
-  for (var t = r; t < TILES_QKV; t += N_WG) { run_qkv(l, t, t == r, lane); }
-  for (var t = r; t < TILES_ATTEND; t += N_WG) { run_attend(l, t, t == r, lane); }
-  for (var t = r; t < TILES_COMBINE; t += N_WG) { run_combine(l, t, t == r, lane); }
-  for (var t = r; t < TILES_OUT; t += N_WG) { run_out(l, t, t == r, lane); }
-  for (var t = r; t < TILES_GATE_UP; t += N_WG) { run_gate_up(l, t, t == r, lane); }
-  for (var t = r; t < TILES_DOWN; t += N_WG) { run_down(l, t, t == r, lane); }
-}
-
-// The same with one tile a stage at most, which CROSS is. Not a loop: in one, a compiler has to keep a
-// stage's registers for a next round that never comes.
-fn walk_layer_once(l: u32, r: u32, lane: u32) {
-  if (r < TILES_QKV) { run_qkv(l, r, true, lane); } else { skip_qkv(l, r, lane); }
-  for (var t = r; t < TILES_ATTEND; t += N_WG) { run_attend(l, t, t == r, lane); }
-  refill_out(l, r, lane);
-  for (var t = r; t < TILES_COMBINE; t += N_WG) { run_combine(l, t, t == r, lane); }
-  if (r < TILES_OUT) { run_out(l, r, true, lane); } else { skip_out(l, r, lane); }
-  if (r < TILES_GATE_UP) { run_gate_up(l, r, true, lane); } else { skip_gate_up(l, r, lane); }
-  if (r < TILES_DOWN) { run_down(l, r, true, lane); } else { skip_down(l, r, lane); }
-}
+// factor_single: the whole token in one dispatch of N_WG workgroups (walk.wgsl).
+// Whether this dispatch walks the layer after this one as well.
+fn goes_on(l: u32) -> bool { return l + 1u < N_LAYER; }
 
 @compute @workgroup_size(WG)
 fn dispatch_single_static(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let r = wg.x;
   if (stopped(lane)) { return; }
-  if (CROSS) { prime_qkv(0u, r, lane); }
-  for (var t = r; t < TILES_EMBED; t += N_WG) { run_embed(t, lane); }
-  for (var l = 0u; l < N_LAYER; l++) {
-    if (CROSS) { walk_layer_once(l, r, lane); }
-    else { walk_layer(l, r, lane); }
-  }
-  for (var t = r; t < TILES_LOGITS; t += N_WG) { run_logits(t, t == r, lane); }
-  if (r == 0u) { run_sample(lane); }
-}
-
-const TASKS_LAYER = TILES_QKV + TILES_ATTEND + TILES_COMBINE + TILES_OUT + TILES_GATE_UP + TILES_DOWN;
-const TASK_LOGITS = TILES_EMBED + N_LAYER * TASKS_LAYER;
-const N_TASK = TASK_LOGITS + TILES_LOGITS + 1u;
-
-fn draw_task(lane: u32) -> u32 {
-  if (lane == 0u) { uniform_word = atomicAdd(&state[STATE_TICKET + args.parity], 1u); }
-  return workgroupUniformLoad(&uniform_word);
-}
-
-// Runs task `task`; the last stage whose input this workgroup took is in `have`.
-fn run_task(task: u32, have: u32, lane: u32) -> u32 {
-  if (task < TILES_EMBED) {
-    run_embed(task, lane);
-    return have;
-  }
-  if (task >= TASK_LOGITS) {
-    let key = N_LAYER * N_STAGE + STAGE_LOGITS;
-    if (task < TASK_LOGITS + TILES_LOGITS) { run_logits(task - TASK_LOGITS, have != key, lane); }
-    else { run_sample(lane); }
-    return key;
-  }
-  let l = (task - TILES_EMBED) / TASKS_LAYER;
-  var t = (task - TILES_EMBED) % TASKS_LAYER;
-  let key = l * N_STAGE;
-  if (t < TILES_QKV) {
-    run_qkv(l, t, have != key + STAGE_QKV, lane);
-    return key + STAGE_QKV;
-  }
-  t -= TILES_QKV;
-  if (t < TILES_ATTEND) {
-    run_attend(l, t, have != key + STAGE_ATTEND, lane);
-    return key + STAGE_ATTEND;
-  }
-  t -= TILES_ATTEND;
-  if (t < TILES_COMBINE) {
-    run_combine(l, t, have != key + STAGE_COMBINE, lane);
-    return key + STAGE_COMBINE;
-  }
-  t -= TILES_COMBINE;
-  if (t < TILES_OUT) {
-    run_out(l, t, have != key + STAGE_OUT, lane);
-    return key + STAGE_OUT;
-  }
-  t -= TILES_OUT;
-  if (t < TILES_GATE_UP) {
-    run_gate_up(l, t, have != key + STAGE_GATE_UP, lane);
-    return key + STAGE_GATE_UP;
-  }
-  run_down(l, t - TILES_GATE_UP, have != key + STAGE_DOWN, lane);
-  return key + STAGE_DOWN;
+  walk_begin(0u, wg.x, lane);
+  walk_embed(wg.x, lane);
+  for (var l = 0u; l < N_LAYER; l++) { walk_layer(l, wg.x, lane); }
+  walk_logits(wg.x, lane);
+  if (wg.x == 0u) { run_sample(lane); }
 }
 
 @compute @workgroup_size(WG)
 fn dispatch_single_ticket(@builtin(local_invocation_index) lane: u32) {
   if (stopped(lane)) { return; }
-  var have = 0xffffffffu;
-  for (var n = 0u; n < N_TASK + 1u; n++) {
-    let task = draw_task(lane);
-    if (task >= N_TASK) { break; }
-    if (task == 0u && lane == 0u) { atomicStore(&state[STATE_TICKET + 1u - args.parity], 0u); }
-    have = run_task(task, have, lane);
-  }
+  walk_tasks(0u, N_TASK, 0u, lane);
 }

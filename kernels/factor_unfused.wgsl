@@ -2,28 +2,15 @@
 // does. Order comes from the dispatch boundary. Each entry runs one step of a fused stage on the
 // stage's own tiles; values that a fused stage keeps in workgroup memory pass through the T_* words
 // behind the messages. The arithmetic is the stages' own functions, hence the same bits.
-fn load_rows(at: u32, n: u32, lane: u32) {
-  for (var r = lane; r < n; r += WG) { rows[r] = bitcast<f32>(msg[at + r]); }
-  workgroupBarrier(); // rows written before other lanes read them
-}
-
 fn load_ys(at: u32, n: u32, lane: u32) {
   for (var r = lane; r < n; r += WG) { ys[r] = bitcast<f32>(msg[at + r]); }
   workgroupBarrier(); // ys written before whole words are packed
-}
-
-fn store_rows(at: u32, n: u32, inv: f32, lane: u32) {
-  workgroupBarrier(); // rows written by their teams before other lanes store them
-  for (var r = lane; r < n; r += WG) { msg[at + r] = bitcast<u32>(rows[r] * inv); }
 }
 
 fn store_ys(at: u32, n: u32, lane: u32) {
   workgroupBarrier(); // ys written before they are stored
   for (var r = lane; r < n; r += WG) { msg[at + r] = bitcast<u32>(ys[r]); }
 }
-
-// Where the residual of this operation stands: part 0: X of the layer; part 1: X1.
-fn place_x() -> u32 { return at_layer(place.layer) + select(L_X, L_X1, place.part == 1u); }
 
 @compute @workgroup_size(WG)
 fn op_embed(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -115,7 +102,7 @@ fn block_at(tile: u32, block: u32) -> u32 {
 @compute @workgroup_size(WG)
 fn op_scores(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let kv_head = wg.x / N_SPLIT;
-  let span = att_span(wg.x % N_SPLIT);
+  let span = att_span(wg.x % N_SPLIT, lane);
   att_take_q(place.layer, kv_head, lane);
   var block = 0u;
   for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
@@ -130,7 +117,7 @@ fn op_scores(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_ind
 
 @compute @workgroup_size(WG)
 fn op_softmax(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let span = att_span(wg.x % N_SPLIT);
+  let span = att_span(wg.x % N_SPLIT, lane);
   att_begin(lane);
   var block = 0u;
   for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
@@ -151,7 +138,7 @@ fn op_softmax(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_in
 @compute @workgroup_size(WG)
 fn op_mix(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let kv_head = wg.x / N_SPLIT;
-  let span = att_span(wg.x % N_SPLIT);
+  let span = att_span(wg.x % N_SPLIT, lane);
   att_begin(lane);
   var block = 0u;
   for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {

@@ -2,13 +2,14 @@
 // value of one atomic word, so every word carries its own readiness: 0 in memory means not written.
 // (Stored is word ^ NOT_READY, so that a fresh or cleared buffer is all "not written".)
 //
-// Two halves, by parity: put also clears its slot's twin, which nobody reads in this dispatch, so
-// the next dispatch starts clean without a clear of its own. Every slot is put in every dispatch.
+// Two halves, by parity: put also clears its slot's twin, which nobody reads in this step, so the
+// next one starts clean without a clear of its own. Every slot is put once a step, whether the step is
+// one dispatch or several, which then have one parity.
 //
 // await_stage spins on an arrival counter. That only saves polling: it is not promised to order
 // anything, and take still checks each word. Every spin is bounded; giving up sets STATE_ABORT,
 // which ends all other spins, and the host repeats the token with dispatch boundaries.
-@group(0) @binding(2) var<storage, read_write> msg: array<atomic<u32>>; // [2][MSG_WORDS]
+@group(0) @binding(2) var<storage, read_write> msg: array<atomic<u32>>; // [2][N_BLOCK][MSG_WORDS]
 
 fn aborted() -> bool { return atomicLoad(&state[STATE_ABORT]) != 0u; }
 
@@ -18,9 +19,12 @@ fn give_up(n: u32) -> bool {
   return (n & 127u) == 127u && aborted();
 }
 
+// Word `at` of the token's block in a half.
+fn half_at(parity: u32, at: u32) -> u32 { return (parity * N_BLOCK + token_block()) * MSG_WORDS + at; }
+
 // peek asks for a word without waiting for it; settle, given what peek saw, waits until it is there.
 // Between the two other work goes on. take does both at once.
-fn peek(at: u32) -> u32 { return atomicLoad(&msg[args.parity * MSG_WORDS + at]); }
+fn peek(at: u32) -> u32 { return atomicLoad(&msg[half_at(args.parity, at)]); }
 
 fn peek4_at(at: vec4<u32>) -> vec4<u32> {
   return vec4<u32>(peek(at.x), peek(at.y), peek(at.z), peek(at.w));
@@ -48,27 +52,46 @@ fn take(at: u32) -> u32 { return settle(at, peek(at)); }
 fn take4_at(at: vec4<u32>) -> vec4<u32> { return settle4_at(at, peek4_at(at)); }
 
 fn put(at: u32, word: u32) {
-  atomicStore(&msg[args.parity * MSG_WORDS + at], word ^ NOT_READY);
-  atomicStore(&msg[(1u - args.parity) * MSG_WORDS + at], 0u);
+  atomicStore(&msg[half_at(args.parity, at)], word ^ NOT_READY);
+  atomicStore(&msg[half_at(1u - args.parity, at)], 0u);
 }
 
-fn counter_at(parity: u32, layer: u32, stage: u32) -> u32 {
-  return STATE_ARRIVE + (parity * N_COUNTER + layer * N_STAGE + stage) * ARRIVE_LINE;
+fn counter_at(parity: u32, block: u32, layer: u32, stage: u32) -> u32 {
+  let i = ((parity * N_BLOCK + block) * N_LAYER + layer) * (N_STAGE + 1u) + stage;
+  return STATE_ARRIVE + i * ARRIVE_LINE;
 }
 
 // One tile of a stage is done. Called after the tile's last barrier.
 fn arrive(layer: u32, stage: u32, tile: u32, lane: u32) {
   if (lane != 0u) { return; }
-  if (tile == 0u) { atomicStore(&state[counter_at(1u - args.parity, layer, stage)], 0u); }
-  atomicAdd(&state[counter_at(args.parity, layer, stage)], 1u);
+  if (tile == 0u) { atomicStore(&state[counter_at(1u - args.parity, token_block(), layer, stage)], 0u); }
+  atomicAdd(&state[counter_at(args.parity, token_block(), layer, stage)], 1u);
 }
 
-fn await_stage(layer: u32, stage: u32, n_tile: u32, lane: u32) {
+fn await_counter(i: u32, n_tile: u32, lane: u32) {
   if (lane == 0u) {
-    let i = counter_at(args.parity, layer, stage);
     for (var n = 0u; n < SPIN_LIMIT; n++) {
       if (atomicLoad(&state[i]) >= n_tile || give_up(n)) { break; }
     }
   }
   workgroupBarrier(); // lane 0 saw the counter before the others load words
+}
+
+fn await_stage(layer: u32, stage: u32, n_tile: u32, lane: u32) {
+  await_counter(counter_at(args.parity, token_block(), layer, stage), n_tile, lane);
+}
+
+// The next number of the dispatch that begins at the layer; the same for all lanes.
+fn draw_ticket(layer: u32, lane: u32) -> u32 {
+  if (lane == 0u) {
+    uniform_word = atomicAdd(&state[counter_at(args.parity, 0u, layer, N_STAGE)], 1u);
+    if (uniform_word == 0u) { atomicStore(&state[counter_at(1u - args.parity, 0u, layer, N_STAGE)], 0u); }
+  }
+  return workgroupUniformLoad(&uniform_word);
+}
+
+// An earlier dispatch was aborted: this one must not touch what the host will repeat.
+fn stopped(lane: u32) -> bool {
+  if (lane == 0u) { uniform_word = atomicLoad(&state[STATE_ABORT]); }
+  return workgroupUniformLoad(&uniform_word) != 0u;
 }

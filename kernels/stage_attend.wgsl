@@ -1,7 +1,8 @@
 // stage attend: attention of the heads that share one kv head over one part of the context. One tile
-// = (kv head, split); split s of N_SPLIT covers a contiguous part of the positions up to args.pos.
-// takes: q, and k and v of the current position, of the layer; earlier rows are plain loads, ordered
-// by the dispatches that wrote them.   puts: for each head and split the unnormalised output, the
+// = (kv head, split); split s of N_SPLIT covers a contiguous part of the positions up to the
+// token's.
+// takes: q, and k and v of the positions of this dispatch, of the layer; earlier rows are plain loads,
+// ordered by the dispatches that wrote them.   puts: for each head and split the unnormalised output, the
 // largest score and the sum of exponentials, for combine.
 //
 // The positions go by in blocks of ATT_BLOCK: scores, running softmax, mix. Each of the three is a
@@ -20,11 +21,10 @@ struct Span { // positions lo .. hi of a split
   hi: u32,
 }
 
-fn att_span(split: u32) -> Span {
-  let n = args.pos + 1u;
-  let first = first_attended(n);
-  let per = (n - first + N_SPLIT - 1u) / N_SPLIT;
-  return Span(min(n, first + split * per), min(n, first + split * per + per));
+fn att_span(split: u32, lane: u32) -> Span {
+  let n = uniform_pos(lane) + 1u;
+  let per = (n + N_SPLIT - 1u) / N_SPLIT;
+  return Span(min(n, split * per), min(n, split * per + per));
 }
 
 fn att_take_q(layer: u32, kv_head: u32, lane: u32) {
@@ -41,8 +41,8 @@ fn att_begin(lane: u32) {
   }
 }
 
-// big[p][d] = rows p0 .. of the cache's k or v, earlier positions from the cache, the current one from
-// its words. Rows are one word apart from a power of two, so that lanes that walk different rows meet
+// big[p][d] = rows p0 .. of the cache's k or v, those of earlier dispatches from the cache, this one's
+// from its words. Rows are one word apart from a power of two, so that lanes that walk different rows meet
 // different banks.
 fn att_keep(p: u32, w: u32, word: u32) {
   for (var h = 0u; h < KV_PER_WORD; h++) { big[p * ATT_STRIDE + w * KV_PER_WORD + h] = kv_value(word, h); }
@@ -52,10 +52,11 @@ fn att_load_k(layer: u32, kv_head: u32, p0: u32, hi: u32, lane: u32) {
   let row0 = (layer * N_HEAD_KV + kv_head) * N_CTX + p0;
   let n = min(ATT_BLOCK, min(hi, args.pos) - min(p0, args.pos)) * KV_ROW;
   for (var i = lane; i < n; i += WG) { att_keep(i / KV_ROW, i % KV_ROW, kv_k[row0 * KV_ROW + i]); }
-  if (args.pos - p0 < ATT_BLOCK && args.pos < hi) {
-    for (var w = lane; w < KV_ROW; w += WG) {
-      att_keep(args.pos - p0, w, take(at_layer(layer) + L_K + kv_head * KV_ROW + w));
-    }
+  let first = max(p0, args.pos);
+  let at = at_layer(layer) + L_K + kv_head * KV_ROW;
+  for (var i = lane; i < (max(first, min(hi, p0 + ATT_BLOCK)) - first) * KV_ROW; i += WG) {
+    let p = first + i / KV_ROW;
+    att_keep(p - p0, i % KV_ROW, take(back_to(p) + at + i % KV_ROW));
   }
 }
 
@@ -63,10 +64,11 @@ fn att_load_v(layer: u32, kv_head: u32, p0: u32, hi: u32, lane: u32) {
   let row0 = (layer * N_HEAD_KV + kv_head) * N_CTX + p0;
   let n = min(ATT_BLOCK, min(hi, args.pos) - min(p0, args.pos)) * KV_ROW;
   for (var i = lane; i < n; i += WG) { att_keep(i / KV_ROW, i % KV_ROW, kv_v[row0 * KV_ROW + i]); }
-  if (args.pos - p0 < ATT_BLOCK && args.pos < hi) {
-    for (var w = lane; w < KV_ROW; w += WG) {
-      att_keep(args.pos - p0, w, take(at_layer(layer) + L_V + kv_head * KV_ROW + w));
-    }
+  let first = max(p0, args.pos);
+  let at = at_layer(layer) + L_V + kv_head * KV_ROW;
+  for (var i = lane; i < (max(first, min(hi, p0 + ATT_BLOCK)) - first) * KV_ROW; i += WG) {
+    let p = first + i / KV_ROW;
+    att_keep(p - p0, i % KV_ROW, take(back_to(p) + at + i % KV_ROW));
   }
 }
 
@@ -133,7 +135,7 @@ fn att_put_ml(layer: u32, kv_head: u32, split: u32, lane: u32) {
 fn stage_attend(layer: u32, tile: u32, lane: u32) {
   let kv_head = tile / N_SPLIT;
   let split = tile % N_SPLIT;
-  let span = att_span(split);
+  let span = att_span(split, lane);
   att_take_q(layer, kv_head, lane);
   att_begin(lane);
   for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {

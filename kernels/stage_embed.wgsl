@@ -1,7 +1,7 @@
-// stage embed: x = the embedding of the token at args.pos. One tile = EMBED_TILE of its numbers.
-// takes: an id of an earlier dispatch.   puts: X of layer 0.
+// stage embed: x = the embedding of the token. One tile = EMBED_TILE of its numbers.
+// takes: its id.   puts: X of layer 0.
 fn embed_rows(row0: u32, n: u32, lane: u32) {
-  let id = id_at(args.pos);
+  let id = context_id(token_pos());
   for (var r = lane; r < n; r += WG) { rows[r] = embd_weight(id, row0 + r); }
   workgroupBarrier(); // rows written before publish_x reads its quantisation groups
 }

@@ -13,9 +13,9 @@ fn logits_take(lane: u32) {
   take_window(lane);
 }
 
-fn n_window() -> u32 { return min(args.pos + 1u, args.repeat_last_n); }
+fn n_window() -> u32 { return min(token_pos() + 1u, args.repeat_last_n); }
 
-// The ids that the penalty looks at; they are of earlier dispatches. Ends in a barrier.
+// The ids that the penalty looks at; of earlier dispatches, in a burst also of earlier tokens. Ends in a barrier.
 fn take_window(lane: u32) {
   if (lane < 32u) { atomicStore(&window_filter[lane], 0u); }
   if (WG < 32u) {
@@ -24,7 +24,7 @@ fn take_window(lane: u32) {
   workgroupBarrier(); // filter cleared before bits are set; ss_part written before it is read
   if (args.repeat_penalty != 1.0) {
     for (var i = lane; i < n_window(); i += WG) {
-      let id = id_at(args.pos - i);
+      let id = context_id(token_pos() - i);
       window[i] = id;
       atomicOr(&window_filter[(id >> 5u) & 31u], 1u << (id & 31u));
     }

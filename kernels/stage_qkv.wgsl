@@ -1,7 +1,7 @@
 // stage qkv: q, k and v of the token, RoPE applied, K and V appended to the cache. The rows of the three
 // matrices are counted through: q, then k, then v; one tile = QKV_TILE of them. The two numbers that
 // RoPE turns together are neighbours (weights.c orders the rows so), hence always of one tile.
-// takes: X of the layer.   puts: q as f32; k and v as the cache's words; row args.pos of kv_k, kv_v.
+// takes: X of the layer.   puts: q as f32; k and v as the cache's words; the token's row of kv_k, kv_v.
 const ROWS_QKV = ROWS_Q + 2u * ROWS_K;
 
 fn qkv_take_chunk(layer: u32, chunk: u32, lane: u32) {
@@ -32,7 +32,7 @@ fn turned(row: u32, even: f32, odd: f32) -> f32 {
   let d = row % HEAD_DIM;
   let is_odd = (d & 1u) == 1u;
   if (d >= ROPE_DIM || row >= ROWS_Q + ROWS_K) { return select(even, odd, is_odd); }
-  let cs = rope[args.pos * (ROPE_DIM / 2u) + d / 2u];
+  let cs = rope[min(token_pos(), N_CTX - 1u) * (ROPE_DIM / 2u) + d / 2u];
   let other = select(-odd * cs.y, even * cs.y, is_odd);
   return fma(select(even, odd, is_odd), cs.x, other);
 }
@@ -58,8 +58,9 @@ fn put_kv(layer: u32, row0: u32, n: u32, lane: u32) {
     let even = r & ~1u;
     let word = kv_word(ys[even], ys[even + 1u], r & 1u);
     put(at_layer(layer) + L_K + row / KV_PER_WORD, word);
-    if (row < ROWS_K) { kv_k[kv_at(layer, row, args.pos)] = word; }
-    else { kv_v[kv_at(layer, row - ROWS_K, args.pos)] = word; }
+    if (!in_context()) { continue; }
+    if (row < ROWS_K) { kv_k[kv_at(layer, row, token_pos())] = word; }
+    else { kv_v[kv_at(layer, row - ROWS_K, token_pos())] = word; }
   }
 }
 

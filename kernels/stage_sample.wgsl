@@ -1,5 +1,6 @@
-// stage sample: draws the next id and stores it as the id at args.pos + 1. One tile.
-// takes: the tiles' best (greedy), or all logits.   puts: an id, for the next dispatch.
+// stage sample: draws the next id and stores it as the id behind the token's. One tile.
+// takes: the tiles' best (greedy), or all logits.   puts: an id, as a word and, for the next
+// dispatch, in state.
 //
 // The rule is sampler.h's. top_k and top_p are thresholds on the logit, found by radix selection
 // over the order-preserving key of the penalised logit: eight bits a round, counts (top_k) or
@@ -130,7 +131,7 @@ fn hash(pos: u32, id: u32) -> u32 {
 // -log(-log(u)). Winners have u near 1, where log's error of 2^-21 (all that WGSL promises) is as large
 // as the logarithm: there it is a series in w = 1 - u, which is exact.
 fn gumbel(id: u32) -> f32 {
-  let k = hash(args.pos + 1u, id) >> 9u;
+  let k = hash(token_pos() + 1u, id) >> 9u;
   let u = (f32(k) + 0.5) / 8388608.0;
   let w = (f32(8388607u - k) + 0.5) / 8388608.0;
   let series = w * fma(w, fma(w, fma(w, fma(w, 0.2, 0.25), 1.0 / 3.0), 0.5), 1.0);
@@ -181,6 +182,9 @@ fn stage_sample(lane: u32) {
     take_window(lane);
     draw(lane);
   }
-  if (lane == 0u) { atomicStore(&state[STATE_IDS + args.pos + 1u], best_id[0]); }
+  if (lane == 0u) {
+    put(M_ID, best_id[0]);
+    if (in_context()) { atomicStore(&state[STATE_IDS + token_pos() + 1u], best_id[0]); }
+  }
   workgroupBarrier(); // best read before anything else uses it
 }

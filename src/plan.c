@@ -5,11 +5,10 @@
 /* ---- programs ----------------------------------------------------------------------------- */
 
 void solo_program_close(solo_program *p) {
-    uint32_t n = p->factoring ? p->factoring->n_row : 0;
-    for (uint32_t i = 0; p->pipeline && i < n; i++) {
+    for (uint32_t i = 0; p->pipeline && i < p->factoring.n_row; i++) {
         bool shared = false;
         for (uint32_t k = 0; k < i; k++)
-            shared |= !strcmp(p->factoring->row[k].entry, p->factoring->row[i].entry);
+            shared |= !strcmp(p->factoring.row[k].entry, p->factoring.row[i].entry);
         if (!shared) solo_device_pipeline_close(&p->pipeline[i]);
     }
     solo_device_module_close(&p->module);
@@ -19,7 +18,7 @@ void solo_program_close(solo_program *p) {
 
 bool solo_program_open(solo_plan *plan, const solo_factoring *f, solo_program *p, solo_error *err) {
     const solo_geometry *g = &plan->geometry;
-    p->factoring = f;
+    p->factoring = *f;
     p->wgsl = solo_wgsl_join(&(solo_wgsl_desc){.weights = plan->weights,
                                                .geometry = g,
                                                .factoring = f,
@@ -84,14 +83,7 @@ static void fill_defaults(solo_plan *plan, const solo_plan_desc *desc) {
 
 static bool check_desc(const solo_plan *plan, solo_error *err) {
     const solo_plan_desc *d = &plan->desc;
-    if (!solo_factoring_find(d->factoring, d->assignment)) {
-        char names[200] = "";
-        for (const char *const *n = solo_factoring_names(); *n; n++)
-            snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s",
-                     names[0] ? ", " : "", *n);
-        return solo_fail(err, SOLO_ARGUMENT, "factoring: wanted one of %s, found \"%s\"", names,
-                         d->factoring);
-    }
+    if (!solo_factoring_check(d->factoring, err)) return false;
     uint32_t train = plan->weights->model->hp.n_ctx_train;
     if (d->n_ctx < 2 || d->n_ctx > train)
         return solo_fail(err, SOLO_ARGUMENT,
@@ -144,6 +136,8 @@ static bool probe_subgroups(solo_plan *plan) {
 static bool make_geometry(solo_plan *plan, solo_error *err) {
     const solo_device_info *info = solo_device_info_of(plan->device);
     const solo_plan_desc *d = &plan->desc;
+    solo_factoring f;
+    if (!solo_factoring_find(d->factoring, d->assignment, &f, err)) return false;
     /* 128: about a multiprocessor each on the GPUs this is for (132 on an H200); a software adapter
      * runs one workgroup a core, and cutting stages into 16 keeps two cores evenly busy. */
     uint32_t aim = info->is_software ? 16 : 128;
@@ -159,6 +153,7 @@ static bool make_geometry(solo_plan *plan, solo_error *err) {
         .max_team = d->max_team,
         .queue = d->queue,
         .max_workgroup_bytes = info->max_workgroup_bytes,
+        .n_block = f.n_token,
     };
     if (!solo_geometry_make(&gd, &plan->geometry, err)) return false;
     plan->geometry.n_wg = d->n_workgroup ? d->n_workgroup : info->is_software ? 2 : aim;
@@ -210,7 +205,7 @@ static bool open_buffers(solo_plan *plan, solo_error *err) {
                          g->desc.n_ctx, (unsigned long long)kv, info->name,
                          (unsigned long long)info->max_binding_bytes,
                          (unsigned long long)(info->max_binding_bytes / (kv / g->desc.n_ctx)));
-    uint64_t words = 2 * (uint64_t)g->msg_words;
+    uint64_t words = 2 * (uint64_t)g->n_block * g->msg_words;
     if (words < (uint64_t)g->msg_words + g->tmp_words)
         words = (uint64_t)g->msg_words + g->tmp_words;
     plan->args_stride = align_up(sizeof(solo_args), solo_device_uniform_align(d));
@@ -255,7 +250,7 @@ static uint32_t write_args(solo_plan *plan, const solo_args *args) {
 
 void solo_plan_encode_step(solo_plan *plan, solo_args args) {
     const solo_program *p = solo_plan_program(plan);
-    args.parity = p->factoring->tagged ? plan->n_tagged++ & 1 : 0;
+    args.parity = p->factoring.tagged ? plan->n_tagged++ & 1 : 0;
     uint32_t offsets[2] = {write_args(plan, &args), 0};
     solo_device_pass_begin(plan->device);
     for (uint32_t i = 0; i < p->n_dispatch; i++) {
@@ -289,24 +284,26 @@ void solo_plan_write_ids(solo_plan *plan, uint32_t pos, const uint32_t *ids, uin
 
 static bool clear_handoff(solo_plan *plan, solo_error *err) {
     solo_device_clear(plan->device, plan->state, 0, (uint64_t)plan->geometry.state_ids * 4);
-    solo_device_clear(plan->device, plan->msg, 0, 2 * (uint64_t)plan->geometry.msg_words * 4);
+    solo_device_clear(plan->device, plan->msg, 0,
+                      2 * (uint64_t)plan->geometry.n_block * plan->geometry.msg_words * 4);
     plan->n_tagged = 0;
     return solo_device_submit(plan->device, err);
 }
 
 bool solo_plan_demote(solo_plan *plan, const char *why, solo_error *err) {
-    SOLO_ASSERT(plan->main.factoring->tagged && !plan->demoted);
+    SOLO_ASSERT(plan->main.factoring.tagged && !plan->demoted);
     snprintf(plan->note, sizeof plan->note,
-             "%s: using dispatch boundaries (%u a token) instead of one dispatch", why,
-             plan->fallback.n_dispatch);
+             "%s: using dispatch boundaries (%u a token) instead of the factoring %s", why,
+             plan->fallback.n_dispatch, plan->main.factoring.name);
     plan->demoted = true;
     return clear_handoff(plan, err);
 }
 
 bool solo_plan_read_messages(solo_plan *plan, uint32_t at, uint32_t n, uint32_t *out,
                              solo_error *err) {
-    bool tagged = solo_plan_program(plan)->factoring->tagged;
+    bool tagged = solo_plan_program(plan)->factoring.tagged;
     uint64_t half = tagged && plan->n_tagged ? (plan->n_tagged - 1) & 1 : 0;
+    half *= plan->geometry.n_block;
     if (!solo_device_read(plan->device, plan->msg, (half * plan->geometry.msg_words + at) * 4, out,
                           (uint64_t)n * 4, err))
         return false;
@@ -318,25 +315,32 @@ bool solo_plan_read_messages(solo_plan *plan, uint32_t at, uint32_t n, uint32_t 
 
 typedef enum verdict { VERDICT_EQUAL, VERDICT_DIFFERENT, VERDICT_TIMEOUT, VERDICT_ERROR } verdict;
 
-/* Two tokens by the program in use: their messages and ids, appended to out. */
+/* Tokens that the self-test computes: two steps, one of each parity, as far as the context goes. */
+static uint32_t n_test_token(const solo_plan *plan) {
+    uint32_t n = 2 * plan->main.factoring.n_token;
+    return n < plan->desc.n_ctx ? n : plan->desc.n_ctx;
+}
+
+/* That many by the program in use: their messages, then their ids. */
 static bool test_tokens(solo_plan *plan, uint32_t *out, bool *aborted, solo_error *err) {
     const solo_geometry *g = &plan->geometry;
-    uint32_t first = g->desc.hp->n_vocab / 3;
+    uint32_t n = n_test_token(plan), n_token = solo_plan_program(plan)->factoring.n_token;
+    uint32_t first = g->desc.hp->n_vocab / 3, abort_word;
     solo_plan_write_ids(plan, 0, &first, 1);
-    for (uint32_t pos = 0; pos < 2; pos++) {
+    for (uint32_t pos = 0; pos < n; pos += n_token) {
         solo_args args = {.pos = pos,
                           .greedy = 1,
                           .inv_temperature = 1,
                           .top_p = 1,
                           .ln_min_p = -1e30f,
                           .repeat_penalty = 1};
+        uint32_t n_step = n - pos < n_token ? n - pos : n_token;
         solo_plan_encode_step(plan, args);
-        if (!solo_plan_read_messages(plan, 0, g->msg_words, out, err)) return false;
-        out += g->msg_words;
+        if (!solo_plan_read_messages(plan, 0, n_step * g->msg_words, out, err)) return false;
+        out += (size_t)n_step * g->msg_words;
     }
-    uint32_t abort_word;
-    if (!solo_device_read(plan->device, plan->state, ((uint64_t)g->state_ids + 1) * 4, out, 8,
-                          err) ||
+    if (!solo_device_read(plan->device, plan->state, ((uint64_t)g->state_ids + 1) * 4, out,
+                          (uint64_t)n * 4, err) ||
         !solo_device_read(plan->device, plan->state, 0, &abort_word, 4, err))
         return false;
     *aborted = abort_word != 0;
@@ -344,7 +348,7 @@ static bool test_tokens(solo_plan *plan, uint32_t *out, bool *aborted, solo_erro
 }
 
 static verdict self_test(solo_plan *plan, solo_error *err) {
-    size_t n = 2 * (size_t)plan->geometry.msg_words + 2;
+    size_t n = n_test_token(plan) * ((size_t)plan->geometry.msg_words + 1);
     uint32_t *a = solo_zalloc(n, 4), *b = solo_zalloc(n, 4);
     bool aborted = false, unused;
     verdict v = VERDICT_ERROR;
@@ -367,18 +371,22 @@ static bool open_programs(solo_plan *plan, solo_error *err) {
     if (assignment == SOLO_ASSIGNMENT_AUTO && solo_device_info_of(plan->device)->is_software)
         assignment =
             SOLO_ASSIGNMENT_TICKET; /* it runs as many workgroups at once as it has cores */
-    const solo_factoring *f = solo_factoring_find(d->factoring, assignment);
-    if (!solo_program_open(plan, f, &plan->main, err)) return false;
-    if (!f->tagged) return true;
-    if (!solo_program_open(plan, solo_factoring_find("stages", 0), &plan->fallback, err))
+    solo_factoring f, by_stages;
+    if (!solo_factoring_find(d->factoring, assignment, &f, err) ||
+        !solo_program_open(plan, &f, &plan->main, err))
+        return false;
+    if (!f.tagged) return true;
+    if (!solo_factoring_find("stages", SOLO_ASSIGNMENT_AUTO, &by_stages, err) ||
+        !solo_program_open(plan, &by_stages, &plan->fallback, err))
         return false;
     if (d->no_self_test) return true;
     verdict v = self_test(plan, err);
     if (v == VERDICT_TIMEOUT && d->assignment == SOLO_ASSIGNMENT_AUTO &&
         assignment != SOLO_ASSIGNMENT_TICKET) {
         solo_program_close(&plan->main);
-        f = solo_factoring_find(d->factoring, SOLO_ASSIGNMENT_TICKET);
-        if (!solo_program_open(plan, f, &plan->main, err)) return false;
+        if (!solo_factoring_find(d->factoring, SOLO_ASSIGNMENT_TICKET, &f, err) ||
+            !solo_program_open(plan, &f, &plan->main, err))
+            return false;
         v = self_test(plan, err);
     }
     if (v == VERDICT_ERROR) return false;
@@ -395,9 +403,9 @@ static bool open_programs(solo_plan *plan, solo_error *err) {
 
 static void join_wgsl(solo_plan *plan) {
     solo_text text = {0};
-    solo_text_add(&text, "// ==== decode: %s\n%s", plan->main.factoring->kernel, plan->main.wgsl);
+    solo_text_add(&text, "// ==== decode: %s\n%s", plan->main.factoring.kernel, plan->main.wgsl);
     if (plan->fallback.wgsl)
-        solo_text_add(&text, "\n// ==== fallback: %s\n%s", plan->fallback.factoring->kernel,
+        solo_text_add(&text, "\n// ==== fallback: %s\n%s", plan->fallback.factoring.kernel,
                       plan->fallback.wgsl);
     solo_text_add(&text, "\n// ==== prefill\n%s", plan->prefill.wgsl);
     plan->wgsl = text.at;
@@ -478,13 +486,26 @@ uint64_t solo_plan_weight_bytes(const solo_weights *w) {
     return n;
 }
 
+/* How what the stage puts reaches the next one. Where it does so within a dispatch and, at the end of a
+ * chunk, across the boundary, the former is named. */
+static const char *hand_off_of(const solo_factoring *f, solo_stage stage) {
+    for (uint32_t i = 0; i < f->n_row; i++) {
+        const solo_factor_row *row = &f->row[i];
+        solo_stage last = solo_op_stage(row->last);
+        if (row->sync == SOLO_SYNC_NONE || stage < solo_op_stage(row->first) || stage > last)
+            continue;
+        if (stage == last && f->n_token == 1) continue;
+        return row->sync == SOLO_SYNC_WORDS ? "words" : "barrier";
+    }
+    return "dispatch";
+}
+
 static void explain_stages(const solo_plan *plan, solo_plan_info *info) {
     const solo_geometry *g = &plan->geometry;
     static const int role_of[] = {
         -1, SOLO_ROLE_QKV, -1, -1, SOLO_ROLE_OUT, SOLO_ROLE_GATE_UP, SOLO_ROLE_DOWN, SOLO_ROLE_LOGITS,
         -1};
     const solo_program *p = solo_plan_program(plan);
-    solo_sync sync = p->factoring->row[0].sync;
     for (uint32_t i = 0; i < SOLO_STAGE_COUNT; i++) {
         solo_stage_info *s = &info->stage[info->n_stage++];
         s->name = solo_stage_name(i);
@@ -502,12 +523,13 @@ static void explain_stages(const solo_plan *plan, solo_plan_info *info) {
             s->n_tile = r->n_tile, s->tile_rows = r->tile, s->team = r->team;
         }
         s->weight_bytes = stage_bytes(plan->weights, i);
-        s->hand_off = i == SOLO_STAGE_SAMPLE || sync == SOLO_SYNC_NONE ? "dispatch"
-                      : sync == SOLO_SYNC_WORDS                        ? "words"
-                                                                       : "barrier";
+        s->hand_off = hand_off_of(&p->factoring, i);
         info->weight_bytes += s->weight_bytes;
     }
-    if (sync == SOLO_SYNC_WORDS) info->n_hand_off = 6 * g->desc.hp->n_layer + 2;
+    /* every stage but the last of each dispatch; in a burst the last hands over as well */
+    if (p->factoring.tagged)
+        info->n_hand_off =
+            6 * g->desc.hp->n_layer + 3 - (p->factoring.n_token > 1 ? 0 : p->n_dispatch);
 }
 
 solo_plan_info solo_plan_get_info(const solo_plan *plan) {
@@ -523,15 +545,16 @@ solo_plan_info solo_plan_get_info(const solo_plan *plan) {
         return info;
     }
     const solo_program *p = solo_plan_program(plan);
-    info.factoring = p->factoring->name;
-    info.assignment = !p->factoring->tagged                          ? "-"
-                      : strstr(p->factoring->row[0].entry, "static") ? "static"
-                                                                     : "ticket";
+    info.factoring = p->factoring.name;
+    info.assignment = !p->factoring.tagged                                   ? "-"
+                      : p->factoring.assignment == SOLO_ASSIGNMENT_STATIC ? "static"
+                                                                          : "ticket";
     info.activations = d->activations == SOLO_ACTIVATIONS_F32 ? "f32" : "int8";
     info.kv_type = d->kv_type == SOLO_KV_F16 ? "f16" : "f32";
     info.reduce = plan->subgroups ? "subgroup" : d->max_team == 1 ? "lane" : "scratch";
     info.n_dispatch = p->n_dispatch;
-    info.n_workgroup = p->factoring->tagged ? g->n_wg : 0;
+    info.n_token = p->factoring.n_token;
+    info.n_workgroup = p->factoring.tagged ? g->n_wg : 0;
     info.workgroup_size = g->wg;
     info.workgroup_bytes = g->workgroup_bytes;
     info.kv_bytes_per_pos = 2ull * g->desc.hp->n_layer * g->desc.hp->n_head_kv * g->kv_row * 4;

@@ -31,10 +31,10 @@ typedef struct solo_dispatch {
 
 /* One factoring, compiled. */
 typedef struct solo_program {
-    const solo_factoring *factoring;
+    solo_factoring factoring;
     char *wgsl;
     solo_module module;
-    solo_pipeline *pipeline; /* [factoring->n_row]; rows of one entry point share */
+    solo_pipeline *pipeline; /* [factoring.n_row]; rows of one entry point share */
     solo_dispatch *dispatch; /* [n_dispatch], in order */
     uint32_t n_dispatch;
 } solo_program;
@@ -70,8 +70,8 @@ struct solo_plan {
     char *wgsl; /* all modules, for --print-wgsl */
 };
 
-/* Encodes one decode step of the program in use: writes args, walks the dispatch list. The caller
- * submits. args->parity is filled in here. */
+/* Encodes one decode step of the program in use, of factoring.n_token tokens: writes args, walks the
+ * dispatch list. The caller submits. args->parity is filled in here. */
 void solo_plan_encode_step(solo_plan *plan, solo_args args);
 
 /* Encodes and submits a batch of n <= SOLO_PF_BATCH prompt tokens at positions pos .. pos + n.
@@ -93,7 +93,7 @@ void solo_program_close(solo_program *program);
 uint32_t solo_plan_default_ctx(const solo_hparams *hp); /* where n_ctx is 0 */
 uint64_t solo_plan_weight_bytes(const solo_weights *w); /* read a token, by every factoring */
 
-/* Message words [msg_words] of the last step, as values; for tests and logits. */
+/* Message words [factoring.n_token][msg_words] of the last step, as values; for tests and logits. */
 bool solo_plan_read_messages(solo_plan *plan, uint32_t at, uint32_t n, uint32_t *out,
                              solo_error *err);
 

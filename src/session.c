@@ -4,6 +4,8 @@
  *
  * ids[0..n_id) is the context. Decode step p consumes the id at position p and stores the next one
  * at p + 1, on the GPU; its id and the abort word are copied to a slot of their own and read late.
+ * One submit does n_token steps: one, or a burst of them, whose ids are handed out one by one. Only
+ * what was handed out is context: the rest of a burst is dropped like steps in flight are.
  */
 #include "session.h"
 
@@ -13,6 +15,7 @@
 #include <math.h>
 
 #define MAX_IN_FLIGHT 32u
+#define SLOT_WORDS (1 + SOLO_MAX_BURST)
 
 struct solo_session {
     solo_plan *plan;
@@ -23,7 +26,10 @@ struct solo_session {
     uint32_t n_reused;
     bool fell_back;
     uint64_t n_step, n_step_dispatch;
-    /* in flight: steps for positions n_id - 1, n_id, ... */
+    /* ids read but not yet handed out, the rest of a burst: for positions n_id, n_id + 1, ... */
+    uint32_t drawn[SOLO_MAX_BURST];
+    uint32_t n_drawn, drawn_at;
+    /* in flight: steps for the positions behind those; slot: [1 + SOLO_MAX_BURST] abort word, ids */
     solo_late_read slot[MAX_IN_FLIGHT];
     uint32_t n_ahead, first, n_flight;
     /* the CPU device */
@@ -43,7 +49,7 @@ static bool check_sampling(const solo_plan *plan, const solo_sampling *s, solo_e
 
 static bool open_slots(solo_session *s, solo_error *err) {
     for (uint32_t i = 0; i < s->n_ahead; i++) {
-        if (!solo_device_buffer_open(s->plan->device, SOLO_BUFFER_READBACK, 16, "id",
+        if (!solo_device_buffer_open(s->plan->device, SOLO_BUFFER_READBACK, SLOT_WORDS * 4, "id",
                                      &s->slot[i].buffer, err))
             return false;
     }
@@ -79,7 +85,8 @@ bool solo_session_open(solo_session **out, const solo_session_desc *desc, solo_e
 
 void solo_session_close(solo_session *s) {
     if (!s) return;
-    uint32_t words[2]; /* a read that was begun must end before its slot goes, on a lost device too */
+    /* a read that was begun must end before its slot goes, on a lost device too */
+    uint32_t words[SLOT_WORDS];
     for (; s->n_flight > 0; s->n_flight--, s->first = (s->first + 1) % s->n_ahead)
         solo_device_read_wait(s->plan->device, &s->slot[s->first], words, sizeof words, NULL);
     for (uint32_t i = 0; i < s->n_ahead; i++) solo_device_buffer_close(&s->slot[i].buffer);
@@ -108,44 +115,56 @@ static solo_args args_of(const solo_session *s, uint32_t pos) {
     };
 }
 
-/* Submits the step that consumes position pos, with a late read of what it drew. */
+static uint32_t n_token_of(const solo_session *s) {
+    return solo_plan_program(s->plan)->factoring.n_token;
+}
+
+/* Tokens of a submit at pos whose ids the context holds: the last burst may run past its end. */
+static uint32_t n_kept_at(const solo_session *s, uint32_t pos) {
+    uint32_t n = n_token_of(s), left = s->plan->desc.n_ctx - pos;
+    return n < left ? n : left;
+}
+
+/* Submits the step, or burst of steps, that consumes position pos, with a late read of what it drew. */
 static bool submit_step(solo_session *s, uint32_t pos, solo_error *err) {
     solo_plan *plan = s->plan;
     solo_device *d = plan->device;
     solo_late_read *slot = &s->slot[(s->first + s->n_flight) % s->n_ahead];
     uint64_t n_before = solo_device_n_dispatch(d);
     solo_plan_encode_step(plan, args_of(s, pos));
+    solo_device_copy(d, plan->state, 0, slot->buffer, 0, 4); /* STATE_ABORT */
     solo_device_copy(d, plan->state, ((uint64_t)plan->geometry.state_ids + pos + 1) * 4,
-                     slot->buffer, 0, 4);
-    solo_device_copy(d, plan->state, 0, slot->buffer, 4, 4); /* STATE_ABORT */
+                     slot->buffer, 4, (uint64_t)n_kept_at(s, pos) * 4);
     if (!solo_device_submit(d, err)) return false;
     solo_device_read_begin(d, slot);
     s->n_flight++;
-    s->n_step++;
+    s->n_step += n_token_of(s);
     s->n_step_dispatch += solo_device_n_dispatch(d) - n_before;
     return true;
 }
 
-/* Waits for the oldest step. */
-static bool read_step(solo_session *s, uint32_t *id, bool *aborted, solo_error *err) {
-    uint32_t words[2];
+/* Waits for the oldest submit; s->drawn becomes its ids, void if it gave up. */
+static bool read_step(solo_session *s, bool *aborted, solo_error *err) {
+    uint32_t words[SLOT_WORDS];
     solo_late_read *slot = &s->slot[s->first];
     s->first = (s->first + 1) % s->n_ahead;
     s->n_flight--;
     if (!solo_device_read_wait(s->plan->device, slot, words, sizeof words, err)) return false;
-    *id = words[0];
-    *aborted = words[1] != 0;
+    *aborted = words[0] != 0;
+    s->drawn_at = 0;
+    s->n_drawn = n_kept_at(s, s->n_id - 1);
+    memcpy(s->drawn, words + 1, s->n_drawn * sizeof *s->drawn);
     return true;
 }
 
 /* Reads and drops what is in flight; *aborted is set if any of it gave up. */
 static bool drain(solo_session *s, bool *aborted, solo_error *err) {
-    uint32_t id;
     bool any = false, one;
     while (s->n_flight > 0) {
-        if (!read_step(s, &id, &one, err)) return false;
+        if (!read_step(s, &one, err)) return false;
         any |= one;
     }
+    s->n_drawn = s->drawn_at = 0;
     if (aborted) *aborted = any;
     return true;
 }
@@ -168,16 +187,25 @@ static bool settle(solo_session *s, solo_error *err) {
     return !aborted || fall_back(s, err);
 }
 
-static bool next_on_gpu(solo_session *s, uint32_t *id, solo_error *err) {
+/* Submits until enough steps are ahead. Four bursts of four would be 16 tokens: no more tokens ahead
+ * than there would be steps, but two bursts, so that the GPU has one while the other is read. */
+static bool submit_ahead(solo_session *s, solo_error *err) {
+    uint32_t n_token = n_token_of(s), most = (s->n_ahead + n_token - 1) / n_token;
+    if (most == 1 && s->n_ahead > 1) most = 2;
     for (;;) {
-        while (s->n_flight < s->n_ahead && s->n_id - 1 + s->n_flight < s->plan->desc.n_ctx) {
-            if (!submit_step(s, s->n_id - 1 + s->n_flight, err)) return false;
-        }
-        bool aborted;
-        if (!read_step(s, id, &aborted, err)) return false;
-        if (!aborted) return true;
-        if (!fall_back(s, err)) return false; /* and repeat the token */
+        uint32_t pos = s->n_id - 1 + (s->n_drawn - s->drawn_at) + s->n_flight * n_token;
+        if (s->n_flight >= most || pos >= s->plan->desc.n_ctx) return true;
+        if (!submit_step(s, pos, err)) return false;
     }
+}
+
+static bool next_on_gpu(solo_session *s, uint32_t *id, solo_error *err) {
+    for (bool aborted; s->drawn_at == s->n_drawn;) {
+        if (!submit_ahead(s, err) || !read_step(s, &aborted, err)) return false;
+        if (aborted && !fall_back(s, err)) return false; /* and repeat the token */
+    }
+    *id = s->drawn[s->drawn_at++];
+    return true;
 }
 
 static bool next_on_cpu(solo_session *s, uint32_t *id) {
@@ -253,13 +281,12 @@ bool solo_session_logits(solo_session *s, float *out, solo_error *err) {
     }
     if (!settle(s, err)) return false;
     for (;;) {
-        uint32_t id;
         bool aborted;
-        if (!submit_step(s, s->n_id - 1, err) || !read_step(s, &id, &aborted, err)) return false;
+        if (!submit_step(s, s->n_id - 1, err) || !read_step(s, &aborted, err)) return false;
         if (!aborted) break;
         if (!fall_back(s, err)) return false;
     }
-    s->n_kv = s->n_id;
+    s->n_kv = s->n_id; /* the ids drawn are what solo_session_next hands out, if it comes next */
     return solo_plan_read_messages(s->plan, s->plan->geometry.m_logits, n_vocab,
                                    (uint32_t *)(void *)out, err);
 }
@@ -280,7 +307,7 @@ solo_session_info solo_session_get_info(const solo_session *s) {
         .n_step = s->n_step,
         .n_step_dispatch = s->n_step_dispatch,
     };
-    info.factoring = s->ref ? "reference" : solo_plan_program(s->plan)->factoring->name;
+    info.factoring = s->ref ? "reference" : solo_plan_program(s->plan)->factoring.name;
     snprintf(info.note, sizeof info.note, "%s", s->plan->note);
     return info;
 }

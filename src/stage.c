@@ -58,31 +58,72 @@ static const solo_factor_row stages_rows[] = {
     TOKEN_ROW("dispatch_sample",  SAMPLE,  SAMPLE,     ONE),
 };
 
+/* zero-tvm's ten kernels a token: two of them, add_norm, stand for both residuals of a layer. */
+static const solo_factor_row roles_rows[] = {
+    TOKEN_ROW("role_embed",     EMBED,        EMBED,      EMBED),
+    TOKEN_ROW("role_rms_norm",  EMBED_SQUARE, EMBED_GAIN, EMBED),
+    LAYER_ROW("role_qkv",       Q,            KV_STORE,   QKV),
+    {"role_attention", SOLO_SCOPE_LAYER, SOLO_OP_SCORES, SOLO_OP_COMBINE, SOLO_GRID_HEADS, 0, 0,
+     SOLO_SYNC_STORAGE},
+    LAYER_ROW("role_out",       OUT,          OUT,        OUT),
+    LAYER_ROW("role_add_norm",  OUT_ADD,      OUT_GAIN,   EMBED),
+    LAYER_ROW("role_gate_up",   GATE,         GLU,        GATE_UP),
+    LAYER_ROW("role_down",      DOWN,         DOWN,       DOWN),
+    {"role_add_norm", SOLO_SCOPE_LAYER, SOLO_OP_DOWN_ADD, SOLO_OP_DOWN_GAIN, SOLO_GRID_EMBED, 1, 0,
+     SOLO_SYNC_NONE},
+    TOKEN_ROW("role_lm_head",   LOGITS,       LOGITS,     LOGITS),
+    TOKEN_ROW("role_sample",    SAMPLE,       SAMPLE,     ONE),
+};
+
 static const solo_factor_row single_wg_rows[] = {
     {"dispatch_single_wg", SOLO_SCOPE_TOKEN, SOLO_OP_EMBED, SOLO_OP_SAMPLE, SOLO_GRID_ONE, 0, 0,
      SOLO_SYNC_STORAGE},
 };
 
-static const solo_factor_row single_static_rows[] = {
-    {"dispatch_single_static", SOLO_SCOPE_TOKEN, SOLO_OP_EMBED, SOLO_OP_SAMPLE, SOLO_GRID_WG, 0, 0,
-     SOLO_SYNC_WORDS},
-};
+/* The in-dispatch ones, in the two forms of assignment. */
+#define LAYER_ROWS(form)                                                                    \
+    {                                                                                       \
+        TOKEN_ROW("dispatch_embed", EMBED, EMBED_GAIN, EMBED),                              \
+        {"dispatch_layer_" form, SOLO_SCOPE_LAYER, SOLO_OP_Q, SOLO_OP_DOWN_GAIN, SOLO_GRID_WG, \
+         0, 0, SOLO_SYNC_WORDS},                                                            \
+        TOKEN_ROW("dispatch_logits", LOGITS, LOGITS, LOGITS),                               \
+        TOKEN_ROW("dispatch_sample", SAMPLE, SAMPLE, ONE),                                  \
+    }
+#define WHOLE_ROW(entry, scope)                                                              \
+    {entry, SOLO_SCOPE_##scope, SOLO_OP_EMBED, SOLO_OP_SAMPLE, SOLO_GRID_WG, 0, 0, SOLO_SYNC_WORDS}
 
-static const solo_factor_row single_ticket_rows[] = {
-    {"dispatch_single_ticket", SOLO_SCOPE_TOKEN, SOLO_OP_EMBED, SOLO_OP_SAMPLE, SOLO_GRID_WG, 0, 0,
-     SOLO_SYNC_WORDS},
-};
+static const solo_factor_row layer_static_rows[] = LAYER_ROWS("static");
+static const solo_factor_row layer_ticket_rows[] = LAYER_ROWS("ticket");
+static const solo_factor_row chunk_static_rows[] = {WHOLE_ROW("dispatch_chunk_static", CHUNK)};
+static const solo_factor_row chunk_ticket_rows[] = {WHOLE_ROW("dispatch_chunk_ticket", CHUNK)};
+static const solo_factor_row single_static_rows[] = {WHOLE_ROW("dispatch_single_static", TOKEN)};
+static const solo_factor_row single_ticket_rows[] = {WHOLE_ROW("dispatch_single_ticket", TOKEN)};
+static const solo_factor_row burst_static_rows[] = {WHOLE_ROW("dispatch_burst_static", TOKEN)};
+static const solo_factor_row burst_ticket_rows[] = {WHOLE_ROW("dispatch_burst_ticket", TOKEN)};
 
+#define PLAIN(name, kernel, shared, rows) \
+    {name, kernel, shared, rows, SOLO_COUNT(rows), false, SOLO_ASSIGNMENT_AUTO, 0, 1}
+#define WORDS(name, kernel, rows, n_layer, n_token)                                         \
+    {name, kernel, "walk.wgsl", rows##_static_rows, SOLO_COUNT(rows##_static_rows), true,   \
+     SOLO_ASSIGNMENT_STATIC, n_layer, n_token},                                             \
+    {name, kernel, "walk.wgsl", rows##_ticket_rows, SOLO_COUNT(rows##_ticket_rows), true,   \
+     SOLO_ASSIGNMENT_TICKET, n_layer, n_token}
+
+/* Most dispatches first. chunk and burst stand here with the number they have unasked. */
 static const solo_factoring factorings[] = {
-    {"unfused",   "factor_unfused.wgsl",   unfused_rows,       SOLO_COUNT(unfused_rows),       false, false},
-    {"stages",    "factor_stages.wgsl",    stages_rows,        SOLO_COUNT(stages_rows),        false, false},
-    {"single",    "factor_single.wgsl",    single_static_rows, SOLO_COUNT(single_static_rows), true,  true},
-    {"single",    "factor_single.wgsl",    single_ticket_rows, SOLO_COUNT(single_ticket_rows), true,  false},
-    {"single-wg", "factor_single_wg.wgsl", single_wg_rows,     SOLO_COUNT(single_wg_rows),     false, false},
+    PLAIN("unfused", "factor_unfused.wgsl", "raw_rows.wgsl", unfused_rows),
+    PLAIN("roles", "factor_roles.wgsl", "raw_rows.wgsl", roles_rows),
+    PLAIN("stages", "factor_stages.wgsl", NULL, stages_rows),
+    WORDS("layer", "factor_layer.wgsl", layer, 0, 1),
+    WORDS("chunk:8", "factor_chunk.wgsl", chunk, 8, 1),
+    WORDS("single", "factor_single.wgsl", single, 0, 1),
+    PLAIN("single-wg", "factor_single_wg.wgsl", NULL, single_wg_rows),
+    WORDS("burst:4", "factor_burst.wgsl", burst, 0, 4),
 };
 
 const char *const *solo_factoring_names(void) {
-    static const char *const names[] = {"unfused", "stages", "single", "single-wg", NULL};
+    static const char *const names[] = {"unfused", "roles",  "stages",    "layer", "chunk",
+                                        "single",  "single-wg", "burst", NULL};
     return names;
 }
 
@@ -90,30 +131,87 @@ const solo_factoring *solo_factoring_at(uint32_t i) {
     return i < SOLO_COUNT(factorings) ? &factorings[i] : NULL;
 }
 
-const solo_factoring *solo_factoring_find(const char *name, solo_assignment assignment) {
+/* The number behind the colon of "chunk:4", if the whole of it is one from min to max. */
+static bool read_number(const char *text, uint32_t min, uint32_t max, uint32_t *out) {
+    uint32_t n = 0;
+    if (!*text) return false;
+    for (; *text; text++) {
+        if (*text < '0' || *text > '9' || n > max) return false;
+        n = n * 10 + (uint32_t)(*text - '0');
+    }
+    *out = n;
+    return n >= min && n <= max;
+}
+
+static bool fail_unknown(const char *name, solo_error *err) {
+    char names[200] = "";
+    for (const char *const *n = solo_factoring_names(); *n; n++)
+        snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", names[0] ? ", " : "",
+                 *n);
+    return solo_fail(err, SOLO_ARGUMENT,
+                     "factoring: wanted one of %s (or chunk:1 to chunk:%u layers a dispatch, burst:2 "
+                     "to burst:%u tokens a dispatch), found \"%s\"",
+                     names, SOLO_MAX_CHUNK, SOLO_MAX_BURST, name);
+}
+
+bool solo_factoring_find(const char *name, solo_assignment assignment, solo_factoring *out,
+                         solo_error *err) {
+    size_t n = strcspn(name, ":");
     for (uint32_t i = 0; i < SOLO_COUNT(factorings); i++) {
         const solo_factoring *f = &factorings[i];
-        if (strcmp(f->name, name)) continue;
-        if (f->row == single_static_rows && assignment == SOLO_ASSIGNMENT_TICKET) continue;
-        return f;
+        if (strcspn(f->name, ":") != n || strncmp(f->name, name, n)) continue;
+        if (f->assignment == SOLO_ASSIGNMENT_STATIC && assignment == SOLO_ASSIGNMENT_TICKET)
+            continue;
+        *out = *f;
+        if (!name[n]) return true;
+        const char *number = name + n + 1;
+        if (f->n_chunk_layer && read_number(number, 1, SOLO_MAX_CHUNK, &out->n_chunk_layer))
+            return snprintf(out->name, sizeof out->name, "chunk:%u", out->n_chunk_layer) > 0;
+        if (f->n_token > 1 && read_number(number, 2, SOLO_MAX_BURST, &out->n_token))
+            return snprintf(out->name, sizeof out->name, "burst:%u", out->n_token) > 0;
+        break;
     }
-    return NULL;
+    return fail_unknown(name, err);
+}
+
+bool solo_factoring_check(const char *name, solo_error *err) {
+    solo_factoring f;
+    return solo_factoring_find(name, SOLO_ASSIGNMENT_AUTO, &f, err);
+}
+
+static void add_step(solo_factor_step *out, uint32_t *n, solo_factor_step step) {
+    if (out) out[*n] = step;
+    ++*n;
+}
+
+/* The chunks of a CHUNK row. */
+static void add_chunks(const solo_factoring *f, const solo_factor_row *row, uint32_t n_layer,
+                       solo_factor_step *out, uint32_t *n) {
+    for (uint32_t l = 0; l < n_layer; l += f->n_chunk_layer) {
+        solo_factor_step step = {row, l, l + f->n_chunk_layer - 1, SOLO_OP_Q, SOLO_OP_DOWN_GAIN};
+        if (l == 0) step.first = row->first;
+        if (n_layer - l <= f->n_chunk_layer) step.last = row->last, step.last_layer = 0;
+        add_step(out, n, step);
+    }
 }
 
 uint32_t solo_factoring_steps(const solo_factoring *f, uint32_t n_layer, solo_factor_step *out) {
     uint32_t n = 0;
     for (uint32_t i = 0; i < f->n_row;) {
-        if (f->row[i].scope == SOLO_SCOPE_TOKEN) {
-            if (out) out[n] = (solo_factor_step){&f->row[i], 0};
-            n++, i++;
+        const solo_factor_row *row = &f->row[i];
+        if (row->scope != SOLO_SCOPE_LAYER) {
+            if (row->scope == SOLO_SCOPE_CHUNK) add_chunks(f, row, n_layer, out, &n);
+            else add_step(out, &n, (solo_factor_step){row, 0, 0, row->first, row->last});
+            i++;
             continue;
         }
         uint32_t end = i;
         while (end < f->n_row && f->row[end].scope == SOLO_SCOPE_LAYER) end++;
         for (uint32_t layer = 0; layer < n_layer; layer++) {
-            for (uint32_t k = i; k < end; k++, n++) {
-                if (out) out[n] = (solo_factor_step){&f->row[k], layer};
-            }
+            for (uint32_t k = i; k < end; k++)
+                add_step(out, &n,
+                         (solo_factor_step){&f->row[k], layer, layer, f->row[k].first,
+                                            f->row[k].last});
         }
         i = end;
     }
@@ -265,12 +363,13 @@ static void lay_out_messages(solo_geometry *g) {
     at = hp->n_layer * g->layer_words + g->x_words;
     g->m_logits = at, at += hp->n_vocab;
     g->m_top = at, at += 2 * g->role[SOLO_ROLE_LOGITS].n_tile;
+    g->m_id = at++;
     g->msg_words = at;
     g->t_raw = at, at += max_u32(max_u32(g->rows_q + 2 * g->rows_k, 2 * hp->n_ff), d);
     g->t_scores = at;
     at += g->tiles_attend * g->att_max_block * (g->att_heads * g->att_block + g->att_heads);
     g->tmp_words = at - g->msg_words;
-    g->n_counter = hp->n_layer * SOLO_STAGE_COUNT;
+    g->n_counter = g->n_block * hp->n_layer * (SOLO_STAGE_COUNT + 1); /* and a ticket */
     g->state_ids = SOLO_STATE_ARRIVE + 2 * g->n_counter * SOLO_ARRIVE_LINE;
     g->state_words = g->state_ids + g->desc.n_ctx + 1;
 }
@@ -282,6 +381,7 @@ static void count_grids(solo_geometry *g) {
     g->grid[SOLO_GRID_K] = g->tiles_k;
     g->grid[SOLO_GRID_QKV] = g->role[SOLO_ROLE_QKV].n_tile;
     g->grid[SOLO_GRID_ATTEND] = g->tiles_attend;
+    g->grid[SOLO_GRID_HEADS] = ceil_div(g->desc.hp->n_head_kv, g->slice_heads);
     g->grid[SOLO_GRID_COMBINE] = g->tiles_combine;
     g->grid[SOLO_GRID_OUT] = g->role[SOLO_ROLE_OUT].n_tile;
     g->grid[SOLO_GRID_GATE_UP] = g->role[SOLO_ROLE_GATE_UP].n_tile;
@@ -296,6 +396,7 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
     g->desc = *desc;
     g->wg = desc->workgroup_size;
     g->n_wg = desc->n_workgroup;
+    g->n_block = desc->n_block ? desc->n_block : 1;
     if (g->wg < 32 || g->wg % 32 != 0)
         return solo_fail(err, SOLO_ARGUMENT, "workgroup size: wanted a multiple of 32, found %u",
                          g->wg);
@@ -312,6 +413,7 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
     g->qd = quant_span(hp->n_embd);
     g->qa = quant_span(g->rows_q);
     g->qf = quant_span(hp->n_ff);
+    while (++g->slice_heads * g->att_heads * hp->head_dim % g->qa != 0) {}
     g->n_ss = hp->n_embd / g->qd;
     g->kv_row = hp->head_dim / (desc->kv_type == SOLO_KV_F16 ? 2 : 1);
     /* 8: more splits cost the combine stage more than they save; unmeasured beyond */

@@ -29,11 +29,16 @@ typedef enum solo_stage {
     SOLO_STAGE_COUNT
 } solo_stage;
 
-typedef enum solo_scope { SOLO_SCOPE_TOKEN, SOLO_SCOPE_LAYER } solo_scope;
+typedef enum solo_scope {
+    SOLO_SCOPE_TOKEN,
+    SOLO_SCOPE_LAYER,
+    SOLO_SCOPE_CHUNK, /* of layers: a factor row only, no stage */
+} solo_scope;
 
 /* How many workgroups a dispatch has: one a tile of something. */
 typedef enum solo_grid {
     SOLO_GRID_ONE, SOLO_GRID_EMBED, SOLO_GRID_Q, SOLO_GRID_K, SOLO_GRID_QKV, SOLO_GRID_ATTEND,
+    SOLO_GRID_HEADS, /* kv heads, as many as make whole quantisation groups */
     SOLO_GRID_COMBINE, SOLO_GRID_OUT, SOLO_GRID_GATE_UP, SOLO_GRID_DOWN, SOLO_GRID_LOGITS,
     SOLO_GRID_WG, /* the plan's n_wg */
     SOLO_GRID_COUNT
@@ -79,12 +84,14 @@ typedef enum solo_op {
 /* How values cross from one stage of a dispatch to the next. */
 typedef enum solo_sync {
     SOLO_SYNC_NONE,    /* one stage, or a part of one: nothing crosses */
-    SOLO_SYNC_STORAGE, /* one workgroup, storageBarrier */
+    SOLO_SYNC_STORAGE, /* within each workgroup alone, storageBarrier */
     SOLO_SYNC_WORDS,   /* tagged words between workgroups */
 } solo_sync;
 
-/* A dispatch: its entry point, the operations it does, in order, and how often. A PER-LAYER row runs
- * once a layer, together with its PER-LAYER neighbours; a TOKEN row may span the layers. */
+/* A dispatch: its entry point, the operations it does, in order, and how often. A LAYER row runs once
+ * a layer, together with its LAYER neighbours; a TOKEN row may span the layers. A CHUNK row runs once
+ * for each run of n_chunk_layer layers; its operations that stand before the layers are the first
+ * one's, those behind them the last one's. */
 typedef struct solo_factor_row {
     const char *entry;
     solo_scope  scope;
@@ -94,26 +101,36 @@ typedef struct solo_factor_row {
     solo_sync   sync;
 } solo_factor_row;
 
+#define SOLO_MAX_BURST 16u  /* tokens a dispatch */
+#define SOLO_MAX_CHUNK 999u /* layers a dispatch */
+
 typedef struct solo_factoring {
-    const char            *name;   /* "stages" */
-    const char            *kernel; /* "factor_stages.wgsl" */
+    char                   name[16]; /* "stages", "chunk:8" */
+    const char            *kernel;   /* "factor_stages.wgsl" */
+    const char            *shared;   /* a file that other factorings join too, or NULL */
     const solo_factor_row *row;
     uint32_t               n_row;
-    bool                   tagged; /* needs handoff_tagged */
-    bool                   cross;  /* workgroup r walks a layer's stages, tile r of each (stream.h) */
+    bool                   tagged;     /* needs handoff_tagged */
+    solo_assignment        assignment; /* STATIC or TICKET where tagged */
+    uint32_t               n_chunk_layer; /* of CHUNK rows, else 0 */
+    uint32_t               n_token;       /* of a burst, else 1: the list of dispatches does so many */
 } solo_factoring;
 
 const char *solo_stage_name(solo_stage stage);
 solo_scope  solo_stage_scope(solo_stage stage);
 solo_stage  solo_op_stage(solo_op op);
-/* name as users say it; "single" means its ticket or static form by `assignment`. NULL: unknown. */
-const solo_factoring *solo_factoring_find(const char *name, solo_assignment assignment);
-/* Every factoring, both forms of single included; NULL past the end. */
+/* name as users say it, "chunk:4" and "burst:8" with their numbers; an in-dispatch factoring in its
+ * ticket or static form by `assignment`. False, with err filled: unknown. */
+bool solo_factoring_find(const char *name, solo_assignment assignment, solo_factoring *out,
+                         solo_error *err);
+/* Every factoring, with its own number and in each of its forms; NULL past the end. */
 const solo_factoring *solo_factoring_at(uint32_t i);
-/* Dispatches a token, and the place of each: out may be NULL. */
+
+/* Dispatches a token (of a burst: for all of its tokens), and what each does: out may be NULL. */
 typedef struct solo_factor_step {
     const solo_factor_row *row;
-    uint32_t               layer;
+    uint32_t layer, last_layer; /* of the first and the last operation; 0 where it is no layer's */
+    solo_op  first, last;
 } solo_factor_step;
 uint32_t solo_factoring_steps(const solo_factoring *f, uint32_t n_layer, solo_factor_step *out);
 
@@ -144,6 +161,7 @@ typedef struct solo_geometry_desc {
     uint32_t max_team;                  /* 1 on software adapters: lanes do not share rows */
     uint32_t queue;                     /* units of weights requested ahead (stream.h); 0: none */
     uint32_t max_workgroup_bytes;
+    uint32_t n_block;                   /* message blocks: tokens a dispatch; 0: 1 */
 } solo_geometry_desc;
 
 /* One word a number unless said otherwise; all offsets in words. */
@@ -153,6 +171,7 @@ typedef struct solo_geometry {
     solo_role_geometry role[SOLO_ROLE_COUNT];
     uint32_t rows_q, rows_k, tiles_q, tiles_k;
     uint32_t embed_tile, tiles_embed, tiles_attend, combine_tile, tiles_combine;
+    uint32_t slice_heads;               /* kv heads of a workgroup of SOLO_GRID_HEADS */
     uint32_t n_split, att_block, att_heads, att_max_block;
     uint32_t qd, qa, qf;                /* neighbours that share an int8 scale: of x, of a, of h */
     uint32_t xg, big, max_rows, n_ss;   /* sizes in workgroup memory */
@@ -160,7 +179,8 @@ typedef struct solo_geometry {
     uint32_t x_y, x_scale, x_ss, x_words;                     /* within an X block; X_RES is 0 */
     /* within a layer's messages; L_X is 0 */
     uint32_t l_q, l_k, l_v, l_att, l_att_ml, l_a, l_a_scale, l_x1, l_h, l_h_scale, layer_words;
-    uint32_t m_logits, m_top, msg_words;                       /* behind the layers */
+    uint32_t m_logits, m_top, m_id, msg_words; /* behind the layers; msg_words: a token's block */
+    uint32_t n_block;
     uint32_t t_raw, t_scores, tmp_words;                       /* temporaries, behind that */
     uint32_t n_counter, state_ids, state_words;
     uint32_t workgroup_bytes;           /* the most that one entry point uses */

@@ -211,7 +211,7 @@ static void add_anchored(solo_text *out, const solo_stream *s, const unit *units
         bool any = false;
         for (uint32_t i = 0; i < n; i++) any = any || units[i].layer == layer;
         if (!any) continue;
-        solo_text_add(out, "  if (go%s) {\n", layer ? " && layer + 1u < N_LAYER" : "");
+        solo_text_add(out, "  if (go%s) {\n", layer ? " && goes_on(layer)" : "");
         for (uint32_t i = 0; i < n; i++)
             if (units[i].layer == layer) add_load(out, s, units[i].role, units[i].index, "first");
         solo_text_add(out, "  } else {\n");

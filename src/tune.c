@@ -96,8 +96,10 @@ static void list_candidates(tuning *t) {
                                .n_dispatch = solo_factoring_steps(f, n_layer, NULL),
                                .n_hand_off = solo_tune_hand_offs(f, n_layer)};
         snprintf(row->choice.factoring, sizeof row->choice.factoring, "%s", f->name);
-        row->predicted_ms = solo_tune_predict_ms(&t->result->probe, t->result->weight_bytes,
-                                                 row->n_dispatch, row->n_hand_off, t->n_workgroup);
+        row->predicted_ms = solo_tune_predict_ms(
+                                &t->result->probe, t->result->weight_bytes * f->n_token,
+                                row->n_dispatch, row->n_hand_off * f->n_token, t->n_workgroup) /
+                            f->n_token;
         if (t->software && f->tagged && !t->desc->all)
             snprintf(row->note, sizeof row->note, "not tried: slow to compile on a software adapter");
     }

@@ -130,6 +130,7 @@ static void add_geometry(solo_text *out, const solo_geometry *g, uint32_t spin_l
     add_u32(out, "TILES_ATTEND", g->tiles_attend);
     add_u32(out, "COMBINE_TILE", g->combine_tile);
     add_u32(out, "TILES_COMBINE", g->tiles_combine);
+    add_u32(out, "SLICE_HEADS", g->slice_heads);
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
         const solo_role_geometry *r = &g->role[i];
         char name[16];
@@ -158,7 +159,8 @@ static void add_geometry(solo_text *out, const solo_geometry *g, uint32_t spin_l
 
 static void add_messages(solo_text *out, const solo_geometry *g) {
     solo_text_add(out,
-                  "// messages, in words: [N_LAYER][LAYER_WORDS], X, logits, each tile's best\n");
+                  "// a token's messages, in words: [N_LAYER][LAYER_WORDS], X, logits, each tile's "
+                  "best, the id drawn; a burst has N_BLOCK such blocks\n");
     add_u32(out, "X_RES", 0);
     add_u32(out, "X_Y", g->x_y);
     add_u32(out, "X_SCALE", g->x_scale);
@@ -177,7 +179,9 @@ static void add_messages(solo_text *out, const solo_geometry *g) {
     add_u32(out, "LAYER_WORDS", g->layer_words);
     add_u32(out, "M_LOGITS", g->m_logits);
     add_u32(out, "M_TOP", g->m_top);
+    add_u32(out, "M_ID", g->m_id);
     add_u32(out, "MSG_WORDS", g->msg_words);
+    add_u32(out, "N_BLOCK", g->n_block);
     add_u32(out, "T_RAW", g->t_raw);
     add_u32(out, "T_SCORES", g->t_scores);
 }
@@ -336,7 +340,7 @@ static void add_rows(solo_text *out, const solo_wgsl_desc *desc) {
         }
     }
     solo_stream stream;
-    solo_stream_make(w, desc->geometry, desc->factoring->cross, &stream);
+    solo_stream_make(w, desc->geometry, desc->factoring->assignment == SOLO_ASSIGNMENT_STATIC, &stream);
     solo_stream_add(out, &stream);
     for (uint32_t r = 0; r < SOLO_ROLE_COUNT; r++) {
         const word_pair pair = {"role", role_names[r]};
@@ -355,6 +359,10 @@ static void add_prelude(solo_text *out, const solo_wgsl_desc *desc) {
     add_shape(out, desc->geometry);
     add_geometry(out, desc->geometry, desc->spin_limit);
     add_messages(out, desc->geometry);
+    if (desc->factoring && desc->factoring->n_chunk_layer)
+        add_u32(out, "CHUNK_LAYERS", desc->factoring->n_chunk_layer);
+    if (desc->factoring && desc->factoring->n_token > 1)
+        add_u32(out, "BURST_TOKENS", desc->factoring->n_token);
     add_payload(out, desc->weights);
 }
 
@@ -401,6 +409,7 @@ char *solo_wgsl_join(const solo_wgsl_desc *desc) {
         add_prefill(&out, desc->weights);
         return out.at;
     }
+    add_file(&out, desc->factoring->n_token > 1 ? "token_burst.wgsl" : "token_one.wgsl");
     add_file(&out, desc->factoring->tagged ? "handoff_tagged.wgsl" : "handoff_plain.wgsl");
     add_file(&out, desc->subgroups ? "reduce_subgroup.wgsl" : "reduce_scratch.wgsl");
     add_file(&out, g->activations == SOLO_ACTIVATIONS_F32 ? "activations_f32.wgsl"
@@ -412,6 +421,7 @@ char *solo_wgsl_join(const solo_wgsl_desc *desc) {
         snprintf(file, sizeof file, "stage_%s.wgsl", solo_stage_name(i));
         add_file(&out, file);
     }
+    if (desc->factoring->shared) add_file(&out, desc->factoring->shared);
     add_file(&out, desc->factoring->kernel);
     return out.at;
 }

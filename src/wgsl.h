@@ -1,6 +1,6 @@
 /* wgsl.h: joins a plan's module from a generated prelude and the files of kernels/.
  *
- * WGSL has no preprocessor and gets none: a choice (hand-off, reduction, activations, KV type) is
+ * WGSL has no preprocessor and gets none: a choice (hand-off, one token or a burst, reduction, activations, KV type) is
  * a file picked by name; what depends on the model is a const in the prelude; the two templates
  * (template_*.wgsl: $role$, $ROLE$, $form$, $act$) are written out once for each matrix stage and each
  * weight form that the model uses there. */

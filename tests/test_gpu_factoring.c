@@ -29,6 +29,7 @@ typedef struct config {
     bool           chunked;           /* less workgroup memory, so that inputs come in chunks */
     uint32_t       min_split, min_block, min_payload; /* else the run is blind */
     bool           all_forms;         /* of single: ticket with several counts, static, single-wg */
+    bool           same_args;         /* each step those of the first, as in a burst */
     enum { SLOW_NONE, SLOW_DISPATCHES, SLOW_TICKET } slow; /* how far on lavapipe */
 } config;
 
@@ -39,22 +40,23 @@ static solo_args args_at(uint32_t pos) {
         .ln_min_p = -4, .repeat_penalty = 1.2f, .repeat_last_n = 16, .seed_low = 7, .seed_high = 9};
 }
 
-/* A tagged dispatch leaves the other half of the messages, its counters and its ticket as "not
+/* A tagged step leaves the other half of the messages, its counters and its ticket as "not
  * written" for the next. Nothing else would show it on an adapter that runs things in order: the
  * next dispatch's waits hide a stale word. */
 static void expect_cleared(const solo_plan *plan) {
     const solo_geometry *g = &plan->geometry;
     uint32_t other = plan->n_tagged & 1, *msg = gpu_read_all(plan->msg),
              *state = gpu_read_all(plan->state);
-    for (uint32_t i = 0; i < g->msg_words; i++) {
-        if (msg[other * g->msg_words + i] != 0)
-            fail_msg("message word %u is not cleared for the next dispatch", i);
+    uint32_t n_half = g->n_block * g->msg_words;
+    for (uint32_t i = 0; i < n_half; i++) {
+        if (msg[other * n_half + i] != 0)
+            fail_msg("message word %u of token %u is not cleared for the next step",
+                     i % g->msg_words, i / g->msg_words);
     }
     const uint32_t *counters = state + SOLO_STATE_ARRIVE + other * g->n_counter * SOLO_ARRIVE_LINE;
     for (uint32_t i = 0; i < g->n_counter; i++) {
-        if (counters[i * SOLO_ARRIVE_LINE] != 0) fail_msg("arrival counter %u is not cleared", i);
+        if (counters[i * SOLO_ARRIVE_LINE] != 0) fail_msg("counter %u is not cleared", i);
     }
-    assert_int_equal(state[1 + other], 0);
     free(msg), free(state);
 }
 
@@ -72,16 +74,21 @@ static record run(solo_plan *plan, const config *c) {
     r.words = solo_zalloc((size_t)c->n_step * r.n_words, 4);
     r.kv_k = solo_zalloc(r.n_kv, 4);
     r.kv_v = solo_zalloc(r.n_kv, 4);
-    for (uint32_t i = 0; i < c->n_step; i++) {
-        uint32_t pos = c->n_prompt + i, abort_word;
+    uint32_t n_token = plan->main.factoring.n_token;
+    assert_true(n_token <= g->n_block && (n_token == 1 || c->same_args));
+    for (uint32_t i = 0; i < c->n_step; i += n_token) {
+        uint32_t pos = c->n_prompt + i, n_here = c->n_step - i < n_token ? c->n_step - i : n_token,
+                 abort_word;
         uint64_t id_off = ((uint64_t)g->state_ids + pos + 1) * 4;
-        solo_plan_encode_step(plan, args_at(pos));
-        GPU_OK(
-            solo_plan_read_messages(plan, 0, r.n_words, r.words + (size_t)i * r.n_words, &gpu_err));
-        GPU_OK(solo_device_read(gpu_device, plan->state, id_off, &r.ids[i], 4, &gpu_err));
+        solo_args args = args_at(c->same_args ? c->n_prompt : pos);
+        args.pos = pos;
+        solo_plan_encode_step(plan, args);
+        GPU_OK(solo_plan_read_messages(plan, 0, n_here * r.n_words, r.words + (size_t)i * r.n_words,
+                                       &gpu_err));
+        GPU_OK(solo_device_read(gpu_device, plan->state, id_off, &r.ids[i], n_here * 4, &gpu_err));
         GPU_OK(solo_device_read(gpu_device, plan->state, 0, &abort_word, 4, &gpu_err));
         assert_int_equal(abort_word, 0);
-        if (plan->main.factoring->tagged) expect_cleared(plan);
+        if (plan->main.factoring.tagged) expect_cleared(plan);
     }
     GPU_OK(solo_device_read(gpu_device, plan->kv_k, 0, r.kv_k, plan->kv_k.n_bytes, &gpu_err));
     GPU_OK(solo_device_read(gpu_device, plan->kv_v, 0, r.kv_v, plan->kv_v.n_bytes, &gpu_err));
@@ -100,6 +107,7 @@ static const char *region_of(const solo_geometry *g, uint32_t at, uint32_t *laye
     static const char *const x1[] = {"X1", "X1's y", "X1's scales", "X1's squares"};
     *layer = at / g->layer_words;
     uint32_t in = at % g->layer_words;
+    if (at >= g->m_id) return "the id drawn";
     if (at >= g->m_top) return "a tile's best";
     if (at >= g->m_logits) return "logits";
     if (in < g->x_words) return region_in_x(g, in, x);
@@ -188,29 +196,54 @@ static void check_program(solo_plan *plan, const solo_program *program, const co
 }
 
 static solo_program open_program(solo_plan *plan, const char *name, solo_assignment assignment) {
+    solo_factoring f;
     solo_program p = {0};
-    GPU_OK(solo_program_open(plan, solo_factoring_find(name, assignment), &p, &gpu_err));
+    GPU_OK(solo_factoring_find(name, assignment, &f, &gpu_err));
+    GPU_OK(solo_program_open(plan, &f, &p, &gpu_err));
     return p;
 }
 
 static void check_factoring(solo_plan *plan, const config *c, const char *name,
                             solo_assignment assignment, const record *wanted) {
+    char who[60];
     solo_program p = open_program(plan, name, assignment);
-    check_program(plan, &p, c, assignment == SOLO_ASSIGNMENT_STATIC ? "static, 1 workgroup" : name,
-                  wanted);
+    snprintf(who, sizeof who, "%s%s", name,
+             assignment == SOLO_ASSIGNMENT_STATIC ? ", static, 1 workgroup" : "");
+    check_program(plan, &p, c, who, wanted);
     solo_program_close(&p);
 }
 
+/* The static form with the one workgroup that is surely resident. */
+static void check_static(solo_plan *plan, const config *c, const char *name,
+                         const record *wanted) {
+    uint32_t n_wg = plan->geometry.n_wg;
+    plan->geometry.n_wg = plan->geometry.grid[SOLO_GRID_WG] = 1;
+    check_factoring(plan, c, name, SOLO_ASSIGNMENT_STATIC, wanted);
+    plan->geometry.n_wg = plan->geometry.grid[SOLO_GRID_WG] = n_wg;
+}
+
+/* Whether dispatch k hands over inside, so that its workgroups may be any number. */
+static bool of_words(const solo_program *p, uint32_t k) {
+    for (uint32_t i = 0; i < p->factoring.n_row; i++) {
+        if (p->pipeline[i].handle == p->dispatch[k].pipeline.handle)
+            return p->factoring.row[i].sync == SOLO_SYNC_WORDS;
+    }
+    return false;
+}
+
 /* The ticket form takes its count of workgroups from the dispatch alone: one pipeline for all. */
-static void check_ticket(solo_plan *plan, const config *c, const record *wanted) {
+static void check_ticket(solo_plan *plan, const config *c, const char *name,
+                         const record *wanted) {
     static const uint32_t counts[] = {1, 2, 3, 5};
-    solo_program p = open_program(plan, "single", SOLO_ASSIGNMENT_TICKET);
+    solo_program p = open_program(plan, name, SOLO_ASSIGNMENT_TICKET);
     expect_more_tiles(&plan->geometry, 3);
     for (uint32_t i = 0; i < SOLO_COUNT(counts); i++) {
         if (!c->all_forms && counts[i] != 3) continue;
-        char who[40];
-        snprintf(who, sizeof who, "ticket, %u workgroups", counts[i]);
-        p.dispatch[0].x = counts[i];
+        char who[60];
+        snprintf(who, sizeof who, "%s, ticket, %u workgroups", name, counts[i]);
+        for (uint32_t k = 0; k < p.n_dispatch; k++) {
+            if (of_words(&p, k)) p.dispatch[k].x = counts[i];
+        }
         check_program(plan, &p, c, who, wanted);
     }
     solo_program_close(&p);
@@ -218,11 +251,11 @@ static void check_ticket(solo_plan *plan, const config *c, const record *wanted)
 
 static void check_plan(solo_plan *plan, const config *c, const record *wanted) {
     check_factoring(plan, c, "unfused", 0, wanted);
+    check_factoring(plan, c, "roles", 0, wanted);
     if (gpu_compiles_slowly() && c->slow < SLOW_TICKET) return;
-    check_ticket(plan, c, wanted);
+    check_ticket(plan, c, "single", wanted);
     if (gpu_compiles_slowly() || !c->all_forms) return;
-    plan->geometry.n_wg = plan->geometry.grid[SOLO_GRID_WG] = 1; /* surely resident */
-    check_factoring(plan, c, "single", SOLO_ASSIGNMENT_STATIC, wanted);
+    check_static(plan, c, "single", wanted);
     check_factoring(plan, c, "single-wg", 0, wanted);
 }
 
@@ -340,7 +373,7 @@ static void payload_in_several_bindings(void **state) {
     bed = gpu_bed_open(&c.model, c.max_binding);
     plan = open_plan(&bed, &c);
     check_program(plan, &plan->main, &c, "stages", &one);
-    check_ticket(plan, &c, &one);
+    check_ticket(plan, &c, "single", &one);
     solo_plan_close(plan);
     gpu_bed_close(&bed);
     record_free(&one);
@@ -459,6 +492,109 @@ static void subgroups_add_in_the_same_order(void **state) {
     skip();
 }
 
+/* Heads of 12 in groups of 8 that share a scale: attention by whole kv heads takes two at a time. */
+static void heads_share_a_scale(void **state) {
+    (void)state;
+    config c = {.name = "heads of 12", .model = {.n_head = 8, .n_head_kv = 8, .head_dim = 12, .n_ctx = 96, .seed = 9},
+                .plan = {.max_team = 2, .no_subgroups = true}, .n_prompt = 5, .n_step = 3, .min_split = 2};
+    gpu_bed bed = gpu_bed_open(&c.model, 0);
+    solo_plan *plan = open_plan(&bed, &c);
+    assert_int_equal(plan->geometry.slice_heads, 2);
+    record wanted = run_program(plan, &plan->main, &c);
+    check_factoring(plan, &c, "roles", 0, &wanted);
+    record_free(&wanted);
+    solo_plan_close(plan);
+    gpu_bed_close(&bed);
+}
+
+/* What a plan says of its hand-offs: how many a token, and by stage, embed first. */
+static void expect_hand_offs(solo_plan *plan, const char *name, uint32_t n,
+                             const char *const *wanted) {
+    solo_program own = plan->main, p = open_program(plan, name, SOLO_ASSIGNMENT_TICKET);
+    plan->main = p;
+    solo_plan_info info = solo_plan_get_info(plan);
+    assert_string_equal(info.factoring, p.factoring.name);
+    plan->main = own;
+    assert_int_equal(info.n_dispatch, p.n_dispatch);
+    assert_int_equal(info.n_hand_off, n);
+    for (uint32_t i = 0; i < SOLO_STAGE_COUNT; i++) {
+        if (strcmp(info.stage[i].hand_off, wanted[i]))
+            fail_msg("%s, %s: wanted %s, found %s", name, info.stage[i].name, wanted[i],
+                     info.stage[i].hand_off);
+    }
+    solo_program_close(&p);
+}
+
+static void plans_say_how_they_hand_over(void **state) {
+    (void)state;
+    if (gpu_compiles_slowly()) return;
+    gpu_bed bed = gpu_bed_open(&gpu_tiny, 0);
+    solo_plan *plan = gpu_plan_open(&bed, (solo_plan_desc){.factoring = "stages"});
+    static const char d[] = "dispatch", w[] = "words", b[] = "barrier";
+    const char *const roles[] = {d, d, b, d, d, d, d, d, d}, *const layer[] = {d, w, w, w, w, w, d, d, d},
+                      *const single[] = {w, w, w, w, w, w, w, w, d};
+    expect_hand_offs(plan, "roles", 0, roles);
+    expect_hand_offs(plan, "layer", 5 * 2, layer);
+    expect_hand_offs(plan, "chunk:1", 6 * 2 + 3 - 2, single);
+    solo_plan_close(plan);
+    gpu_bed_close(&bed);
+}
+
+/* Five layers: a first chunk with embed, one between, a short last one with logits and sample. */
+static void several_dispatches_of_words(void **state) {
+    (void)state;
+    config c = {.name = "layers and chunks", .model = gpu_tiny, .n_prompt = 40, .n_step = 6,
+                .min_block = 2, .all_forms = true};
+    if (gpu_compiles_slowly()) return;
+    c.model.n_layer = 5;
+    gpu_bed bed = gpu_bed_open(&c.model, 0);
+    solo_plan *plan = open_plan(&bed, &c);
+    record wanted = run_program(plan, &plan->main, &c);
+    check_ticket(plan, &c, "chunk:2", &wanted);
+    check_static(plan, &c, "chunk:2", &wanted);
+    check_ticket(plan, &c, "layer", &wanted);
+    check_static(plan, &c, "layer", &wanted);
+    record_free(&wanted);
+    solo_plan_close(plan);
+    gpu_bed_close(&bed);
+}
+
+/* Bursts against single steps: each token's messages, ids and rows. Of the last one, the tokens past
+ * the context must leave nothing. */
+static void check_bursts(const config *c, const char *const *names) {
+    if (gpu_compiles_slowly()) return;
+    gpu_bed bed = gpu_bed_open(&c->model, 0);
+    solo_plan_desc d = c->plan;
+    d.factoring = names[0], d.assignment = SOLO_ASSIGNMENT_TICKET, d.no_self_test = true;
+    solo_plan *plan = gpu_plan_open(&bed, d);
+    expect_not_blind(c, plan);
+    record wanted = run_program(plan, &plan->fallback, c);
+    for (uint32_t i = 0; names[i]; i++) {
+        check_ticket(plan, c, names[i], &wanted);
+        if (c->all_forms) check_static(plan, c, names[i], &wanted);
+    }
+    record_free(&wanted);
+    solo_plan_close(plan);
+    gpu_bed_close(&bed);
+}
+
+static void bursts(void **state) {
+    (void)state;
+    static const char *const names[] = {"burst:4", "burst:2", NULL}; /* of 2: blocks stay unused */
+    check_bursts(&(config){.name = "bursts, int8", .model = gpu_tiny, .n_prompt = 30, .n_step = 8,
+                           .min_block = 1, .all_forms = true, .same_args = true}, names);
+}
+
+static void bursts_past_the_context(void **state) {
+    (void)state;
+    static const char *const names[] = {"burst:4", NULL};
+    check_bursts(&(config){.name = "bursts, f32, greedy, to the context's end",
+                           .model = {.n_head = 8, .n_head_kv = 4, .n_ctx = 62, .n_vocab = 333, .seed = 3},
+                           .plan = {.activations = SOLO_ACTIVATIONS_F32, .max_team = 4,
+                                    .no_subgroups = true},
+                           .n_prompt = 56, .n_step = 6, .min_split = 2, .same_args = true}, names);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(int8_one_lane_a_row),
@@ -472,7 +608,12 @@ int main(void) {
         cmocka_unit_test(phi3_in_a_window),
         cmocka_unit_test(phi3_is_a_fused_llama),
         cmocka_unit_test(subgroups_add_in_the_same_order),
+        cmocka_unit_test(heads_share_a_scale),
+        cmocka_unit_test(several_dispatches_of_words),
+        cmocka_unit_test(plans_say_how_they_hand_over),
+        cmocka_unit_test(bursts),
+        cmocka_unit_test(bursts_past_the_context),
     };
-    cmocka_set_test_filter(getenv("SOLO_TEST_FILTER")); /* a pattern: only these tests */
+    cmocka_set_test_filter(getenv("SOLO_TEST_FILTER")); /* NULL: all */
     return cmocka_run_group_tests(tests, gpu_open, gpu_close);
 }

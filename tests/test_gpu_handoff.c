@@ -63,7 +63,7 @@ static uint32_t dispatches_a_token(void) { return 6 * bed.model->hp.n_layer + 3;
 static void expect_demoted(solo_session *s, bool fell_back, const char *why) {
     solo_session_info info = solo_session_get_info(s);
     char text[100];
-    snprintf(text, sizeof text, "(%u a token)", dispatches_a_token());
+    snprintf(text, sizeof text, "(%u a token) instead of the factoring ", dispatches_a_token());
     assert_int_equal(info.fell_back, fell_back);
     assert_string_equal(info.factoring, "stages");
     assert_non_null(strstr(info.note, why));
@@ -172,9 +172,8 @@ static void abort_after(solo_plan *plan, uint32_t n_before, uint32_t n_in_flight
     trust_again(plan);
 }
 
-static void aborts_lose_nothing(void **state) {
-    (void)state;
-    solo_plan *plan = gpu_plan_open(&bed, (solo_plan_desc){.factoring = "single",
+static void lose_nothing(const char *factoring) {
+    solo_plan *plan = gpu_plan_open(&bed, (solo_plan_desc){.factoring = factoring,
                                                            .assignment = SOLO_ASSIGNMENT_TICKET,
                                                            .n_workgroup = 3,
                                                            .no_self_test = true});
@@ -207,6 +206,14 @@ static void aborts_lose_nothing(void **state) {
     free(before), free(after);
     solo_session_close(s);
     solo_plan_close(plan);
+}
+
+static void aborts_lose_nothing(void **state) {
+    (void)state;
+    lose_nothing("single");
+    if (gpu_compiles_slowly()) return;
+    lose_nothing("layer"); /* chunk is the same walk */
+    lose_nothing("burst:4");
 }
 
 /* ---- the device's end ----------------------------------------------------------------------- */
@@ -279,7 +286,8 @@ static void contexts_past_the_binding(void **state) {
 static void plans_out_of_range(void **state) {
     (void)state;
     expect_refused(&bed, (solo_plan_desc){.factoring = "fused"}, SOLO_ARGUMENT,
-                   "wanted one of unfused, stages, single, single-wg, found \"fused\"");
+                   "wanted one of unfused, roles, stages, layer, chunk, single, single-wg, burst");
+    expect_refused(&bed, (solo_plan_desc){.factoring = "burst:40"}, SOLO_ARGUMENT, "found \"burst:40\"");
     expect_refused(&bed, (solo_plan_desc){.n_ctx = 97}, SOLO_ARGUMENT, "n_ctx: wanted 2 to 96");
     expect_refused(&bed, (solo_plan_desc){.n_ctx = 1}, SOLO_ARGUMENT, "found 1");
     expect_refused(&bed, (solo_plan_desc){.max_team = 3}, SOLO_ARGUMENT, "max_team");

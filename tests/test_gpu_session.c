@@ -1,7 +1,8 @@
 /* test_gpu_session.c: a session's context on a tiny model against the CPU reference: what sync keeps
  * of the KV cache, rows by prefill and by decode beside each other, a text scored one decode step a
- * position, tokens submitted ahead of the read. All by stages: a driver on the CPU takes a minute to
- * compile a whole token, and test_gpu_factoring.c holds the other factorings against this one. */
+ * position, tokens submitted ahead of the read. By stages: a driver on the CPU takes a minute to
+ * compile a whole token, and test_gpu_factoring.c holds the other factorings against this one. Bursts,
+ * which a session hands out one by one, are held against stages here. */
 #include "gpu.h"
 
 #include "ref.h"
@@ -158,6 +159,97 @@ static void steps_ahead_change_nothing(void **state) {
     gpu_bed_close(&bed);
 }
 
+/* ---- bursts ---------------------------------------------------------------------------------- */
+
+static const solo_sampling lively = {.temperature = 1, .top_k = 50, .repeat_penalty = 1.2f, .seed = 5};
+
+/* The same calls on a session by stages and on one by bursts of four. */
+typedef struct pair {
+    solo_session *stages, *burst;
+    uint32_t ids[N_CTX + 1], n; /* the context of both */
+} pair;
+
+static void pair_sync(pair *p, uint32_t n, uint32_t n_reused) {
+    GPU_OK(solo_session_sync(p->stages, p->ids, n, &gpu_err));
+    GPU_OK(solo_session_sync(p->burst, p->ids, n, &gpu_err));
+    assert_int_equal(solo_session_get_info(p->stages).n_reused, n_reused);
+    assert_int_equal(solo_session_get_info(p->burst).n_reused, n_reused);
+    p->n = n;
+}
+
+static void pair_next(pair *p, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t wanted, found;
+        GPU_OK(solo_session_next(p->stages, &wanted, &gpu_err));
+        GPU_OK(solo_session_next(p->burst, &found, &gpu_err));
+        if (found != wanted) fail_msg("id at %u: wanted %u, found %u", p->n, wanted, found);
+        p->ids[p->n++] = wanted;
+        assert_int_equal(solo_session_get_info(p->burst).n_past, p->n);
+    }
+}
+
+static void pair_logits(pair *p) {
+    float wanted[N_VOCAB], found[N_VOCAB];
+    GPU_OK(solo_session_logits(p->stages, wanted, &gpu_err));
+    GPU_OK(solo_session_logits(p->burst, found, &gpu_err));
+    assert_memory_equal(found, wanted, sizeof wanted);
+}
+
+static void expect_bursts(const solo_session *s) {
+    solo_session_info info = solo_session_get_info(s);
+    assert_string_equal(info.factoring, "burst:4");
+    assert_string_equal(info.note, "");
+    assert_true(info.n_step > 0);
+    assert_int_equal(info.n_step, 4 * info.n_step_dispatch);
+}
+
+static void talk(solo_plan *stages, solo_plan *burst, uint32_t n_in_flight) {
+    pair p = {.stages = gpu_session_open(stages, lively, n_in_flight),
+              .burst = gpu_session_open(burst, lively, n_in_flight)};
+    memcpy(p.ids, text, sizeof text);
+    pair_sync(&p, 10, 0);
+    pair_next(&p, 6); /* as if the sixth ended the answer, the second of its burst */
+    memcpy(p.ids + p.n, text, 5 * sizeof *text);
+    pair_sync(&p, p.n + 5, p.n - 1); /* the row of the last is not there yet, later ones do not count */
+    pair_next(&p, 7);
+    pair_logits(&p);
+    pair_next(&p, 2);
+    pair_sync(&p, 20, 19); /* back */
+    pair_next(&p, 3);
+    solo_sampling greedy = {.repeat_penalty = 1.3f};
+    GPU_OK(solo_session_set_sampling(p.stages, &greedy, &gpu_err));
+    GPU_OK(solo_session_set_sampling(p.burst, &greedy, &gpu_err));
+    pair_next(&p, N_CTX + 1 - p.n); /* to the end, which is within a burst */
+    uint32_t id;
+    assert_false(solo_session_next(p.burst, &id, &gpu_err));
+    assert_int_equal(gpu_err.status, SOLO_CONTEXT_FULL);
+    pair_sync(&p, N_CTX - 1, N_CTX - 2);
+    pair_next(&p, 2);
+    expect_bursts(p.burst);
+    solo_session_close(p.stages);
+    solo_session_close(p.burst);
+}
+
+static void bursts_are_handed_out_one_by_one(void **state) {
+    (void)state;
+    if (gpu_compiles_slowly()) return;
+    gpu_bed bed = gpu_bed_open(&gpu_tiny, 0);
+    assert_true(bed.model->hp.n_vocab == N_VOCAB && bed.model->hp.n_ctx_train == N_CTX);
+    solo_plan *stages = gpu_plan_open(&bed, (solo_plan_desc){.factoring = "stages"});
+    solo_plan *burst = gpu_plan_open(&bed, (solo_plan_desc){.factoring = "burst:4",
+                                                            .assignment = SOLO_ASSIGNMENT_TICKET,
+                                                            .n_workgroup = 3});
+    assert_string_equal(solo_plan_get_info(burst).note, ""); /* the self-test passed */
+    assert_int_equal(solo_plan_get_info(burst).n_dispatch, 1);
+    assert_int_equal(solo_plan_get_info(burst).n_token, 4);
+    talk(stages, burst, 4);
+    talk(stages, burst, 1);
+    talk(stages, burst, 16);
+    solo_plan_close(stages);
+    solo_plan_close(burst);
+    gpu_bed_close(&bed);
+}
+
 int main(void) {
     gpu_ids(77, N_VOCAB, text, N_CTX);
     const struct CMUnitTest tests[] = {
@@ -165,6 +257,8 @@ int main(void) {
         cmocka_unit_test(a_text_is_scored_step_by_step_f32),
         cmocka_unit_test(a_text_is_scored_step_by_step_int8),
         cmocka_unit_test(steps_ahead_change_nothing),
+        cmocka_unit_test(bursts_are_handed_out_one_by_one),
     };
+    cmocka_set_test_filter(getenv("SOLO_TEST_FILTER")); /* NULL: all */
     return cmocka_run_group_tests(tests, gpu_open, gpu_close);
 }

@@ -250,7 +250,7 @@ static void check_step(const config *c, solo_plan *plan, solo_ref *ref, uint32_t
                     gpu_read_all(plan->kv_v)};
     comparison cmp = {.c = c, .pos = pos, .bound = bound_of(plan)};
     compare_step(&cmp, &w, m, ref, logits);
-    bool unfused = !strcmp(plan->main.factoring->name, "unfused");
+    bool unfused = !strcmp(plan->main.factoring.name, "unfused");
     expect_message_words(plan, w.at,
                          plan->geometry.msg_words + (unfused ? plan->geometry.tmp_words : 0));
     expect_kv_rows(plan, w.kv_k, pos);

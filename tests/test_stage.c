@@ -32,6 +32,13 @@ static uint32_t list_ops(uint32_t n_layer, op_at *out) {
     return n;
 }
 
+static solo_factoring find(const char *name, solo_assignment assignment) {
+    solo_factoring f;
+    solo_error err;
+    if (!solo_factoring_find(name, assignment, &f, &err)) fail_msg("%s", err.text);
+    return f;
+}
+
 #define MAX_OP 4000u
 
 static void expect_covers(const solo_factoring *f, uint32_t n_layer) {
@@ -41,18 +48,14 @@ static void expect_covers(const solo_factoring *f, uint32_t n_layer) {
     solo_factor_step *steps = solo_zalloc(n_step, sizeof *steps);
     assert_int_equal(solo_factoring_steps(f, n_layer, steps), n_step);
     for (uint32_t i = 0; i < n_step; i++) {
-        const solo_factor_row *row = steps[i].row;
-        assert_true(at < n_wanted && row->first <= row->last);
-        if (wanted[at].op != row->first || wanted[at].layer != steps[i].layer)
+        const solo_factor_step *step = &steps[i];
+        assert_true(at < n_wanted && step->first <= step->last);
+        if (wanted[at].op != step->first || wanted[at].layer != step->layer)
             fail_msg("%s: step %u (%s, layer %u) begins with operation %d, wanted %d of layer %u",
-                     f->kernel, i, row->entry, steps[i].layer, row->first, wanted[at].op,
+                     f->name, i, step->row->entry, step->layer, step->first, wanted[at].op,
                      wanted[at].layer);
-        bool spans = row->scope == SOLO_SCOPE_TOKEN; /* to the last layer's */
-        uint32_t last_layer =
-            spans && solo_stage_scope(solo_op_stage(row->last)) == SOLO_SCOPE_LAYER ? n_layer - 1
-            : spans                                                                 ? 0
-                    : steps[i].layer;
-        while (at < n_wanted && (wanted[at].op != row->last || wanted[at].layer != last_layer))
+        while (at < n_wanted &&
+               (wanted[at].op != step->last || wanted[at].layer != step->last_layer))
             at++;
         at++;
     }
@@ -62,9 +65,17 @@ static void expect_covers(const solo_factoring *f, uint32_t n_layer) {
 
 static void factorings_cover_every_operation(void **state) {
     (void)state;
-    for (uint32_t n_layer = 1; n_layer <= 3; n_layer++)
+    static const uint32_t n_layers[] = {1, 2, 3, 8, 9, 32}; /* less than a chunk, whole, and a rest */
+    for (uint32_t k = 0; k < SOLO_COUNT(n_layers); k++) {
         for (uint32_t i = 0; solo_factoring_at(i); i++)
-            expect_covers(solo_factoring_at(i), n_layer);
+            expect_covers(solo_factoring_at(i), n_layers[k]);
+        for (uint32_t n = 1; n < 5; n++) {
+            char name[16];
+            snprintf(name, sizeof name, "chunk:%u", n);
+            solo_factoring f = find(name, 0);
+            expect_covers(&f, n_layers[k]);
+        }
+    }
 }
 
 static void rows_fit_their_operations(void **state) {
@@ -72,7 +83,9 @@ static void rows_fit_their_operations(void **state) {
     for (uint32_t i = 0; solo_factoring_at(i); i++) {
         const solo_factoring *f = solo_factoring_at(i);
         char *text = solo_wgsl_file(f->kernel);
-        bool words = false;
+        bool words = false, form = f->assignment == SOLO_ASSIGNMENT_TICKET;
+        assert_int_equal(f->tagged, f->assignment != SOLO_ASSIGNMENT_AUTO);
+        if (f->shared) free(solo_wgsl_file(f->shared)); /* or it is a bug that ends the run */
         for (uint32_t k = 0; k < f->n_row; k++) {
             const solo_factor_row *row = &f->row[k];
             char head[80];
@@ -83,37 +96,69 @@ static void rows_fit_their_operations(void **state) {
             assert_int_equal(one, row->sync == SOLO_SYNC_NONE);
             if (one) assert_int_equal(row->scope, solo_stage_scope(solo_op_stage(row->first)));
             words = words || row->sync == SOLO_SYNC_WORDS;
+            assert_int_equal(row->scope == SOLO_SCOPE_CHUNK, f->n_chunk_layer > 0);
+            if (row->sync == SOLO_SYNC_WORDS)
+                assert_non_null(strstr(row->entry, form ? "_ticket" : "_static"));
         }
         assert_int_equal(words, f->tagged);
         free(text);
     }
 }
 
+static uint32_t n_dispatch(const char *name, solo_assignment assignment, uint32_t n_layer) {
+    solo_factoring f = find(name, assignment);
+    return solo_factoring_steps(&f, n_layer, NULL);
+}
+
 static void dispatches_a_token(void **state) {
     (void)state;
     for (uint32_t l = 1; l <= 32; l += 31) {
-        assert_int_equal(solo_factoring_steps(solo_factoring_find("unfused", 0), l, NULL),
-                         21 * l + 5);
-        assert_int_equal(solo_factoring_steps(solo_factoring_find("stages", 0), l, NULL),
-                         6 * l + 3);
-        assert_int_equal(solo_factoring_steps(solo_factoring_find("single-wg", 0), l, NULL), 1);
-        for (int a = SOLO_ASSIGNMENT_AUTO; a <= SOLO_ASSIGNMENT_TICKET; a++)
-            assert_int_equal(
-                solo_factoring_steps(solo_factoring_find("single", (solo_assignment)a), l, NULL),
-                1);
+        assert_int_equal(n_dispatch("unfused", 0, l), 21 * l + 5);
+        assert_int_equal(n_dispatch("roles", 0, l), 7 * l + 4);
+        assert_int_equal(n_dispatch("stages", 0, l), 6 * l + 3);
+        assert_int_equal(n_dispatch("single-wg", 0, l), 1);
+        for (int i = SOLO_ASSIGNMENT_AUTO; i <= SOLO_ASSIGNMENT_TICKET; i++) {
+            solo_assignment a = (solo_assignment)i;
+            assert_int_equal(n_dispatch("layer", a, l), l + 3);
+            assert_int_equal(n_dispatch("chunk", a, l), (l + 7) / 8);
+            assert_int_equal(n_dispatch("chunk:3", a, l), (l + 2) / 3);
+            assert_int_equal(n_dispatch("chunk:999", a, l), 1);
+            assert_int_equal(n_dispatch("single", a, l), 1);
+            assert_int_equal(n_dispatch("burst", a, l), 1);
+        }
     }
+    assert_int_equal(n_dispatch("roles", 0, 32), 228); /* zero-tvm's count for Phi-3-mini */
+}
+
+static void expect_unknown(const char *name) {
+    solo_error err;
+    char found[80];
+    snprintf(found, sizeof found, "found \"%s\"", name);
+    assert_false(solo_factoring_check(name, &err));
+    assert_int_equal(err.status, SOLO_ARGUMENT);
+    assert_non_null(strstr(err.text, "unfused, roles, stages, layer, chunk, single, single-wg, burst"));
+    if (!strstr(err.text, found)) fail_msg("wanted %s in: %s", found, err.text);
 }
 
 static void names_find_factorings(void **state) {
     (void)state;
+    static const char *const wrong[] = {"fused", "", "sin", "single:2", "chunk:", "chunk:0", "chunk:1000",
+                                        "chunk:4x", "chunk:-1", "burst:1", "burst:17", "burst:99999999999",
+                                        "stages:1", ":4", "layer:2"};
     for (const char *const *name = solo_factoring_names(); *name; name++)
-        assert_string_equal(solo_factoring_find(*name, 0)->name, *name);
-    assert_null(solo_factoring_find("fused", 0));
-    const solo_factoring *a = solo_factoring_find("single", SOLO_ASSIGNMENT_AUTO);
-    const solo_factoring *t = solo_factoring_find("single", SOLO_ASSIGNMENT_TICKET);
-    assert_ptr_equal(a, solo_factoring_find("single", SOLO_ASSIGNMENT_STATIC));
-    assert_string_equal(a->row[0].entry, "dispatch_single_static");
-    assert_string_equal(t->row[0].entry, "dispatch_single_ticket");
+        assert_memory_equal(find(*name, 0).name, *name, strlen(*name));
+    for (uint32_t i = 0; i < SOLO_COUNT(wrong); i++) expect_unknown(wrong[i]);
+    assert_string_equal(find("single", SOLO_ASSIGNMENT_AUTO).row[0].entry, "dispatch_single_static");
+    assert_string_equal(find("single", SOLO_ASSIGNMENT_STATIC).row[0].entry, "dispatch_single_static");
+    assert_string_equal(find("single", SOLO_ASSIGNMENT_TICKET).row[0].entry, "dispatch_single_ticket");
+    assert_string_equal(find("chunk", 0).name, "chunk:8");
+    assert_int_equal(find("chunk", 0).n_chunk_layer, 8);
+    assert_string_equal(find("chunk:12", SOLO_ASSIGNMENT_TICKET).name, "chunk:12");
+    assert_int_equal(find("chunk:12", SOLO_ASSIGNMENT_TICKET).n_chunk_layer, 12);
+    assert_int_equal(find("burst", 0).n_token, 4);
+    assert_int_equal(find("burst:16", 0).n_token, 16);
+    assert_string_equal(find("burst:2", 0).name, "burst:2");
+    assert_int_equal(find("chunk:2", 0).n_token, 1);
 }
 
 /* ---- geometry: invariants ------------------------------------------------------------------- */
@@ -174,7 +219,8 @@ static void expect_messages(const solo_geometry *g) {
     uint32_t layers = hp->n_layer * g->layer_words;
     const range all[] = {{"layers", 0, layers}, {"the last X", layers, g->x_words},
                          {"logits", g->m_logits, hp->n_vocab},
-                         {"bests", g->m_top, 2 * g->role[SOLO_ROLE_LOGITS].n_tile}};
+                         {"bests", g->m_top, 2 * g->role[SOLO_ROLE_LOGITS].n_tile},
+                         {"the id", g->m_id, 1}};
     expect_tiled("messages", all, SOLO_COUNT(all), g->msg_words);
     /* temporaries: behind the messages, apart from each other, none past the end */
     uint32_t raw =
@@ -184,7 +230,7 @@ static void expect_messages(const solo_geometry *g) {
     assert_true(g->t_scores + g->tiles_attend * g->att_max_block * block <=
                 g->msg_words + g->tmp_words);
     /* state: the counters, then an id for each position and one more */
-    assert_true(g->n_counter >= hp->n_layer * SOLO_STAGE_COUNT);
+    assert_true(g->n_counter >= g->n_block * hp->n_layer * (SOLO_STAGE_COUNT + 1));
     assert_true(g->state_ids >= SOLO_STATE_ARRIVE + 2 * g->n_counter * SOLO_ARRIVE_LINE);
     assert_true(g->state_words >= g->state_ids + g->desc.n_ctx + 1);
 }
@@ -231,6 +277,9 @@ static void expect_sound(const solo_geometry *g) {
     assert_true(g->big >= g->att_block * (hp->head_dim + 1));
     assert_int_equal(g->att_heads * hp->n_head_kv, hp->n_head);
     assert_int_equal(g->tiles_attend, hp->n_head_kv * g->n_split);
+    assert_int_equal(g->slice_heads * g->att_heads * hp->head_dim % g->qa, 0);
+    assert_true(g->slice_heads <= hp->n_head_kv);
+    assert_true(g->grid[SOLO_GRID_HEADS] * g->slice_heads >= hp->n_head_kv);
     assert_true((uint64_t)g->att_max_block * g->att_block * g->n_split >= g->desc.n_ctx);
     /* the last position's split is the longest: (n_ctx + n_split - 1) / n_split positions */
     assert_true(g->att_max_block * g->att_block >= (g->desc.n_ctx + g->n_split - 1) / g->n_split);
@@ -256,7 +305,8 @@ static uint32_t for_each_geometry(each_geometry *fn) {
                     .activations = k % 2 ? SOLO_ACTIVATIONS_F32 : SOLO_ACTIVATIONS_INT8,
                     .kv_type = k == 1 || k == 2 ? SOLO_KV_F32 : SOLO_KV_F16,
                     .workgroup_size = devices[i].wg, .n_workgroup = devices[i].n_wg,
-                    .max_team = devices[i].team, .max_workgroup_bytes = devices[i].bytes};
+                    .max_team = devices[i].team, .max_workgroup_bytes = devices[i].bytes,
+                    .n_block = k};
                 solo_geometry g;
                 solo_error err;
                 if (!solo_geometry_make(&d, &g, &err)) {
@@ -551,7 +601,7 @@ static void memory_is_what_the_text_declares(void **state) {
              * activations leave out */
             assert_int_equal(declared, g.workgroup_bytes);
             assert_true(most <= g.workgroup_bytes);
-            if (f->tagged) assert_string_equal(unused.at, f32 ? "xsum " : "");
+            if (f->n_row == 1 && f->tagged) assert_string_equal(unused.at, f32 ? "xsum " : "");
             free(unused.at);
             free(wgsl);
         }

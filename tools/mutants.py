@@ -5,7 +5,8 @@
 
 Works on a copy of the tree in build-mutants/tree, built in build-mutants/build with
 SOLO_WGSL_OVERRIDE, so that a broken kernel needs no build: the tests read it from SOLO_WGSL_DIR.
-The tests run on lavapipe. First they run unbroken and must be green. A mutant passes when its test
+The tests run on lavapipe, on swiftshader where the pattern says so (bursts and chunks, whose kernels
+take lavapipe minutes to compile, are only tested there). First they run unbroken and must be green. A mutant passes when its test
 fails; one that does not compile, or only times out, is no proof and counts as failed.
 --check: only whether each old text still occurs exactly once, which is what ctest runs.
 """
@@ -124,9 +125,14 @@ def build(targets):
     return None if run.returncode == 0 else run.stdout[-3000:] + run.stderr[-1000:]
 
 
+def choice(pattern):
+    """ctest's arguments: the tests that match, on swiftshader only where it is named."""
+    return ["-R", pattern] + ([] if "swiftshader" in pattern else ["-E", "swiftshader"])
+
+
 def tests_of(pattern):
     """The tests whose name matches, and the targets that they need."""
-    run = subprocess.run(["ctest", "--test-dir", BUILD, "--show-only=json-v1", "-R", pattern],
+    run = subprocess.run(["ctest", "--test-dir", BUILD, "--show-only=json-v1", *choice(pattern)],
                          capture_output=True, text=True, check=True)
     tests = json.loads(run.stdout)["tests"]
     targets = {os.path.basename(t["command"][-1]) for t in tests if not t["command"][-1].endswith(".py")}
@@ -140,7 +146,7 @@ def run_tests(pattern, kernels):
     env = dict(os.environ)
     if kernels:
         env["SOLO_WGSL_DIR"] = kernels
-    run = subprocess.run(["ctest", "--test-dir", BUILD, "-R", pattern, "--output-on-failure",
+    run = subprocess.run(["ctest", "--test-dir", BUILD, *choice(pattern), "--output-on-failure",
                           "--no-tests=error", "--stop-on-failure", "--timeout", str(TIMEOUT)],
                          capture_output=True, text=True, errors="replace", env=env)
     out = run.stdout + run.stderr
@@ -191,7 +197,7 @@ def prepare(chosen):
     copy_tree()
     configure = subprocess.run(
         ["cmake", "-S", TREE, "-B", BUILD, "-G", "Ninja", "-DSOLO_WGSL_OVERRIDE=ON",
-         "-DSOLO_TEST_ADAPTERS=lavapipe"], capture_output=True, text=True)
+         "-DSOLO_TEST_ADAPTERS=lavapipe;swiftshader"], capture_output=True, text=True)
     if configure.returncode:
         sys.exit(configure.stdout + configure.stderr)
     pattern = "|".join(sorted({m.test for m in chosen}))

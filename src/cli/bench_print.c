@@ -34,10 +34,11 @@ static spread spread_of(const bench_series *s) {
                     quantile(sorted, s->n_sample, 0.25), quantile(sorted, s->n_sample, 0.75)};
 }
 
-/* Weights once, and the KV rows of the mean context. */
+/* Weights once, and the KV rows of the mean context, of which a window bounds the earlier ones. */
 static double bytes_a_token(const bench *b, const bench_row *row, uint32_t at) {
-    return (double)row->info.weight_bytes +
-           (double)row->info.kv_bytes_per_pos * (b->position[at] + b->n_token / 2.0);
+    double n = b->position[at] + b->n_token / 2.0, window = row->info.attn_window;
+    if (window > 0 && n > window - 1) n = window - 1;
+    return (double)row->info.weight_bytes + (double)row->info.kv_bytes_per_pos * n;
 }
 
 /* A software adapter's probe is bound by arithmetic and by whoever else has its cores: no ceiling. */

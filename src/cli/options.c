@@ -82,8 +82,8 @@ static const option_row rows[] = {
         "auto, cpu, an index of `solo devices` or a part of an adapter's name (auto)", 3),
     ROW(CLI_TAKES_PLAN, "ctx", KEY_CTX, "N", "Context in tokens (the model's, at most 4096)", 3),
     ROW(CLI_TAKES_PLAN, "factoring", KEY_FACTORING, "NAME",
-        "How stages are grouped into dispatches: see `solo explain`; auto: measured, then remembered (single; "
-        "stages on a software adapter)", 3),
+        "How stages are grouped into dispatches: unfused, roles, stages, layer, chunk[:LAYERS], single, "
+        "single-wg or burst[:TOKENS]; auto: measured, then remembered (single; stages on a software adapter)", 3),
     ROW(CLI_TAKES_PLAN, "assignment", KEY_ASSIGNMENT, "NAME",
         "Inside a dispatch: static, ticket or auto (auto)", 3),
     ROW(CLI_TAKES_PLAN, "workgroups", KEY_WORKGROUPS, "N",
@@ -174,14 +174,13 @@ static error_t parse_plan(int key, char *arg, struct argp_state *state, solo_pla
     static const char *const assignments[] = {"auto", "static", "ticket", NULL};
     static const char *const activations[] = {"int8", "f32", NULL};
     static const char *const kv_types[] = {"auto", "f16", "f32", NULL};
+    solo_error err;
     switch (key) {
     case KEY_CTX:            plan->n_ctx = whole_u32(state, key, arg, 1); break;
     case KEY_FACTORING:
-        if (strcmp(arg, "auto") == 0) {
-            plan->factoring = "auto";
-            break;
-        }
-        plan->factoring = solo_factoring_names()[choice(state, key, arg, solo_factoring_names())];
+        if (strcmp(arg, "auto") != 0 && !solo_factoring_check(arg, &err))
+            argp_error(state, "--%s: %s", name_of(key), err.text);
+        plan->factoring = arg;
         break;
     case KEY_ASSIGNMENT:
         plan->assignment = (solo_assignment)choice(state, key, arg, assignments);

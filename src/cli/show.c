@@ -201,6 +201,7 @@ static json_t *plan_json(const cli_engine *engine, const solo_plan_info *p) {
     add_text(o, "kv_type", p->kv_type);
     add_text(o, "reduce", p->reduce);
     add_count(o, "n_dispatch", p->n_dispatch);
+    add_count(o, "n_token", p->n_token);
     add_count(o, "n_workgroup", p->n_workgroup);
     add_count(o, "workgroup_size", p->workgroup_size);
     add_count(o, "workgroup_bytes", p->workgroup_bytes);
@@ -223,9 +224,11 @@ static void print_plan(const cli_engine *engine, const solo_plan_info *p) {
     char a[32], b[32], c[32], d[32];
     printf("adapter        %s%s\n", engine->device_info.name,
            engine->device_info.is_software ? " (software adapter)" : "");
-    printf("factoring      %s: %" PRIu32 " dispatch%s a token, %" PRIu32
-           " hand-offs inside dispatches\n",
-           p->factoring, p->n_dispatch, p->n_dispatch == 1 ? "" : "es", p->n_hand_off);
+    char tokens[32] = "a token";
+    if (p->n_token > 1) snprintf(tokens, sizeof tokens, "for %" PRIu32 " tokens", p->n_token);
+    printf("factoring      %s: %" PRIu32 " dispatch%s %s, %" PRIu32
+           " hand-offs inside dispatches a token\n",
+           p->factoring, p->n_dispatch, p->n_dispatch == 1 ? "" : "es", tokens, p->n_hand_off);
     if (p->n_workgroup)
         printf("geometry       %" PRIu32 " workgroups of %" PRIu32
                " lanes, %s of workgroup memory, %s assignment\n",

@@ -1,0 +1,14 @@
+// raw_rows: for factorings that cut a stage in two: rows that the fused stage keeps in workgroup memory
+// pass from dispatch to dispatch through the T_* words behind the messages. Plain hand-off only.
+fn load_rows(at: u32, n: u32, lane: u32) {
+  for (var r = lane; r < n; r += WG) { rows[r] = bitcast<f32>(msg[at + r]); }
+  workgroupBarrier(); // rows written before other lanes read them
+}
+
+fn store_rows(at: u32, n: u32, inv: f32, lane: u32) {
+  workgroupBarrier(); // rows written by their teams before other lanes store them
+  for (var r = lane; r < n; r += WG) { msg[at + r] = bitcast<u32>(rows[r] * inv); }
+}
+
+// Where the residual of this operation stands: part 0: X of the layer; part 1: X1.
+fn place_x() -> u32 { return at_layer(place.layer) + select(L_X, L_X1, place.part == 1u); }
