@@ -100,6 +100,7 @@ void solo_stream_make(const solo_weights *weights, const solo_geometry *geometry
                       solo_stream *s) {
     memset(s, 0, sizeof *s);
     s->geometry = geometry;
+    s->queue = geometry->desc.queue;
     s->cross = cross_wanted && geometry->desc.queue > 0;
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
         solo_stream_role *r = &s->role[spans[i].role];
@@ -108,11 +109,12 @@ void solo_stream_make(const solo_weights *weights, const solo_geometry *geometry
         s->cross = s->cross && r->on && !r->loop &&
                    geometry->role[spans[i].role].n_tile <= geometry->n_wg;
         r->first = s->layer_vec4;
+        if (r->on && !r->loop && s->queue < r->rows * r->planes) s->queue = r->rows * r->planes;
         if (r->on && !r->loop) s->layer_vec4 += r->n_unit * r->planes;
     }
     for (uint32_t i = 0; i < SOLO_ROLE_LOGITS; i++) { /* a stage never reaches its own next layer */
         const solo_stream_role *r = &s->role[i];
-        if (r->n_unit * r->planes + geometry->desc.queue > s->layer_vec4) s->cross = false;
+        if (r->n_unit * r->planes + s->queue > s->layer_vec4) s->cross = false;
     }
 }
 
@@ -227,7 +229,7 @@ static void add_anchored(solo_text *out, const solo_stream *s, const unit *units
 static uint32_t list_reached(const solo_stream *s, solo_role role, uint32_t from, uint32_t to,
                              unit *list) {
     const solo_stream_role *r = &s->role[role];
-    uint32_t queue = s->geometry->desc.queue, n = 0;
+    uint32_t queue = s->queue, n = 0;
     uint32_t lo = r->first + from * r->planes + queue, hi = r->first + to * r->planes + queue;
     for (unit u = {role, 0, 0}; end_of(s, u) <= hi; u = after(s, u)) {
         bool own = u.role == role && u.layer == 0;
@@ -355,7 +357,7 @@ static void add_loop(solo_text *out, const solo_stream *s, solo_role role) {
 static void add_prime(solo_text *out, const solo_stream *s, solo_role role) {
     const solo_stream_role *r = &s->role[role];
     unit list[MAX_AHEAD];
-    uint32_t n = 0, queue = s->geometry->desc.queue;
+    uint32_t n = 0, queue = s->queue;
     if (r->loop) {
         for (; n < r->n_unit; n++) list[n] = (unit){role, n, 0};
     } else {

@@ -33,6 +33,7 @@ typedef struct solo_stream_role {
 typedef struct solo_stream {
     const solo_geometry *geometry;
     solo_stream_role role[SOLO_ROLE_COUNT];
+    uint32_t queue;      /* vec4 ahead: as asked, and no less than a strip, which is used at once */
     uint32_t layer_vec4; /* of a layer's order */
     bool cross;          /* the order goes on across stages: one tile a workgroup in each */
 } solo_stream;

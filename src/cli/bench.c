@@ -37,7 +37,8 @@ static bool parse_positions(bench *b, const char *text) {
 /* One key of a row's geometry into its desc. */
 static bool set_key(solo_plan_desc *desc, const char *row, const char *key, const char *value) {
     const struct { const char *name; uint32_t *at; } numbers[] = {
-        {"wg", &desc->workgroup_size}, {"n", &desc->n_workgroup}, {"team", &desc->max_team}};
+        {"wg", &desc->workgroup_size}, {"n", &desc->n_workgroup}, {"team", &desc->max_team},
+        {"queue", &desc->queue}};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         char *end;
         if (strcmp(key, numbers[i].name) != 0) continue;

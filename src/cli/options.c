@@ -44,8 +44,8 @@ static const option_row rows[] = {
         "Tokens to write at most (run: 256, chat: 1024); 0: until the end or the context's", 1),
     ROW(CLI_TAKES_BENCH, "tokens", 'n', "N", "Tokens a sample (64)", 1),
     ROW(CLI_TAKES_BENCH, "factorings", KEY_FACTORINGS, "LIST",
-        "Rows with commas between: NAME[:static|:ticket][@KEY=VALUE,...], keys wg, n, team (workgroup size, "
-        "workgroups, lanes a row at most), activations: single:static@wg=256,n=128 (all)", 1),
+        "Rows with commas between: NAME[:static|:ticket][@KEY=VALUE,...], keys wg, n, team, queue (workgroup "
+        "size, workgroups, lanes a row at most, vec4 ahead), activations: single:static@wg=256,n=128 (all)", 1),
     ROW(CLI_TAKES_BENCH, "positions", KEY_POSITIONS, "LIST",
         "Context before each sample; several with commas between (128)", 1),
     ROW(CLI_TAKES_BENCH, "samples", KEY_SAMPLES, "N", "Samples of each, taken in turn (7)", 1),
