@@ -1,7 +1,8 @@
 /* gpu.h: what the tests on an adapter share: the one device of a program, tiny models uploaded to
  * it, plans, the CPU reference's answers, and how far two vectors are apart.
  *
- *   int main(void) { return gpu_run(tests, n) } opens the device first; no adapter is UNRUN. */
+ * gpu_open opens the device first; no adapter is UNRUN. The long programs run the tests that
+ * SOLO_TEST_FILTER matches ("burst*"), all without it. */
 #ifndef SOLO_TESTS_GPU_H
 #define SOLO_TESTS_GPU_H
 
