@@ -257,7 +257,8 @@ typedef struct solo_plan_desc {
     uint32_t n_slice;             /* tiles that a stage is cut into, about; 0: n_workgroup */
     uint32_t spin_limit;          /* polls before a wait gives up; 0: by the device */
     uint32_t max_team;            /* lanes that may share a row; 0: by the device */
-    uint32_t queue;               /* vec4 of weights a lane requests ahead; 0: by the device */
+    uint32_t queue;               /* vec4 of weights a lane requests ahead of inputs; 0: none */
+    bool     queue_across;        /* and across the stages of a dispatch, where assignment is static */
     bool     no_subgroups;        /* reduce through workgroup memory although subgroups exist */
     bool     no_self_test;        /* trust an in-dispatch plan untested (tests, timing) */
 } solo_plan_desc;

@@ -32,8 +32,7 @@ fn take_y(at: u32, at_scale: u32, at_ss: u32, n_ss: u32, group0: u32, n: u32, q:
   }
 }
 
-// After take_y and a barrier: what else the products need. The next barrier makes it visible.
-fn finish_y(group0: u32, n: u32, q: u32, n_ss: u32, lane: u32) { add_sums(n_ss, lane); }
+fn finish_y(n: u32, lane: u32) {}
 
 // ys[0..n) are elements row0.. of the vector at `at`.
 fn put_y(at: u32, at_scale: u32, row0: u32, n: u32, q: u32, lane: u32) {

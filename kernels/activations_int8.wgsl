@@ -4,7 +4,6 @@
 // for each octet of the group.
 var<workgroup> xq: array<vec4<u32>, 2u * XG>;
 var<workgroup> xs: array<vec4<f32>, XG>;
-var<workgroup> scales: array<f32, 4u * XG>; // as they arrive
 
 alias X = XInt8;
 
@@ -33,14 +32,18 @@ fn take_y(at: u32, at_scale: u32, at_ss: u32, n_ss: u32, group0: u32, n: u32, q:
     if (i >= n_y + n_s) { src = at_ss + min(e + four, vec4<u32>(n_ss - 1u)); }
     let w = take4_at(src);
     if (i < n_y) { xq[(i & 1u) * XG + (i >> 1u)] = w; }
-    else if (i < n_y + n_s) { put_scales(es, n_scale, bitcast<vec4<f32>>(w)); }
+    else if (i < n_y + n_s) { put_scales(scale0 + es, min(4u, n_scale - es), group0, n, q, bitcast<vec4<f32>>(w)); }
     else { put_sums(e, n_ss, bitcast<vec4<f32>>(w)); }
   }
 }
 
-fn put_scales(e: u32, n: u32, v: vec4<f32>) {
-  for (var k = 0u; k < 4u; k++) {
-    if (e + k < n) { scales[e + k] = v[k]; }
+// Scales scale0 .. scale0 + n_scale of the vector, to the octets of groups group0 .. group0 + n that they span.
+fn put_scales(scale0: u32, n_scale: u32, group0: u32, n: u32, q: u32, v: vec4<f32>) {
+  for (var k = 0u; k < n_scale; k++) {
+    for (var o = 0u; o < q / 8u; o++) {
+      let octet = (scale0 + k) * (q / 8u) + o - group0 * 4u;
+      if (octet < n * 4u) { xs[octet / 4u][octet % 4u] = v[k]; }
+    }
   }
 }
 
@@ -55,18 +58,10 @@ fn group_sum(g: u32, s: vec4<f32>) -> f32 {
          fma(octet_sum(b.x, b.y), s.z, octet_sum(b.z, b.w) * s.w)));
 }
 
-// After take_y and a barrier: each octet's scale, each group's sum, and the sums of squares added up.
-// The next barrier makes it visible.
-fn finish_y(group0: u32, n: u32, q: u32, n_ss: u32, lane: u32) {
-  let scale0 = group0 * 32u / q;
-  for (var g = lane; g < n; g += WG) {
-    let e = (group0 + g) * 32u;
-    let s = vec4<f32>(scales[e / q - scale0], scales[(e + 8u) / q - scale0],
-                      scales[(e + 16u) / q - scale0], scales[(e + 24u) / q - scale0]);
-    xs[g] = s;
-    xsum[g] = group_sum(g, s);
-  }
-  add_sums(n_ss, lane);
+// After take_y and a barrier, where a form of weights has minima: each group's sum. Ends in a barrier.
+fn finish_y(n: u32, lane: u32) {
+  for (var g = lane; g < n; g += WG) { xsum[g] = group_sum(g, xs[g]); }
+  workgroupBarrier(); // sums written before x_load
 }
 
 fn quantise4(v: vec4<f32>, largest: f32) -> u32 {

@@ -30,7 +30,10 @@ fn role_qkv(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_inde
 fn role_attention(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let head0 = wg.x * SLICE_HEADS;
   let heads = min(SLICE_HEADS, N_HEAD_KV - head0);
-  for (var t = head0 * N_SPLIT; t < (head0 + heads) * N_SPLIT; t++) { stage_attend(place.layer, t, lane); }
+  for (var t = head0 * N_SPLIT; t < (head0 + heads) * N_SPLIT; t++) {
+    attend_early(place.layer, t, lane);
+    stage_attend(place.layer, t, lane);
+  }
   storageBarrier(); // this workgroup's splits put before it takes them
   let n = heads * ATT_HEADS * HEAD_DIM;
   for (var r = 0u; r < n; r += COMBINE_TILE) {

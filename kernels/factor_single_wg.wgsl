@@ -12,7 +12,10 @@ fn dispatch_single_wg(@builtin(local_invocation_index) lane: u32) {
       stage_qkv(l, t, lane);
     }
     storageBarrier(); // q, k, v put before attend takes them
-    for (var t = 0u; t < TILES_ATTEND; t++) { stage_attend(l, t, lane); }
+    for (var t = 0u; t < TILES_ATTEND; t++) {
+      attend_early(l, t, lane);
+      stage_attend(l, t, lane);
+    }
     storageBarrier(); // splits put before combine takes them
     for (var t = 0u; t < TILES_COMBINE; t++) { stage_combine(l, t, lane); }
     storageBarrier(); // A put before out takes it

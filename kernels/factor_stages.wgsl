@@ -14,6 +14,7 @@ fn dispatch_qkv(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_
 
 @compute @workgroup_size(WG)
 fn dispatch_attend(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  attend_early(place.layer, wg.x, lane);
   stage_attend(place.layer, wg.x, lane);
 }
 

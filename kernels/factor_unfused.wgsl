@@ -43,6 +43,7 @@ fn op_q(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
   let n = min(QKV_TILE, ROWS_Q - row0);
   qkv_take(place.layer, lane);
   rows_qkv(0u, place.layer, row0, 0u, n, lane);
+  workgroupBarrier(); // sums of squares added up before inv_rms
   store_rows(T_RAW + row0, n, inv_rms(), lane);
 }
 
@@ -52,6 +53,7 @@ fn op_k(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
   let n = min(QKV_TILE, ROWS_K - row0);
   qkv_take(place.layer, lane);
   rows_qkv(1u, place.layer, row0, 0u, n, lane);
+  workgroupBarrier(); // sums of squares added up before inv_rms
   store_rows(T_RAW + ROWS_Q + row0, n, inv_rms(), lane);
 }
 
@@ -61,6 +63,7 @@ fn op_v(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
   let n = min(QKV_TILE, ROWS_K - row0);
   qkv_take(place.layer, lane);
   rows_qkv(2u, place.layer, row0, 0u, n, lane);
+  workgroupBarrier(); // sums of squares added up before inv_rms
   store_rows(T_RAW + ROWS_Q + ROWS_K + row0, n, inv_rms(), lane);
 }
 
@@ -106,7 +109,8 @@ fn op_scores(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_ind
   att_take_q(place.layer, kv_head, lane);
   var block = 0u;
   for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
-    att_load_k(place.layer, kv_head, p0, span.hi, lane);
+    att_early_k(place.layer, kv_head, p0, span.hi, lane);
+    att_late_k(place.layer, kv_head, p0, span.hi, lane);
     workgroupBarrier(); // q and K written before scores read them
     att_scores(p0, span.hi, lane);
     workgroupBarrier(); // scores written before they are stored; K used up
@@ -186,6 +190,7 @@ fn op_gate(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index
   let n = min(GATE_UP_TILE, N_FF - row0);
   gate_up_take(place.layer, lane);
   rows_gate_up(0u, place.layer, row0, 0u, n, lane);
+  workgroupBarrier(); // sums of squares added up before inv_rms
   store_rows(T_RAW + row0, n, inv_rms(), lane);
 }
 
@@ -195,6 +200,7 @@ fn op_up(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) 
   let n = min(GATE_UP_TILE, N_FF - row0);
   gate_up_take(place.layer, lane);
   rows_gate_up(1u, place.layer, row0, 0u, n, lane);
+  workgroupBarrier(); // sums of squares added up before inv_rms
   store_rows(T_RAW + N_FF + row0, n, inv_rms(), lane);
 }
 

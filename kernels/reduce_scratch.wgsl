@@ -12,3 +12,14 @@ fn team_sum(x: f32, team: u32, lane: u32) -> f32 {
   }
   return v;
 }
+
+fn team_max(x: f32, team: u32, lane: u32) -> f32 {
+  var v = x;
+  for (var step = team / 2u; step > 0u; step /= 2u) {
+    reduce_words[lane] = v;
+    workgroupBarrier(); // every lane's term written before its partner reads it
+    v = max(v, reduce_words[lane ^ step]);
+    workgroupBarrier(); // read before the next step overwrites it
+  }
+  return v;
+}

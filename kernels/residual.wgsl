@@ -29,34 +29,31 @@ fn take_x(at: u32, chunk: u32, chunk_groups: u32, lane: u32) {
   let g0 = chunk * chunk_groups;
   let n = min(chunk_groups, D / 32u - g0);
   take_y(at + X_Y, at + X_SCALE, at + X_SS, N_SS, g0, n, QD, lane);
-  workgroupBarrier(); // words written before they are added up
-  finish_y(g0, n, QD, N_SS, lane);
-  workgroupBarrier(); // sums written before x_load and inv_rms
+  workgroupBarrier(); // words written before they are added up, and before x_load
+  add_sums(N_SS, lane); // for inv_rms, behind the barrier that every product ends in
+  if (X_SUMS) { finish_y(n, lane); }
 }
 
-// rows[0..n) are rows row0.. of the residual: publishes them, their squares' partial sums, and y =
-// residual * gain as the next stage's input. The three parts are the unfused operations.
+// rows[0..n) are rows row0.. of the residual. Published are they, their squares' partial sums, and y =
+// residual * gain as the next stage's input: by publish_x of spans_*.wgsl, or in the three parts that
+// are the unfused operations.
 fn put_residual(at: u32, row0: u32, n: u32, lane: u32) {
   for (var r = lane; r < n; r += WG) { put(at + X_RES + row0 + r, word_of_f32(rows[r])); }
 }
 
+// The squares of a span are added as a tree over 32, as by the butterflies of spans_subgroup.
 fn put_ss(at: u32, row0: u32, n: u32, lane: u32) {
   for (var q = lane; q < n / QD; q += WG) {
-    var s = 0.0;
-    for (var i = 0u; i < QD; i++) { s = fma(rows[q * QD + i], rows[q * QD + i], s); }
-    put(at + X_SS + row0 / QD + q, word_of_f32(s));
+    var v = array<f32, 32>();
+    for (var i = 0u; i < QD; i++) { v[i] = fma(rows[q * QD + i], rows[q * QD + i], 0.0); }
+    for (var step = 16u; step > 0u; step /= 2u) {
+      for (var i = 0u; i < step; i++) { v[i] += v[i + step]; }
+    }
+    put(at + X_SS + row0 / QD + q, word_of_f32(v[0]));
   }
 }
 
 fn gain_rows(gain: u32, row0: u32, n: u32, lane: u32) {
   for (var r = lane; r < n; r += WG) { ys[r] = rows[r] * gain_at(gain, row0 + r); }
   workgroupBarrier(); // ys written before put_y reads whole quantisation groups
-}
-
-fn publish_x(at: u32, gain: u32, row0: u32, n: u32, lane: u32) {
-  put_residual(at, row0, n, lane);
-  put_ss(at, row0, n, lane);
-  gain_rows(gain, row0, n, lane);
-  put_y(at + X_Y, at + X_SCALE, row0, n, QD, lane);
-  workgroupBarrier(); // rows and ys read before the next tile writes them
 }

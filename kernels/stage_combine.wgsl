@@ -32,7 +32,7 @@ fn combine_rows(layer: u32, row0: u32, n: u32, lane: u32) {
 fn combine_slice(layer: u32, row0: u32, n: u32, lane: u32) {
   combine_rows(layer, row0, n, lane);
   workgroupBarrier(); // ys written before put_y reads whole quantisation groups
-  put_y(at_layer(layer) + L_A, at_layer(layer) + L_A_SCALE, row0, n, QA, lane);
+  put_ys(at_layer(layer) + L_A, at_layer(layer) + L_A_SCALE, row0, n, QA, lane);
   workgroupBarrier(); // ys read before the next tile writes them
 }
 

@@ -4,9 +4,8 @@ fn down_take_chunk(layer: u32, chunk: u32, lane: u32) {
   let g0 = chunk * DOWN_CHUNK_GROUPS;
   let n = min(DOWN_CHUNK_GROUPS, DOWN_GROUPS - g0);
   take_y(at_layer(layer) + L_H, at_layer(layer) + L_H_SCALE, 0u, 0u, g0, n, QF, lane);
-  workgroupBarrier(); // words written before finish_y adds them up
-  finish_y(g0, n, QF, 0u, lane);
-  workgroupBarrier(); // sums written before x_load
+  workgroupBarrier(); // words written before x_load
+  if (X_SUMS) { finish_y(n, lane); }
 }
 
 fn down_take(layer: u32, lane: u32) {

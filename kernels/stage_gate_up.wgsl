@@ -26,7 +26,7 @@ fn glu(gate: f32, up: f32) -> f32 { return gate / (1.0 + exp(-gate)) * up; }
 
 // ys[0..n) = the gated rows row0 ..: puts them as the input of down.
 fn put_h(layer: u32, row0: u32, n: u32, lane: u32) {
-  put_y(at_layer(layer) + L_H, at_layer(layer) + L_H_SCALE, row0, n, QF, lane);
+  put_ys(at_layer(layer) + L_H, at_layer(layer) + L_H_SCALE, row0, n, QF, lane);
 }
 
 fn stage_gate_up(layer: u32, tile: u32, lane: u32) {

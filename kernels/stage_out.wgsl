@@ -4,9 +4,8 @@ fn out_take_chunk(layer: u32, chunk: u32, lane: u32) {
   let g0 = chunk * OUT_CHUNK_GROUPS;
   let n = min(OUT_CHUNK_GROUPS, OUT_GROUPS - g0);
   take_y(at_layer(layer) + L_A, at_layer(layer) + L_A_SCALE, 0u, 0u, g0, n, QA, lane);
-  workgroupBarrier(); // words written before finish_y adds them up
-  finish_y(g0, n, QA, 0u, lane);
-  workgroupBarrier(); // sums written before x_load
+  workgroupBarrier(); // words written before x_load
+  if (X_SUMS) { finish_y(n, lane); }
 }
 
 fn out_take(layer: u32, lane: u32) {

@@ -25,6 +25,7 @@ fn run_qkv(l: u32, t: u32, fresh: bool, lane: u32) {
 }
 
 fn run_attend(l: u32, t: u32, fresh: bool, lane: u32) {
+  attend_early(l, t, lane);
   if (fresh) { await_stage(l, STAGE_QKV, TILES_QKV, lane); }
   stage_attend(l, t, lane);
   arrive(l, STAGE_ATTEND, t, lane);

@@ -78,7 +78,6 @@ static void fill_defaults(solo_plan *plan, const solo_plan_desc *desc) {
     if (d->workgroup_size > info->max_workgroup_size) d->workgroup_size = info->max_workgroup_size;
     if (d->spin_limit == 0) d->spin_limit = info->is_software ? SPIN_SOFTWARE : SPIN_GPU;
     if (d->max_team == 0) d->max_team = info->is_software ? 1 : 32;
-    if (d->queue == 0) d->queue = info->is_software ? 0 : 18;
 }
 
 static bool check_desc(const solo_plan *plan, solo_error *err) {
@@ -88,6 +87,9 @@ static bool check_desc(const solo_plan *plan, solo_error *err) {
     if (d->n_ctx < 2 || d->n_ctx > train)
         return solo_fail(err, SOLO_ARGUMENT,
                          "n_ctx: wanted 2 to %u (the model's context), found %u", train, d->n_ctx);
+    if (d->queue > SOLO_MAX_QUEUE)
+        return solo_fail(err, SOLO_ARGUMENT, "queue: wanted at most %u vec4, found %u",
+                         SOLO_MAX_QUEUE, d->queue);
     if (d->max_team & (d->max_team - 1) || d->max_team > 32)
         return solo_fail(err, SOLO_ARGUMENT, "max_team: wanted a power of two up to 32, found %u",
                          d->max_team);
@@ -152,6 +154,7 @@ static bool make_geometry(solo_plan *plan, solo_error *err) {
         .n_workgroup = aim,
         .max_team = d->max_team,
         .queue = d->queue,
+        .queue_across = d->queue_across,
         .max_workgroup_bytes = info->max_workgroup_bytes,
         .n_block = f.n_token,
     };

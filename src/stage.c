@@ -305,8 +305,8 @@ static uint32_t scratch_bytes(const solo_geometry *g) {
     const solo_hparams *hp = g->desc.hp;
     bool f32 = g->desc.activations == SOLO_ACTIVATIONS_F32;
     uint32_t words = 2 * g->max_rows + g->xg + g->n_ss + 8 + g->big + 1;
-    words += f32 ? 32 * g->xg : 16 * g->xg;
-    words += g->att_heads * (2 * hp->head_dim + g->att_block + 3);
+    words += f32 ? 32 * g->xg : 12 * g->xg;
+    words += g->att_heads * ((1 + g->att_parts) * hp->head_dim + g->att_block + 3);
     words += SOLO_MAX_WINDOW + 32 + 2 * g->wg + 3 * 256 + 2;
     words += g->wg; /* reduce_scratch */
     return words * 4;
@@ -317,7 +317,7 @@ static bool fit_scratch(solo_geometry *g, solo_error *err) {
     const solo_hparams *hp = g->desc.hp;
     uint32_t most = 0;
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) most = max_u32(most, g->role[i].groups);
-    g->att_block = 32;
+    g->att_block = g->desc.max_team == 1 ? 32 : 64;
     for (g->xg = most;;) {
         for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
             g->role[i].chunk_groups = min_u32(g->xg, g->role[i].groups);
@@ -326,7 +326,9 @@ static bool fit_scratch(solo_geometry *g, solo_error *err) {
         g->big = g->att_block * (hp->head_dim + 1);
         g->workgroup_bytes = scratch_bytes(g);
         if (g->workgroup_bytes <= g->desc.max_workgroup_bytes) return true;
-        if (g->att_block * (hp->head_dim + 1) > 48 * g->xg && g->att_block > 8)
+        if (g->att_block > 32) /* longer blocks are worth less than inputs in one chunk */
+            g->att_block -= 16;
+        else if (g->att_block * (hp->head_dim + 1) > 48 * g->xg && g->att_block > 8)
             g->att_block /= 2;
         else if (g->xg > 8)
             g->xg = ceil_div(g->xg, 2);
@@ -410,6 +412,10 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
         return solo_fail(err, SOLO_UNSUPPORTED,
                          "heads that share a kv head: wanted at most %u, found %u", g->wg,
                          g->att_heads);
+    g->att_team = min_u32(4, desc->max_team);
+    for (g->att_parts = 1; desc->max_team > 1 && g->att_parts < 8 &&
+                           2 * g->att_parts * g->att_heads * hp->head_dim <= g->wg;)
+        g->att_parts *= 2;
     g->qd = quant_span(hp->n_embd);
     g->qa = quant_span(g->rows_q);
     g->qf = quant_span(hp->n_ff);

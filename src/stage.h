@@ -159,7 +159,8 @@ typedef struct solo_geometry_desc {
     uint32_t workgroup_size;            /* lanes */
     uint32_t n_workgroup;               /* aimed at: tiles are cut so that each gets about one */
     uint32_t max_team;                  /* 1 on software adapters: lanes do not share rows */
-    uint32_t queue;                     /* units of weights requested ahead (stream.h); 0: none */
+    uint32_t queue;                     /* vec4 of weights requested ahead (stream.h); 0: none */
+    bool     queue_across;              /* across stages, where a factoring allows it */
     uint32_t max_workgroup_bytes;
     uint32_t n_block;                   /* message blocks: tokens a dispatch; 0: 1 */
 } solo_geometry_desc;
@@ -173,6 +174,7 @@ typedef struct solo_geometry {
     uint32_t embed_tile, tiles_embed, tiles_attend, combine_tile, tiles_combine;
     uint32_t slice_heads;               /* kv heads of a workgroup of SOLO_GRID_HEADS */
     uint32_t n_split, att_block, att_heads, att_max_block;
+    uint32_t att_team, att_parts;       /* lanes that share a score; parts of a block that are mixed apart */
     uint32_t qd, qa, qf;                /* neighbours that share an int8 scale: of x, of a, of h */
     uint32_t xg, big, max_rows, n_ss;   /* sizes in workgroup memory */
     uint32_t kv_row;                    /* words of a row of one kv head */
@@ -187,6 +189,7 @@ typedef struct solo_geometry {
     uint32_t grid[SOLO_GRID_COUNT];     /* workgroups by grid */
 } solo_geometry;
 
+#define SOLO_MAX_QUEUE 64u
 #define SOLO_MAX_WINDOW 256u /* of the repetition penalty */
 #define SOLO_ARRIVE_LINE 32u
 #define SOLO_STATE_ARRIVE 32u

@@ -101,7 +101,7 @@ void solo_stream_make(const solo_weights *weights, const solo_geometry *geometry
     memset(s, 0, sizeof *s);
     s->geometry = geometry;
     s->queue = geometry->desc.queue;
-    s->cross = cross_wanted && geometry->desc.queue > 0;
+    s->cross = cross_wanted && geometry->desc.queue_across && geometry->desc.queue > 0;
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
         solo_stream_role *r = &s->role[spans[i].role];
         make_role(weights, geometry, i, r);

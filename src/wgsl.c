@@ -120,6 +120,9 @@ static void add_geometry(solo_text *out, const solo_geometry *g, uint32_t spin_l
     add_u32(out, "MAX_WINDOW", SOLO_MAX_WINDOW);
     add_u32(out, "N_SPLIT", g->n_split);
     add_u32(out, "ATT_BLOCK", g->att_block);
+    add_u32(out, "ATT_TEAM", g->att_team);
+    add_u32(out, "ATT_PARTS", g->att_parts);
+    add_u32(out, "MAX_TEAM", g->desc.max_team);
     add_u32(out, "ATT_STRIDE", g->desc.hp->head_dim + 1);
     add_u32(out, "ATT_HEADS", g->att_heads);
     add_u32(out, "ATT_MAX_BLOCK", g->att_max_block);
@@ -307,6 +310,13 @@ static uint32_t all_forms(const solo_weights *w) {
     return forms;
 }
 
+/* Whether products need the sums of their inputs: int8 ones of weights with minima. */
+static void add_sums_wanted(solo_text *out, const solo_wgsl_desc *desc) {
+    uint32_t forms = all_forms(desc->weights), minima = 1u << SOLO_FORM_Q4_1 | 1u << SOLO_FORM_Q4_K;
+    bool int8 = desc->geometry->desc.activations == SOLO_ACTIVATIONS_INT8;
+    solo_text_add(out, "const X_SUMS = %s;\n", int8 && (forms & minima) ? "true" : "false");
+}
+
 static void add_weights(solo_text *out, const solo_wgsl_desc *desc) {
     const solo_weights *w = desc->weights;
     uint32_t forms = all_forms(w);
@@ -414,7 +424,13 @@ char *solo_wgsl_join(const solo_wgsl_desc *desc) {
     add_file(&out, desc->subgroups ? "reduce_subgroup.wgsl" : "reduce_scratch.wgsl");
     add_file(&out, g->activations == SOLO_ACTIVATIONS_F32 ? "activations_f32.wgsl"
                                                           : "activations_int8.wgsl");
+    add_sums_wanted(&out, desc);
     add_file(&out, "residual.wgsl");
+    const solo_geometry *all = desc->geometry;
+    bool spans = desc->subgroups && g->max_team >= all->qd && g->max_team >= all->qf &&
+                 g->max_team >= all->qa;
+    add_file(&out, spans ? "spans_subgroup.wgsl" : "spans_serial.wgsl");
+    if (spans) add_file(&out, g->activations == SOLO_ACTIVATIONS_F32 ? "span_f32.wgsl" : "span_int8.wgsl");
     add_rows(&out, desc);
     for (uint32_t i = 0; i < SOLO_STAGE_COUNT; i++) {
         char file[64];

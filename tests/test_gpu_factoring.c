@@ -385,8 +385,10 @@ static void weights_requested_ahead(void **state) {
     (void)state;
     config c = {.name = "a queue across stages",
                 .model = {.n_layer = 3, .n_ctx = 96, .seed = 9, .tied = true,
-                          .type_qk = SOLO_TYPE_Q4_0, .type_v = SOLO_TYPE_Q4_0, .type_out = SOLO_TYPE_Q8_0},
-                .plan = {.max_team = 2, .workgroup_size = 128, .queue = 4, .n_slice = 1, .n_workgroup = 1},
+                          .type_qk = SOLO_TYPE_Q4_0, .type_v = SOLO_TYPE_Q4_0,
+                          .type_out = SOLO_TYPE_Q8_0},
+                .plan = {.max_team = 2, .workgroup_size = 128, .queue = 4, .queue_across = true,
+                         .n_slice = 1, .n_workgroup = 1},
                 .n_prompt = 5,
                 .n_step = 4};
     gpu_bed bed = gpu_bed_open(&c.model, 0);
@@ -482,8 +484,14 @@ static void subgroups_add_in_the_same_order(void **state) {
     record wanted = run_program(plan, &scratch, &c);
     solo_program_close(&scratch);
     plan->subgroups = used;
+    if (used && team >= 8) assert_non_null(strstr(plan->main.wgsl, "// ---- spans_subgroup.wgsl"));
     check_program(plan, &plan->main, &c, "stages by subgroups", &wanted);
     if (!gpu_compiles_slowly()) check_plan(plan, &c, &wanted);
+    plan->geometry.desc.queue = 5;
+    solo_program ahead = open_program(plan, "stages", 0);
+    assert_non_null(strstr(ahead.wgsl, "fn multiply_qkv"));
+    check_program(plan, &ahead, &c, "stages by subgroups, weights ahead", &wanted);
+    solo_program_close(&ahead);
     record_free(&wanted);
     solo_plan_close(plan);
     gpu_bed_close(&bed);

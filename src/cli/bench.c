@@ -38,7 +38,7 @@ static bool parse_positions(bench *b, const char *text) {
 static bool set_key(solo_plan_desc *desc, const char *row, const char *key, const char *value) {
     const struct { const char *name; uint32_t *at; } numbers[] = {
         {"wg", &desc->workgroup_size}, {"n", &desc->n_workgroup}, {"team", &desc->max_team},
-        {"queue", &desc->queue}};
+        {"queue", &desc->queue}, {"across", &desc->queue}};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         char *end;
         if (strcmp(key, numbers[i].name) != 0) continue;
@@ -46,6 +46,7 @@ static bool set_key(solo_plan_desc *desc, const char *row, const char *key, cons
         if (*value < '0' || *value > '9' || *end || n > INT32_MAX)
             return cli_fail_text("%s: %s: wanted a whole number, found '%s'", row, key, value), false;
         *numbers[i].at = (uint32_t)n;
+        if (strcmp(key, "across") == 0) desc->queue_across = true;
         return true;
     }
     bool int8 = strcmp(value, "int8") == 0;
@@ -53,7 +54,7 @@ static bool set_key(solo_plan_desc *desc, const char *row, const char *key, cons
         desc->activations = int8 ? SOLO_ACTIVATIONS_INT8 : SOLO_ACTIVATIONS_F32;
         return true;
     }
-    return cli_fail_text("%s: wanted wg=N, n=N, team=N or activations=int8|f32, found '%s=%s'", row,
+    return cli_fail_text("%s: wanted wg=N, n=N, team=N, queue=N, across=N or activations=int8|f32, found '%s=%s'", row,
                          key, value), false;
 }
 

@@ -14,7 +14,7 @@ enum { /* keys of options that have no letter */
     KEY_REPEAT_PENALTY, KEY_REPEAT_LAST, KEY_DEVICE, KEY_CTX, KEY_FACTORING, KEY_ASSIGNMENT,
     KEY_WORKGROUPS, KEY_WORKGROUP_SIZE, KEY_NO_SUBGROUPS, KEY_ACTIVATIONS, KEY_KV, KEY_WGSL,
     KEY_SPECIAL, KEY_BOS, KEY_TOP, KEY_IDS, KEY_FILE, KEY_WINDOW, KEY_MAX_IDS,
-    KEY_KL, KEY_JSON, KEY_FACTORINGS, KEY_POSITIONS, KEY_SAMPLES, KEY_COMMIT, KEY_QUEUE,
+    KEY_KL, KEY_JSON, KEY_FACTORINGS, KEY_POSITIONS, KEY_SAMPLES, KEY_COMMIT, KEY_QUEUE, KEY_QUEUE_ACROSS,
     KEY_TYPE, KEY_OUTPUT_TYPE,
     KEY_WORKGROUP_BYTES, KEY_ALL,
 };
@@ -44,8 +44,9 @@ static const option_row rows[] = {
         "Tokens to write at most (run: 256, chat: 1024); 0: until the end or the context's", 1),
     ROW(CLI_TAKES_BENCH, "tokens", 'n', "N", "Tokens a sample (64)", 1),
     ROW(CLI_TAKES_BENCH, "factorings", KEY_FACTORINGS, "LIST",
-        "Rows with commas between: NAME[:static|:ticket][@KEY=VALUE,...], keys wg, n, team, queue (workgroup "
-        "size, workgroups, lanes a row at most, vec4 ahead), activations: single:static@wg=256,n=128 (all)", 1),
+        "Rows with commas between: NAME[:static|:ticket][@KEY=VALUE,...], keys wg, n, team (workgroup "
+        "size, workgroups, lanes a row at most), queue, across (vec4 ahead within a stage, across "
+        "stages), activations: single:static@wg=256,n=128 (all)", 1),
     ROW(CLI_TAKES_BENCH, "positions", KEY_POSITIONS, "LIST",
         "Context before each sample; several with commas between (128)", 1),
     ROW(CLI_TAKES_BENCH, "samples", KEY_SAMPLES, "N", "Samples of each, taken in turn (7)", 1),
@@ -91,7 +92,9 @@ static const option_row rows[] = {
     ROW(CLI_TAKES_PLAN | CLI_TAKES_PROBE, "workgroup-size", KEY_WORKGROUP_SIZE, "N",
         "Lanes of a workgroup; 0: by the device (0)", 3),
     ROW(CLI_TAKES_PLAN, "queue", KEY_QUEUE, "N",
-        "Weights that a lane requests ahead, in vec4; 0: by the device (0)", 3),
+        "Weights that a lane requests ahead of a stage's inputs, in vec4; 0: none (0)", 3),
+    ROW(CLI_TAKES_PLAN, "queue-across", KEY_QUEUE_ACROSS, NULL,
+        "Let that queue go on across the stages of a dispatch", 3),
     ROW(CLI_TAKES_PROBE, "workgroup-bytes", KEY_WORKGROUP_BYTES, "N",
         "Workgroup memory that each holds; 0: 16384 or what there is (0)", 3),
     ROW(CLI_TAKES_TUNE, "all", KEY_ALL, NULL,
@@ -188,6 +191,7 @@ static error_t parse_plan(int key, char *arg, struct argp_state *state, solo_pla
     case KEY_WORKGROUPS:     plan->n_workgroup = whole_u32(state, key, arg, 0); break;
     case KEY_WORKGROUP_SIZE: plan->workgroup_size = whole_u32(state, key, arg, 0); break;
     case KEY_QUEUE:          plan->queue = whole_u32(state, key, arg, 0); break;
+    case KEY_QUEUE_ACROSS:   plan->queue_across = true; break;
     case KEY_NO_SUBGROUPS:   plan->no_subgroups = true; break;
     case KEY_ACTIVATIONS:
         plan->activations = (solo_activations)choice(state, key, arg, activations);
