@@ -23,6 +23,7 @@ typedef struct config {
     solo_activations activations;
     solo_kv_type kv_type;
     uint32_t max_team, workgroup_size;
+    uint32_t min_parts; /* of a block that attention mixes apart */
     solo_rope_pairs pairs;
     uint32_t rope_dim; /* 0: all of a head */
     float attn_scale;  /* 0: the model's */
@@ -277,6 +278,7 @@ static void check_config(const config *c) {
     solo_plan *plan = c->chunked ? gpu_plan_open_chunked(&bed, d) : gpu_plan_open(&bed, d);
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT && c->chunked; i++) /* see wide */
         assert_true(plan->geometry.role[i].tile > 32 || !solo_device_info_of(gpu_device)->is_software);
+    assert_true(plan->geometry.att_parts >= c->min_parts);
     solo_ref *ref;
     GPU_OK(solo_ref_open(&ref, bed.model, N_CTX, &gpu_err));
     gpu_fill(plan->kv_k, 0);
@@ -310,7 +312,10 @@ static void other_roles_f32(void **state) {
     check_config(&(config){.name = "other roles, f32 with f16 KV",
                            .model = gpu_other_roles,
                            .activations = SOLO_ACTIVATIONS_F32,
-                           .kv_type = SOLO_KV_F16});
+                           .kv_type = SOLO_KV_F16, /* scores and mixing shared among lanes */
+                           .max_team = 2,
+                           .workgroup_size = 64,
+                           .min_parts = 2});
 }
 
 static void other_roles_int8(void **state) {
