@@ -21,12 +21,12 @@ typedef struct reach {
     uint32_t n_factoring; /* tokens by each factoring */
     const char *left_out; /* factorings that would take a CPU more than a minute here: single-wg and
                              what hands over inside a dispatch to compile, single standing for the
-                             others; unfused, some 500 dispatches a token, to run on SwiftShader */
+                             others; unfused and roles, some 500 dispatches a token, to run on SwiftShader */
 } reach;
 
 static const reach reaches[] = {
     {"llvmpipe", {48, 8, 16, 8, 32, 4}, {16, 0, 0, 0, 16, 0}, 8, "single-wg layer chunk burst"},
-    {"SwiftShader", {8, 0, 0, 0, 0, 0}, {4, 0, 0, 0, 0, 0}, 8, "single-wg unfused layer chunk burst"},
+    {"SwiftShader", {4, 0, 0, 0, 0, 0}, {2, 0, 0, 0, 0, 0}, 8, "single-wg unfused roles layer chunk burst"},
     {"", {48, 48, 48, 48, 48, 48}, {48, 48, 48, 48, 48, 48}, 48, ""},
 };
 
