@@ -120,7 +120,8 @@ class Auto(unittest.TestCase):
             with open(path, encoding="utf-8") as file:
                 good = file.read()
             with open(path, "w", encoding="utf-8") as file:
-                file.write(good.replace('"stages"', '"nosuch"'))  # of some other version, say
+                chosen = first["rows"][first["best"]]["factoring"]
+                file.write(good.replace(f'"{chosen}"', '"nosuch"'))  # of some other version, say
             third, told = self.explain(folder)
             self.assertFalse(third["from_cache"])
             self.assertIn("nosuch", told)
