@@ -12,12 +12,6 @@ fn x_load(g: u32) -> X {
            xv[4u * XG + g], xv[5u * XG + g], xv[6u * XG + g], xv[7u * XG + g]);
 }
 
-// Zeros behind the last of n groups.
-fn x_load_within(g: u32, n: u32) -> X {
-  if (g < n) { return x_load(g); }
-  return X();
-}
-
 // Groups group0 .. group0 + n of the vector at `at`, and its n_ss partial sums of squares at at_ss,
 // in one loop, so that all loads of a lane's round are in flight together. A barrier, then finish_y.
 fn take_y(at: u32, at_scale: u32, at_ss: u32, n_ss: u32, group0: u32, n: u32, q: u32, lane: u32) {

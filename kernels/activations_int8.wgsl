@@ -9,12 +9,6 @@ alias X = XInt8;
 
 fn x_load(g: u32) -> X { return X(xq[g], xq[XG + g], xs[g], xsum[g]); }
 
-// Zeros behind the last of n groups.
-fn x_load_within(g: u32, n: u32) -> X {
-  if (g < n) { return x_load(g); }
-  return X();
-}
-
 // Groups group0 .. group0 + n of the vector at `at`, the scales that they need, and n_ss partial sums of
 // squares at at_ss, in one loop, so that all loads of a lane's round are in flight together. A barrier,
 // then finish_y.

@@ -24,6 +24,12 @@ fn add_sums(n: u32, lane: u32) {
   }
 }
 
+// x_load of a group; zeros behind the last of n groups.
+fn x_load_within(g: u32, n: u32) -> X {
+  if (g < n) { return x_load(g); }
+  return X();
+}
+
 // A stage's input, groups of a chunk of it, ready for x_load: the X block at `at`.
 fn take_x(at: u32, chunk: u32, chunk_groups: u32, lane: u32) {
   let g0 = chunk * chunk_groups;
