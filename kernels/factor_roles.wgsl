@@ -3,10 +3,7 @@
 // workgroup, both promised by the specification.
 @compute @workgroup_size(WG)
 fn role_embed(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let row0 = wg.x * EMBED_TILE;
-  let n = min(EMBED_TILE, D - row0);
-  embed_rows(row0, n, lane);
-  put_residual(at_layer(0u) + L_X, row0, n, lane);
+  embed_residual(wg.x, lane);
 }
 
 @compute @workgroup_size(WG)
@@ -56,8 +53,7 @@ fn role_out(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_inde
 fn role_add_norm(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row0 = wg.x * EMBED_TILE;
   let n = min(EMBED_TILE, D - row0);
-  load_rows(T_RAW + row0, n, lane);
-  add_residual(place_x() + X_RES + row0, peek(place_x() + X_RES + row0 + min(lane, n - 1u)), n, lane);
+  load_sum(row0, n, lane);
   if (place.part == 0u) { publish_x(at_layer(place.layer) + L_X1, gain_ffn(place.layer), row0, n, lane); }
   else { publish_x(at_layer(place.layer + 1u) + L_X, gain_attn(place.layer + 1u), row0, n, lane); }
 }

@@ -14,10 +14,7 @@ fn store_ys(at: u32, n: u32, lane: u32) {
 
 @compute @workgroup_size(WG)
 fn op_embed(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let row0 = wg.x * EMBED_TILE;
-  let n = min(EMBED_TILE, D - row0);
-  embed_rows(row0, n, lane);
-  put_residual(at_layer(0u) + L_X, row0, n, lane);
+  embed_residual(wg.x, lane);
 }
 
 @compute @workgroup_size(WG)
@@ -178,8 +175,7 @@ fn op_out(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index)
 fn op_add(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row0 = wg.x * EMBED_TILE;
   let n = min(EMBED_TILE, D - row0);
-  load_rows(T_RAW + row0, n, lane);
-  add_residual(place_x() + X_RES + row0, peek(place_x() + X_RES + row0 + min(lane, n - 1u)), n, lane);
+  load_sum(row0, n, lane);
   let to = select(at_layer(place.layer) + L_X1, at_layer(place.layer + 1u) + L_X, place.part == 1u);
   put_residual(to, row0, n, lane);
 }
