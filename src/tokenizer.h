@@ -10,6 +10,17 @@ typedef struct solo_tokenizer solo_tokenizer;
 
 /* Reads tokenizer.ggml.*; copies what it keeps (the gguf may close). */
 bool solo_tokenizer_open(solo_tokenizer **out, const solo_gguf *gguf, solo_error *err);
+/* The same from a Hugging Face tokenizer.json: byte-level BPE whose pre-tokenizer is one that Solo
+ * knows (told by its pattern's text), or BPE in SentencePiece's spelling with byte fallback. What is
+ * neither is refused with its name. bytes may go after the call; label is the file's name in
+ * messages. A tokenizer.json does not say which token ends a text: see solo_tokenizer_set_config. */
+bool solo_tokenizer_open_json(solo_tokenizer **out, const char *bytes, size_t n, const char *label,
+                              solo_error *err);
+/* tokenizer_config.json, beside it: bos_token, eos_token, add_bos_token. */
+bool solo_tokenizer_set_config(solo_tokenizer *tok, const char *bytes, size_t n, const char *label,
+                               solo_error *err);
+/* More ids that end a text, as generation_config.json or config.json list them. */
+bool solo_tokenizer_add_end(solo_tokenizer *tok, uint32_t id, solo_error *err);
 void solo_tokenizer_close(solo_tokenizer *tok);
 
 const char *solo_tokenizer_kind(const solo_tokenizer *tok); /* "gpt2/smollm", "llama" */
