@@ -319,6 +319,7 @@ void solo_tokenizer_close(solo_tokenizer *tok) {
     free(tok->is_end);
     free(tok->slot);
     free(tok->special.row);
+    solo_pretokenizer_free(&tok->bpe.rule);
     free(tok->bpe.pair);
     free(tok->bpe.merged);
     free(tok->bpe.slot);

@@ -130,44 +130,39 @@ bool solo_bpe_unmap(solo_str text, char *out, size_t *n_out) {
 
 /* ---- opening ------------------------------------------------------------------------------ */
 
-static const struct {
-    const char       *name, *kind;
-    solo_pretokenizer rule;
-} pretokenizers[] = {
-    {"gpt2", "gpt2/gpt2", SOLO_PRETOKENIZER_GPT2},
-    {"gpt-2", "gpt2/gpt2", SOLO_PRETOKENIZER_GPT2},
-    {"default", "gpt2/default", SOLO_PRETOKENIZER_GPT2},
-    {"smollm", "gpt2/smollm", SOLO_PRETOKENIZER_SMOLLM},
-};
-
 static bool read_pretokenizer(solo_tokenizer *tok, const solo_gguf *gguf, solo_error *err) {
     solo_str pre = SOLO_STR("default");
     if (!solo_gguf_get_str(gguf, KEY("pre"), false, &pre, err)) return false;
-    for (uint32_t i = 0; i < SOLO_COUNT(pretokenizers); i++) {
-        const char *name = pretokenizers[i].name;
-        if (pre.n == strlen(name) && memcmp(pre.at, name, pre.n) == 0) {
-            tok->bpe.rule = pretokenizers[i].rule;
-            tok->kind = pretokenizers[i].kind;
-            return true;
-        }
+    const solo_pretokenizer_row *row = solo_pretokenizer_find(pre);
+    if (!row) {
+        solo_text names = {0};
+        solo_pretokenizer_names(&names);
+        solo_fail(err, SOLO_UNSUPPORTED, KEY("pre") ": wanted one of %s; found \"%.*s\"", names.at,
+                  pre.n > 100 ? 100 : (int)pre.n, pre.at);
+        free(names.at);
+        return false;
     }
-    return solo_fail(err, SOLO_UNSUPPORTED,
-                     KEY("pre") ": wanted \"gpt2\", \"gpt-2\", \"default\" or "
-                     "\"smollm\", found \"%.*s\"", pre.n > 100 ? 100 : (int)pre.n, pre.at);
+    tok->kind = row->kind;
+    tok->bpe.takes_whole_words = row->takes_whole_words;
+    tok->bpe.normalizes = row->normalizes;
+    for (uint32_t i = 0; i < SOLO_MAX_CUT && row->text[i]; i++) {
+        solo_str text = {row->text[i], strlen(row->text[i])};
+        if (!solo_pretokenizer_add(&tok->bpe.rule, text, KEY("pre"), err)) return false;
+    }
+    return true;
+}
+
+/* A byte as the alphabet spells it; returns the length. */
+static size_t spell(const uint32_t code_of[256], uint8_t byte, char out[4]) {
+    return solo_utf8_encode(code_of[byte], out);
 }
 
 static void fill_byte_ids(solo_tokenizer *tok) {
     uint32_t code_of[256];
     fill_alphabet(code_of);
     for (uint32_t byte = 0; byte < 256; byte++) {
-        uint32_t code = code_of[byte];
-        char text[2] = {(char)code, 0};
-        size_t n = 1;
-        if (code >= 0x80) {
-            text[0] = (char)(0xC0 | code >> 6);
-            text[1] = (char)(0x80 | (code & 0x3F));
-            n = 2;
-        }
+        char text[4];
+        size_t n = spell(code_of, (uint8_t)byte, text);
         tok->bpe.byte_id[byte] = solo_tokenizer_find(tok, (solo_str){text, n});
     }
 }
@@ -257,21 +252,52 @@ static bool by_rank(solo_merger *merger, const solo_symbol *left, const solo_sym
     return true;
 }
 
+/* The token that a whole word is, or -1. spelt has room for twice the word's bytes. */
+static int64_t find_word(const solo_tokenizer *tok, const char *word, size_t n, const uint32_t code_of[256],
+                         char *spelt) {
+    size_t n_spelt = 0;
+    for (size_t i = 0; i < n; i++) {
+        char one[4];
+        size_t n_one = spell(code_of, (uint8_t)word[i], one);
+        memcpy(spelt + n_spelt, one, n_one);
+        n_spelt += n_one;
+    }
+    int64_t id = solo_tokenizer_find(tok, (solo_str){spelt, n_spelt});
+    return id >= 0 && tok->type[id] == SOLO_TOKEN_NORMAL ? id : -1;
+}
+
+static void encode_word(solo_merger *merger, const char *word, size_t n, solo_ids *out) {
+    const solo_bpe *bpe = &merger->tok->bpe;
+    merger->n_symbol = 0;
+    for (size_t i = 0; i < n; i++) {
+        int64_t id = bpe->byte_id[(uint8_t)word[i]];
+        /* A byte without a token vanishes before anything merges, as in Hugging Face's. */
+        if (id >= 0) solo_merger_add(merger, (uint32_t)i, 1, id, false);
+    }
+    solo_merger_run(merger, by_rank);
+    for (uint32_t i = 0; i < merger->n_symbol; i++) {
+        if (merger->symbol[i].n > 0) solo_ids_add(out, (uint32_t)merger->symbol[i].id);
+    }
+}
+
 void solo_bpe_encode(solo_merger *merger, const char *text, size_t n, solo_ids *out) {
     const solo_bpe *bpe = &merger->tok->bpe;
-    while (n > 0) {
-        size_t n_word = solo_pretokenize(bpe->rule, text, n);
-        merger->n_symbol = 0;
-        for (size_t i = 0; i < n_word; i++) {
-            int64_t id = bpe->byte_id[(uint8_t)text[i]];
-            /* A byte without a token vanishes before anything merges, as in Hugging Face's. */
-            if (id >= 0) solo_merger_add(merger, (uint32_t)i, 1, id, false);
-        }
-        solo_merger_run(merger, by_rank);
-        for (uint32_t i = 0; i < merger->n_symbol; i++) {
-            if (merger->symbol[i].n > 0) solo_ids_add(out, (uint32_t)merger->symbol[i].id);
-        }
-        text += n_word;
-        n -= n_word;
+    uint32_t code_of[256];
+    solo_text normal = {0};
+    solo_cut cut = {0};
+    if (bpe->normalizes) {
+        solo_unicode_add_nfc(&normal, text, n);
+        text = normal.at;
+        n = normal.n;
     }
+    fill_alphabet(code_of);
+    char *spelt = bpe->takes_whole_words ? solo_alloc(2 * n + 1) : NULL;
+    for (size_t n_word; (n_word = solo_pretokenize(&bpe->rule, text, n, &cut)) > 0;) {
+        const char *word = text + cut.at - n_word;
+        int64_t id = spelt ? find_word(merger->tok, word, n_word, code_of, spelt) : -1;
+        if (id >= 0) solo_ids_add(out, (uint32_t)id);
+        else encode_word(merger, word, n_word, out);
+    }
+    free(spelt);
+    free(normal.at);
 }

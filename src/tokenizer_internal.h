@@ -5,6 +5,7 @@
 #define SOLO_TOKENIZER_INTERNAL_H
 
 #include "tokenizer.h"
+#include "pretokenize.h"
 #include "unicode.h"
 
 typedef enum solo_token_type { /* numbers are the file format's */
@@ -49,6 +50,8 @@ const solo_matcher_row *solo_matcher_find(const solo_matcher *m, const uint8_t *
 
 typedef struct solo_bpe {
     solo_pretokenizer rule;
+    bool      takes_whole_words; /* a word that is a token is that token, merges or not */
+    bool      normalizes;        /* text is in form C first */
     int64_t   byte_id[256]; /* token of one byte; -1: the vocabulary lacks it */
     uint64_t *pair;         /* [n_merge] left id << 32 | right id, in order of rank */
     uint32_t *merged;       /* [n_merge] the id that it becomes */
