@@ -268,7 +268,7 @@ static bool read_sequence(compiler *c, uint32_t then, uint32_t *start) {
     uint32_t last = UINT32_MAX;
     *start = then;
     while (c->at < c->text.n && !is_next(c, "|") && !is_next(c, ")")) {
-        uint32_t head, tail;
+        uint32_t head = then, tail = then;
         if (take(c, "(")) {
             if (!read_group(c, &head, &tail)) return false;
         } else {

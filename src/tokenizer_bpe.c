@@ -157,7 +157,7 @@ static size_t spell(const uint32_t code_of[256], uint8_t byte, char out[4]) {
     return solo_utf8_encode(code_of[byte], out);
 }
 
-static void fill_byte_ids(solo_tokenizer *tok) {
+void solo_bpe_fill_byte_ids(solo_tokenizer *tok) {
     uint32_t code_of[256];
     fill_alphabet(code_of);
     for (uint32_t byte = 0; byte < 256; byte++) {
@@ -179,37 +179,40 @@ static uint32_t *slot_of(const solo_bpe *bpe, uint64_t pair) {
     return &bpe->slot[i];
 }
 
-/* "left right": the first space that is not the first byte divides them. A merge with a part or
- * result that is no token cannot apply to ids and is left out; of equal ones the first counts. */
-static bool add_merge(solo_tokenizer *tok, solo_str line, uint64_t row, solo_error *err) {
-    solo_bpe *bpe = &tok->bpe;
+bool solo_bpe_split_merge(solo_str line, solo_str *left, solo_str *right) {
     const char *space = line.n < 3 ? NULL : memchr(line.at + 1, ' ', line.n - 2);
-    if (!space) {
-        return solo_fail(err, SOLO_FILE_FORMAT,
-                         KEY("merges") "[%llu]: wanted two parts with a space "
-                         "between, found \"%.*s\"", (unsigned long long)row,
-                         line.n > 100 ? 100 : (int)line.n, line.at);
-    }
-    solo_str left = {line.at, (size_t)(space - line.at)};
-    solo_str right = {space + 1, line.n - left.n - 1};
-    char *both = solo_alloc(left.n + right.n);
+    if (!space) return false;
+    *left = (solo_str){line.at, (size_t)(space - line.at)};
+    *right = (solo_str){space + 1, line.n - left->n - 1};
+    return true;
+}
+
+void solo_bpe_start_merges(solo_tokenizer *tok, uint32_t n) {
+    tok->bpe.mask = solo_hash_mask(n);
+    tok->bpe.slot = solo_zalloc((size_t)tok->bpe.mask + 1, sizeof *tok->bpe.slot);
+    tok->bpe.pair = solo_zalloc((size_t)n + 1, sizeof *tok->bpe.pair);
+    tok->bpe.merged = solo_zalloc((size_t)n + 1, sizeof *tok->bpe.merged);
+}
+
+void solo_bpe_add_merge(solo_tokenizer *tok, solo_str left, solo_str right) {
+    solo_bpe *bpe = &tok->bpe;
+    char *both = solo_alloc(left.n + right.n + 1);
     memcpy(both, left.at, left.n);
     memcpy(both + left.n, right.at, right.n);
     int64_t left_id = solo_tokenizer_find(tok, left), right_id = solo_tokenizer_find(tok, right);
     int64_t id = solo_tokenizer_find(tok, (solo_str){both, left.n + right.n});
     free(both);
-    if (left_id < 0 || right_id < 0 || id < 0) return true;
+    if (left_id < 0 || right_id < 0 || id < 0) return;
     uint64_t pair = (uint64_t)left_id << 32 | (uint64_t)right_id;
     uint32_t *slot = slot_of(bpe, pair);
-    if (*slot != 0) return true;
+    if (*slot != 0) return;
     bpe->pair[bpe->n_merge] = pair;
     bpe->merged[bpe->n_merge] = (uint32_t)id;
     *slot = ++bpe->n_merge;
-    return true;
 }
 
 static bool read_merges(solo_tokenizer *tok, const solo_gguf *gguf, solo_error *err) {
-    solo_str *line = NULL;
+    solo_str *line = NULL, left, right;
     uint64_t n = 0;
     if (!solo_gguf_get_strs(gguf, KEY("merges"), true, &line, &n, err)) return false;
     bool ok = n <= 1u << 28;
@@ -217,12 +220,14 @@ static bool read_merges(solo_tokenizer *tok, const solo_gguf *gguf, solo_error *
         solo_fail(err, SOLO_FILE_FORMAT, KEY("merges") ": wanted at most 2^28, found %llu",
                   (unsigned long long)n);
     } else {
-        tok->bpe.mask = solo_hash_mask((uint32_t)n);
-        tok->bpe.slot = solo_zalloc((size_t)tok->bpe.mask + 1, sizeof *tok->bpe.slot);
-        tok->bpe.pair = solo_zalloc((size_t)n + 1, sizeof *tok->bpe.pair);
-        tok->bpe.merged = solo_zalloc((size_t)n + 1, sizeof *tok->bpe.merged);
+        solo_bpe_start_merges(tok, (uint32_t)n);
     }
-    for (uint64_t i = 0; ok && i < n; i++) ok = add_merge(tok, line[i], i, err);
+    for (uint64_t i = 0; ok && i < n; i++) {
+        ok = solo_bpe_split_merge(line[i], &left, &right);
+        if (ok) solo_bpe_add_merge(tok, left, right);
+        else solo_fail(err, SOLO_FILE_FORMAT, KEY("merges") "[%llu]: wanted two parts with a space between, found "
+                       "\"%.*s\"", (unsigned long long)i, line[i].n > 100 ? 100 : (int)line[i].n, line[i].at);
+    }
     free(line);
     return ok;
 }
@@ -236,20 +241,25 @@ bool solo_bpe_open(solo_tokenizer *tok, const solo_gguf *gguf, solo_error *err) 
                          KEY("model") " \"gpt2\", found true");
     }
     if (!read_pretokenizer(tok, gguf, err)) return false;
-    fill_byte_ids(tok);
+    solo_bpe_fill_byte_ids(tok);
     return read_merges(tok, gguf, err);
 }
 
 /* ---- encoding ----------------------------------------------------------------------------- */
 
-static bool by_rank(solo_merger *merger, const solo_symbol *left, const solo_symbol *right,
-                    double *key, uint32_t *id) {
-    const solo_bpe *bpe = &merger->tok->bpe;
+bool solo_bpe_merged(const solo_tokenizer *tok, const solo_symbol *left, const solo_symbol *right, double *key,
+                     uint32_t *id) {
+    const solo_bpe *bpe = &tok->bpe;
     uint32_t row = *slot_of(bpe, (uint64_t)left->id << 32 | (uint64_t)right->id);
     if (row == 0) return false;
     *key = -(double)row;
     *id = bpe->merged[row - 1];
     return true;
+}
+
+static bool by_rank(solo_merger *merger, const solo_symbol *left, const solo_symbol *right,
+                    double *key, uint32_t *id) {
+    return solo_bpe_merged(merger->tok, left, right, key, id);
 }
 
 /* The token that a whole word is, or -1. spelt has room for twice the word's bytes. */
