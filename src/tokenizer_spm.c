@@ -55,6 +55,13 @@ bool solo_spm_read_bytes(solo_tokenizer *tok, const char *where, const char *unk
         if (tok->spm.byte_id[byte] < 0) n_found++;
         tok->spm.byte_id[byte] = id;
     }
+    for (uint32_t byte = 0; tok->spm.by_merges && n_found > 0 && byte < 128; byte++) {
+        /* A tokenizer.json may spell the token of an ASCII byte as the character: Gemma's tab. */
+        char one = (char)byte;
+        if (tok->spm.byte_id[byte] >= 0) continue;
+        tok->spm.byte_id[byte] = solo_tokenizer_find(tok, (solo_str){&one, 1});
+        if (tok->spm.byte_id[byte] >= 0) n_found++;
+    }
     tok->spm.has_bytes = n_found == 256;
     if (n_found != 0 && n_found != 256) {
         return solo_fail(err, SOLO_FILE_FORMAT,

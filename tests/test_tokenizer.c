@@ -441,8 +441,8 @@ static void hostile_bpe_tables(void **state) {
     expect_ids(tok, "abz", 3, false, (const uint32_t[]){2}, 1, 0); /* no token for z */
     solo_tokenizer_close(tok);
     f = bpe_file();
-    put_text(&f, "pre", "llama-bpe");
-    try_open(&f, SOLO_UNSUPPORTED, "found \"llama-bpe\"");
+    put_text(&f, "pre", "no-such");
+    try_open(&f, SOLO_UNSUPPORTED, "found \"no-such\"");
     f = bpe_file();
     put_u32(&f, "bos_token_id", 4);
     try_open(&f, SOLO_FILE_FORMAT, "bos_token_id: wanted an id below 4");

@@ -109,6 +109,15 @@ static char *next_line(char **at) {
     return line;
 }
 
+/* Texts with U+2581 itself, which SentencePiece cannot tell from a space: a tokenizer.json that lists
+ * runs of it as added tokens can, so Gemma's two references differ there. */
+static bool has_mark(const char *text, size_t n) {
+    for (size_t i = 0; i + 3 <= n; i++) {
+        if (memcmp(text + i, "\xE2\x96\x81", 3) == 0) return true;
+    }
+    return false;
+}
+
 static bool run_vectors(const char *name, bool json, const char *kind) {
     solo_tokenizer *tok = open_real(name, json);
     if (!tok) return false;
@@ -121,6 +130,7 @@ static bool run_vectors(const char *name, bool json, const char *kind) {
         *special++ = 0;
         size_t n = unescape(text, text);
         line++;
+        if (!json && strcmp(name, "gemma2") == 0 && has_mark(text, n)) continue;
         n_bad += expect(tok, text, n, false, plain, name, line);
         n_bad += expect(tok, text, n, true, *special == '=' ? plain : special, name, line);
     }

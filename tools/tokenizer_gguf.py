@@ -91,6 +91,9 @@ def from_sentencepiece_json(root, add_space_prefix, name=""):
     for m in root["model"]["merges"]:
         left, right = m.split(" ") if isinstance(m, str) else m
         score.setdefault(left + right, -float(len(score)))
+    if "<0x09>" not in tokens:  # Gemma's tokenizer.json spells this one byte token as the tab itself
+        types[tokens.index("\t")] = BYTE
+        tokens[tokens.index("\t")] = "<0x09>"
     scores = [score.get(t, -1e9) for t in tokens]
     ids = root["model"]["vocab"]
     bos = ids.get("<bos>", ids.get("<s>"))
