@@ -1,6 +1,6 @@
-/* tokenizer.h: text <-> ids from a GGUF's own tables. Two kinds: byte-level BPE with merges
- * ("gpt2": pre-tokenizers gpt2/default and smollm) and SentencePiece-like BPE by scores with byte
- * fallback ("llama"). Special and added tokens are matched before either. */
+/* tokenizer.h: text <-> ids from a GGUF's own tables or a tokenizer.json. Two kinds: byte-level BPE
+ * with merges ("gpt2", with one of pretokenize.c's rules) and SentencePiece-like BPE with byte fallback
+ * ("llama"). Special and added tokens are matched before either. */
 #ifndef SOLO_TOKENIZER_H
 #define SOLO_TOKENIZER_H
 
@@ -44,11 +44,11 @@ const char *solo_tokenizer_bytes(const solo_tokenizer *tok, uint32_t id, bool sh
 bool solo_tokenizer_decode(const solo_tokenizer *tok, const uint32_t *ids, uint32_t n_ids,
                            bool show_special, char **text, size_t *n_text, solo_error *err);
 
-/* The chat family whose template this is, by what it contains: a static string such as "chatml",
- * "llama3", "llama2", "phi3", "gemma", "mistral", "zephyr", ...; "unknown" where none fits. */
+/* The chat family whose template this looks like, for show: a static string such as "chatml";
+ * "custom" where none fits. */
 const char *solo_chat_family_of(solo_str template_text);
-bool solo_chat_family_render(const char *family, const solo_message *messages, uint32_t n_messages,
-                             const char *bos_text, const char *eos_text,
-                             bool add_generation_prompt, solo_text *out, solo_error *err);
+/* Renders a template with this tokenizer's special tokens. Appends to out. */
+bool solo_chat_template_render(solo_str template_text, const solo_tokenizer *tok, const solo_chat_desc *desc,
+                               solo_text *out, solo_error *err);
 
 #endif
