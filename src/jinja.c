@@ -155,6 +155,7 @@ static bool contains(jinja *j, const jinja_value *item, const jinja_value *in, b
 }
 
 static bool join_texts(jinja *j, solo_str a, solo_str b, jinja_value *out) {
+    if (a.n + b.n > JINJA_MAX_OUT) return jinja_fail(j, "wanted a text of at most %zu bytes, found more", JINJA_MAX_OUT);
     char *both = jinja_alloc(j, a.n + b.n + 1);
     if (a.n > 0) memcpy(both, a.at, a.n);
     if (b.n > 0) memcpy(both + a.n, b.at, b.n);

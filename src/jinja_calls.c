@@ -27,10 +27,11 @@ static bool want_int(jinja *j, const char *what, const jinja_value *v, int64_t m
     return true;
 }
 
-static jinja_value from_text(jinja *j, solo_text *text) { /* takes it over */
-    jinja_value v = jinja_str(j, text->at ? text->at : "", text->n);
+static bool give_text(jinja *j, solo_text *text, jinja_value *out) { /* takes it over */
+    bool fits = text->n <= JINJA_MAX_OUT;
+    if (fits) *out = jinja_str(j, text->at ? text->at : "", text->n);
     free(text->at);
-    return v;
+    return fits ? jinja_step(j, text->n) : jinja_fail(j, "wanted a text of at most %zu bytes, found more", JINJA_MAX_OUT);
 }
 
 /* ---- texts -------------------------------------------------------------------------------- */
@@ -70,9 +71,7 @@ static bool replace(jinja *j, solo_str s, solo_str old, solo_str new, int64_t ti
         from = at + old.n;
     }
     solo_text_add_n(&text, s.at + from, s.n - from);
-    size_t n = text.n;
-    *out = from_text(j, &text);
-    return jinja_step(j, s.n + n);
+    return jinja_step(j, s.n) ? give_text(j, &text, out) : (free(text.at), false);
 }
 
 static bool is_blank(char c) { return c && strchr(" \t\n\r\f\v", c) != NULL; }
@@ -141,9 +140,7 @@ static bool join(jinja *j, const jinja_value *in, solo_str with, const jinja_val
         if (i > 0) solo_text_add_n(&text, with.at, with.n);
         jinja_add_text(j, &text, &item);
     }
-    size_t n = text.n;
-    *out = from_text(j, &text);
-    return jinja_step(j, n);
+    return give_text(j, &text, out);
 }
 
 static bool indent(jinja *j, solo_str s, const jinja_args *args, jinja_value *out) {
@@ -161,9 +158,7 @@ static bool indent(jinja *j, solo_str s, const jinja_args *args, jinja_value *ou
         for (int64_t k = 0; moved && k < width; k++) solo_text_add_n(&text, " ", 1);
         solo_text_add_n(&text, line.at, line.n);
     }
-    size_t n = text.n;
-    *out = from_text(j, &text);
-    return jinja_step(j, n);
+    return give_text(j, &text, out);
 }
 
 /* ---- filters ------------------------------------------------------------------------------ */
@@ -184,9 +179,9 @@ static bool to_json(jinja *j, const jinja_value *in, const jinja_args *args, jin
     style.sorted = sorted && jinja_truth(sorted);
     solo_text text = {0};
     bool ok = jinja_add_json(j, &text, in, &style, 0);
-    if (ok) *out = from_text(j, &text);
-    else free(text.at);
-    return ok;
+    if (ok) return give_text(j, &text, out);
+    free(text.at);
+    return false;
 }
 
 static bool length(jinja *j, const jinja_value *in, jinja_value *out) {
@@ -730,8 +725,7 @@ static bool call_strftime(jinja *j, const jinja_args *args, jinja_value *out) {
             return jinja_fail(j, "strftime_now: wanted one of d m Y y B b A a H M S after %%, found %c", c);
         }
     }
-    *out = from_text(j, &text);
-    return true;
+    return give_text(j, &text, out);
 }
 
 static const struct {

@@ -94,8 +94,8 @@ struct jinja_node {
 /* ---- a render ----------------------------------------------------------------------------- */
 
 #define JINJA_MAX_STEP 20000000u
-#define JINJA_MAX_BYTES (256u << 20)
-#define JINJA_MAX_OUT ((size_t)64 << 20)
+#define JINJA_MAX_BYTES (128u << 20)
+#define JINJA_MAX_OUT ((size_t)16 << 20) /* of any one text */
 #define JINJA_MAX_DEPTH 150u
 
 typedef struct jinja_chunk {

@@ -172,10 +172,130 @@ static void parts_of_the_language(void **state) {
     }
 }
 
+/* ---- refusals and bounds ------------------------------------------------------------------ */
+
+static void expect_refusal(const char *text, const char *variables, const char *wanted) {
+    solo_text out;
+    solo_error err = {0};
+    double start = solo_seconds();
+    if (render((solo_str){text, strlen(text)}, variables, &out, &err)) fail_msg("%.200s: not refused", text);
+    free(out.at);
+    if (!strstr(err.text, wanted)) fail_msg("%.200s: wanted \"%s\", found \"%s\"", text, wanted, err.text);
+    if (solo_seconds() - start > 20) fail_msg("%.200s: took %.0f s", text, solo_seconds() - start);
+}
+
+static void refusals_say_why(void **state) {
+    (void)state;
+    static const struct { const char *text, *wanted; } rows[] = {
+        {"a\n{{ raise_exception('Only user!') }}", "t: line 2: the template refuses: Only user!"},
+        {"{{ x.y }}", "nothing called \"x\""}, {"{{ x + 1 }}", "nothing called \"x\""}, {"{{ 1 + 'a' }}", "an integer and a text"},
+        {"{{ 1|no }}", "|no"}, {"{{ 1 is no }}", "`is no`"}, {"{{ s.no() }}", ".no() of a text"}, {"{{ no() }}", "found no()"},
+        {"{{ 1 // 0 }}", "divisor"}, {"{{ 1 % 0 }}", "divisor"}, {"{{ 1 / 0 }}", "divisor"}, {"{{ 1 < 'a' }}", "to compare"},
+        {"{% for a, b in l %}{% endfor %}", "2 values for 2 names"}, {"{% for a in 7 %}{% endfor %}", "with items"},
+        {"{% set d.k = 1 %}", "a namespace"}, {"{{ l[::0] }}", "step"}, {"{{ l['a':] }}", "whole numbers"}, {"{{ (1)() }}", "to call"},
+        {"{% include 'x' %}", "wanted if, for"}, {"{% break %}", "wanted if, for"}, {"{% macro f() %}{% break %}{% endmacro %}", "wanted if"},
+        {"{% if 1 %}", "wanted elif"}, {"{% for a in l %}", "wanted else"}, {"{% endif %}", "\"endif\""}, {"{{ 1", "wanted }}"},
+        {"{{ 'a", "end of a text"}, {"{# a", "wanted #}"}, {"{% raw %}a", "wanted endraw"}, {"{{ }}", "a value"}, {"{{ 1 2 }}", "wanted }}"},
+        {"{{ f(1 }}", "wanted )"}, {"{{ [1 }}", "wanted ]"}, {"{{ {1 }}", "wanted :"}, {"{% set = 1 %}", "a name"}, {"{{ f(*l) }}", "plain arguments"},
+        {"{{ range(1000000) }}", "at most 100000"}, {"{{ f(1,2,3,4,5,6,7,8,9) }}", "at most 8"}, {"{{ strftime_now('%Q') }}", "found Q"},
+        {"{% for i in l recursive %}{% endfor %}", "recursive"}, {"{{ 9999999999999 * 9999999999999 }}", "below 2^62"},
+        {"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "levels of nesting"},
+    };
+    for (uint32_t i = 0; i < SOLO_COUNT(rows); i++) expect_refusal(rows[i].text, DATA, rows[i].wanted);
+    expect_refusal("", "[", "variables: wanted JSON");
+    expect_refusal("", "[]", "wanted a JSON object, found a list");
+    expect_refusal("", "{\"a\": tru}", "wanted JSON: a value");
+    expect_refusal("", "{} x", "wanted JSON: the end");
+}
+
+static void nothing_runs_for_ever(void **state) {
+    (void)state;
+    expect_refusal("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "{}", "bytes");
+    expect_refusal("{% set l = range(99999)|list %}{% for a in l %}{% if l == l %}{% endif %}{% endfor %}", "{}", "steps");
+    expect_refusal("{% set l = range(99999)|list %}{{ l|unique|list }}", "{}", "steps");
+    expect_refusal("{% set s = 'a' * 9999999 %}{% for a in range(99999) %}{% if 'b' in s %}{% endif %}{% endfor %}", "{}", "steps");
+    expect_refusal("{% for a in range(99999) %}{{ 'x' * 100000 }}{% endfor %}", "{}", "bytes");
+    expect_refusal("{% set n = namespace(x='a') %}{% for a in range(99999) %}{% set n.x = n.x + n.x %}{% endfor %}", "{}", "bytes");
+    expect_refusal("{% set n = namespace(x=[1]) %}{% for a in range(99999) %}{% set n.x = n.x + n.x %}{% endfor %}", "{}", "bytes");
+    expect_refusal("{% set n = namespace(x='a') %}{% for a in range(99999) %}{% set n.x = n.x.replace('a', 'aa') %}{% endfor %}", "{}", "bytes");
+    expect_refusal("{% set n = namespace(x=[]) %}{% for a in range(99999) %}{% set n.x = [n.x] %}{% endfor %}{{ n.x|tojson }}", "{}", "64 levels");
+    char deep[20001];
+    static const char openings[] = "([{-";
+    for (uint32_t i = 0; i < 4; i++) {
+        memset(deep, openings[i], 20000);
+        memcpy(deep, "{{", 2);
+        deep[20000] = 0;
+        expect_refusal(deep, "{}", i == 2 ? "t: line 1" : "less nesting");
+    }
+    solo_text text = {0};
+    for (int i = 0; i < 5000; i++) solo_text_add(&text, "{%% if 1 %%}");
+    expect_refusal(text.at, "{}", "less nesting");
+    free(text.at);
+    memset(deep, '[', 20000);
+    expect_refusal("", deep, "at most 64 levels");
+}
+
+static uint32_t next_random(uint32_t *seed) { return (*seed = *seed * 1664525u + 1013904223u) >> 8; }
+
+/* Real templates with bytes lost, doubled and changed: each renders or is refused. */
+static void broken_templates(void **state) {
+    (void)state;
+    static const char *const names[] = {"qwen3", "llama3.1", "mistral-nemo", "gpt-oss", "hermes3-tools", "gemma3"};
+    static const char *const parts[] = {"{%", "%}", "{{", "}}", "-", "'", "\"", "(", ")", "[", "]", "|", ".", "not ", "if", "\\", "{#", ":", "{% endfor %}"};
+    size_t n_cases, n;
+    char *cases = read_file("tests/vectors/chat_cases.txt", &n_cases), *at = cases, *variables = NULL;
+    uint32_t seed = 3, n_ok = 0, n_round = 250;
+    for (int i = 0; i < 39; i++) variables = next_line(&at); /* one with tools */
+    for (uint32_t k = 0; k < SOLO_COUNT(names); k++) {
+        char rest[100];
+        snprintf(rest, sizeof rest, "tests/data/chat/%s.jinja", names[k]);
+        char *whole = read_file(rest, &n);
+        for (uint32_t round = 0; round < n_round; round++) {
+            solo_text text = {0}, out;
+            solo_error err = {0};
+            size_t cut = next_random(&seed) % n, skip = next_random(&seed) % 8;
+            solo_text_add_n(&text, whole, cut);
+            const char *part = parts[next_random(&seed) % SOLO_COUNT(parts)];
+            if (round % 3) solo_text_add_n(&text, part, strlen(part));
+            if (round % 5 == 4) skip = n; /* a prefix of it */
+            if (cut + skip < n) solo_text_add_n(&text, whole + cut + skip, n - cut - skip);
+            bool ok = render((solo_str){text.at, text.n}, variables, &out, &err);
+            if (!ok && !strstr(err.text, "t: line ")) fail_msg("%s", err.text);
+            n_ok += ok;
+            free(out.at);
+            free(text.at);
+        }
+        free(whole);
+    }
+    print_message("%u of %u broken templates rendered\n", n_ok, n_round * SOLO_COUNT(names));
+    assert_true(n_ok > 100 && n_ok < n_round * SOLO_COUNT(names) - 100);
+    free(cases);
+}
+
+static void families_by_their_marks(void **state) {
+    (void)state;
+    static const char *const rows[][2] = {
+        {"chatml", "chatml"}, {"qwen3", "chatml"}, {"llama3.1", "llama3"}, {"llama2", "llama2"}, {"mistral-v3", "mistral"},
+        {"phi3.5", "phi3"}, {"phi3-bos", "phi3"}, {"gemma3", "gemma"}, {"zephyr", "zephyr"}, {"deepseek-r1", "custom"},
+    };
+    for (uint32_t i = 0; i < SOLO_COUNT(rows); i++) {
+        char rest[100];
+        size_t n;
+        snprintf(rest, sizeof rest, "tests/data/chat/%s.jinja", rows[i][0]);
+        char *text = read_file(rest, &n);
+        assert_string_equal(solo_chat_family_of((solo_str){text, n}), rows[i][1]);
+        free(text);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(renders_as_jinja_does),
         cmocka_unit_test(parts_of_the_language),
+        cmocka_unit_test(refusals_say_why),
+        cmocka_unit_test(nothing_runs_for_ever),
+        cmocka_unit_test(broken_templates),
+        cmocka_unit_test(families_by_their_marks),
     };
     cmocka_set_test_filter(getenv("SOLO_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);
