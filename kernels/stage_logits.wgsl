@@ -41,8 +41,6 @@ fn penalised(id: u32, logit: f32) -> f32 {
   return logit;
 }
 
-fn logits_at(tile: u32, j: u32) -> u32 { return min(tile * LOGITS_TILE + min(j, LOGITS_TILE - 1u), N_VOCAB - 1u); }
-
 fn logits_rows(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * LOGITS_TILE;
   rows_logits(0u, layer, row0, 0u, min(LOGITS_TILE, N_VOCAB - row0), lane);
