@@ -314,7 +314,7 @@ static uint32_t scratch_bytes(const solo_geometry *g) {
                  2 * g->att_block + g->wg / g->desc.max_team * hp->head_dim;
     else
         words += g->big + g->att_heads * ((1 + g->att_parts) * hp->head_dim + g->att_block + 3);
-    words += SOLO_MAX_WINDOW + 32 + 2 * g->wg + 3 * 256 + 2;
+    words += SOLO_MAX_WINDOW + 32 + 2 * (g->wg / g->desc.max_team) + 3 * 256 + 2;
     words += g->wg; /* reduce_scratch */
     return words * 4;
 }
