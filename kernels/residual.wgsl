@@ -41,7 +41,7 @@ fn keep4(r: Run, i: vec4<u32>, w: vec4<u32>) {
 
 // A lane asks for up to nine words before it waits for the first, and waits for four at a time; neighbouring
 // lanes ask for neighbouring words. One wait for each word makes a text too long for the instruction cache:
-// then a token of eight layers takes twice as long (bench/results/h200-2026-11-24-phi3).
+// then a token of eight layers takes twice as long (bench/results/h200-2026-11-24-text).
 fn take_run(r: Run, lane: u32) {
   const STEPS = vec4<u32>(0u, WG, 2u * WG, 3u * WG);
   let n_behind = r.n_scale + r.n_ss;
