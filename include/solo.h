@@ -241,13 +241,13 @@ void solo_weights_close(solo_weights *weights);
 /* ---- plan --------------------------------------------------------------------------------- */
 
 typedef struct solo_plan solo_plan;
-
 typedef enum solo_activations { SOLO_ACTIVATIONS_INT8, SOLO_ACTIVATIONS_F32 } solo_activations;
 typedef enum solo_assignment {
     SOLO_ASSIGNMENT_AUTO,   /* static where all workgroups are seen resident, else ticket */
     SOLO_ASSIGNMENT_STATIC, /* workgroup r owns tiles r, r + N, ... of each stage */
     SOLO_ASSIGNMENT_TICKET, /* tiles are drawn from a counter in topological order */
 } solo_assignment;
+#define SOLO_QUEUE_NONE UINT32_MAX
 typedef enum solo_kv_type { SOLO_KV_AUTO, SOLO_KV_F16, SOLO_KV_F32 } solo_kv_type;
 
 typedef struct solo_plan_desc {
@@ -262,7 +262,7 @@ typedef struct solo_plan_desc {
     uint32_t n_slice;             /* tiles that a stage is cut into, about; 0: n_workgroup */
     uint32_t spin_limit;          /* polls before a wait gives up; 0: by the device */
     uint32_t max_team;            /* lanes that may share a row; 0: by the device */
-    uint32_t queue;               /* vec4 of weights a lane requests ahead of inputs; 0: none */
+    uint32_t queue;               /* vec4 of weights a lane requests ahead of inputs; 0: by the device */
     bool     queue_across;        /* and across the stages of a dispatch, where assignment is static */
     bool     no_subgroups;        /* reduce through workgroup memory although subgroups exist */
     bool     no_self_test;        /* trust an in-dispatch plan untested (tests, timing) */

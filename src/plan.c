@@ -74,10 +74,13 @@ static void fill_defaults(solo_plan *plan, const solo_plan_desc *desc) {
     if (d->kv_type == SOLO_KV_AUTO)
         d->kv_type = d->activations == SOLO_ACTIVATIONS_F32 ? SOLO_KV_F32 : SOLO_KV_F16;
     if (d->n_ctx == 0) d->n_ctx = solo_plan_default_ctx(hp);
-    if (d->workgroup_size == 0) d->workgroup_size = info->is_software ? 32 : 256;
+    if (d->workgroup_size == 0) d->workgroup_size = info->is_software ? 32 : 384; /* 256 to 512 tried */
     if (d->workgroup_size > info->max_workgroup_size) d->workgroup_size = info->max_workgroup_size;
     if (d->spin_limit == 0) d->spin_limit = info->is_software ? SPIN_SOFTWARE : SPIN_GPU;
     if (d->max_team == 0) d->max_team = info->is_software ? 1 : 32;
+    /* 12: 8, 18 and 24 were slower, and none by 10 % (bench/results/h200-2026-11-24-text) */
+    if (d->queue == 0) d->queue = info->is_software ? SOLO_QUEUE_NONE : 12;
+    if (d->queue == SOLO_QUEUE_NONE) d->queue = 0;
 }
 
 static bool check_desc(const solo_plan *plan, solo_error *err) {

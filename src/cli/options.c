@@ -96,7 +96,7 @@ static const option_row rows[] = {
     ROW(CLI_TAKES_PLAN | CLI_TAKES_PROBE, "workgroup-size", KEY_WORKGROUP_SIZE, "N",
         "Lanes of a workgroup; 0: by the device (0)", 3),
     ROW(CLI_TAKES_PLAN, "queue", KEY_QUEUE, "N",
-        "Weights that a lane requests ahead of a stage's inputs, in vec4; 0: none (0)", 3),
+        "Weights that a lane requests ahead of a stage's inputs, in vec4; 0: none (by the device)", 3),
     ROW(CLI_TAKES_PLAN, "queue-across", KEY_QUEUE_ACROSS, NULL,
         "Let that queue go on across the stages of a dispatch", 3),
     ROW(CLI_TAKES_PROBE, "workgroup-bytes", KEY_WORKGROUP_BYTES, "N",
@@ -194,7 +194,9 @@ static error_t parse_plan(int key, char *arg, struct argp_state *state, solo_pla
         break;
     case KEY_WORKGROUPS:     plan->n_workgroup = whole_u32(state, key, arg, 0); break;
     case KEY_WORKGROUP_SIZE: plan->workgroup_size = whole_u32(state, key, arg, 0); break;
-    case KEY_QUEUE:          plan->queue = whole_u32(state, key, arg, 0); break;
+    case KEY_QUEUE:          plan->queue = whole_u32(state, key, arg, 0);
+                             if (!plan->queue) plan->queue = SOLO_QUEUE_NONE;
+                             break;
     case KEY_QUEUE_ACROSS:   plan->queue_across = true; break;
     case KEY_NO_SUBGROUPS:   plan->no_subgroups = true; break;
     case KEY_ACTIVATIONS:
