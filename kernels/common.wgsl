@@ -84,7 +84,8 @@ fn word_of_f32(v: f32) -> u32 {
   return select(b, b + 1u, b == NOT_READY);
 }
 
-fn gain_at(at: u32, i: u32) -> f32 { return bitcast<f32>(ws[at + i]); }
+fn vector_at(i: u32) -> f32 { return bitcast<f32>(ws[i]); }
+fn gain_at(at: u32, i: u32) -> f32 { return vector_at(at + i); }
 
 // Which row of messages: one block a layer, the last one holds only X.
 fn at_layer(layer: u32) -> u32 { return layer * LAYER_WORDS; }

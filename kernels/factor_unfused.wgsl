@@ -1,4 +1,4 @@
-// factor_unfused: one dispatch a primitive operation, 21 a layer: what a framework without fusion
+// factor_unfused: one dispatch a primitive operation, 21 a layer and more: what a framework without fusion
 // does. Order comes from the dispatch boundary. Each entry runs one step of a fused stage on the
 // stage's own tiles; values that a fused stage keeps in workgroup memory pass through the T_* words
 // behind the messages. The arithmetic is the stages' own functions, hence the same bits.
@@ -34,14 +34,28 @@ fn op_gain(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index
   put_y(place_x() + X_Y, place_x() + X_SCALE, row0, n, QD, lane);
 }
 
+// rows[0..n) of qkv, from row0 on: finished, and stored.
+fn finish_rows_qkv(layer: u32, row0: u32, n: u32, lane: u32) {
+  let s = x_scale();
+  for (var r = lane; r < n; r += WG) { msg[T_RAW + row0 + r] = bitcast<u32>(finish_qkv(layer, row0 + r, rows[r], s)); }
+}
+
+// ys = rows after RoPE.
+fn turn_finished(row0: u32, n: u32, lane: u32) {
+  for (var r = lane; r < n; r += WG) {
+    let even = r & ~1u;
+    ys[r] = turned(row0 + r, rows[even], rows[even + 1u]);
+  }
+}
+
 @compute @workgroup_size(WG)
 fn op_q(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row0 = wg.x * QKV_TILE;
   let n = min(QKV_TILE, ROWS_Q - row0);
   qkv_take(place.layer, lane);
   rows_qkv(0u, place.layer, row0, 0u, n, lane);
-  workgroupBarrier(); // sums of squares added up before inv_rms
-  store_rows(T_RAW + row0, n, inv_rms(), lane);
+  workgroupBarrier(); // sums of squares added up before x_scale, rows written before they are finished
+  finish_rows_qkv(place.layer, row0, n, lane);
 }
 
 @compute @workgroup_size(WG)
@@ -50,8 +64,8 @@ fn op_k(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
   let n = min(QKV_TILE, ROWS_K - row0);
   qkv_take(place.layer, lane);
   rows_qkv(1u, place.layer, row0, 0u, n, lane);
-  workgroupBarrier(); // sums of squares added up before inv_rms
-  store_rows(T_RAW + ROWS_Q + row0, n, inv_rms(), lane);
+  workgroupBarrier(); // sums of squares added up before x_scale, rows written before they are finished
+  finish_rows_qkv(place.layer, ROWS_Q + row0, n, lane);
 }
 
 @compute @workgroup_size(WG)
@@ -60,8 +74,26 @@ fn op_v(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
   let n = min(QKV_TILE, ROWS_K - row0);
   qkv_take(place.layer, lane);
   rows_qkv(2u, place.layer, row0, 0u, n, lane);
-  workgroupBarrier(); // sums of squares added up before inv_rms
-  store_rows(T_RAW + ROWS_Q + ROWS_K + row0, n, inv_rms(), lane);
+  workgroupBarrier(); // sums of squares added up before x_scale, rows written before they are finished
+  finish_rows_qkv(place.layer, ROWS_Q + ROWS_K + row0, n, lane);
+}
+
+@compute @workgroup_size(WG)
+fn op_norm_q(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * QKV_TILE;
+  let n = min(QKV_TILE, ROWS_Q - row0);
+  load_rows(T_RAW + row0, n, lane);
+  norm_finished(place.layer, row0, n, lane);
+  store_ys(T_RAW + row0, n, lane);
+}
+
+@compute @workgroup_size(WG)
+fn op_norm_k(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * QKV_TILE;
+  let n = min(QKV_TILE, ROWS_K - row0);
+  load_rows(T_RAW + ROWS_Q + row0, n, lane);
+  norm_finished(place.layer, ROWS_Q + row0, n, lane);
+  store_ys(T_RAW + ROWS_Q + row0, n, lane);
 }
 
 @compute @workgroup_size(WG)
@@ -69,7 +101,7 @@ fn op_rope_q(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_ind
   let row0 = wg.x * QKV_TILE;
   let n = min(QKV_TILE, ROWS_Q - row0);
   load_rows(T_RAW + row0, n, lane);
-  turn_rows(row0, n, 1.0, lane);
+  turn_finished(row0, n, lane);
   workgroupBarrier(); // ys written before they are put
   put_q(place.layer, row0, n, lane);
 }
@@ -79,7 +111,7 @@ fn op_rope_k(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_ind
   let row0 = wg.x * QKV_TILE;
   let n = min(QKV_TILE, ROWS_K - row0);
   load_rows(T_RAW + ROWS_Q + row0, n, lane);
-  turn_rows(ROWS_Q + row0, n, 1.0, lane);
+  turn_finished(ROWS_Q + row0, n, lane);
   store_ys(T_RAW + ROWS_Q + row0, n, lane);
 }
 

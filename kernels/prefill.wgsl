@@ -70,9 +70,19 @@ fn pf_in_gate(t: u32, i: u32) -> vec4<f32> { return pf[PF_Y_AT + t * PF_D + i]; 
 fn pf_in_up(t: u32, i: u32) -> vec4<f32> { return pf[PF_Y_AT + t * PF_D + i]; }
 fn pf_in_down(t: u32, i: u32) -> vec4<f32> { return pf[PF_H_AT + t * PF_H + i]; }
 
-fn pf_out_q(t: u32, i: u32, v: vec4<f32>) { pf[PF_QKV_AT + t * PF_QKV + i] = v; }
-fn pf_out_k(t: u32, i: u32, v: vec4<f32>) { pf[PF_QKV_AT + t * PF_QKV + ROWS_Q / 4u + i] = v; }
-fn pf_out_v(t: u32, i: u32, v: vec4<f32>) { pf[PF_QKV_AT + t * PF_QKV + (ROWS_Q + ROWS_K) / 4u + i] = v; }
+// Four of a vector from word `at` on; zeros where there is none.
+fn pf_four(there: bool, at: u32) -> vec4<f32> {
+  if (!there) { return vec4<f32>(); }
+  return vec4<f32>(vector_at(at), vector_at(at + 1u), vector_at(at + 2u), vector_at(at + 3u));
+}
+
+fn pf_put_qkv(t: u32, i: u32, v: vec4<f32>) {
+  pf[PF_QKV_AT + t * PF_QKV + i] = v + pf_four(HAS_BIAS_QKV, bias_qkv(place.layer) + 4u * i);
+}
+
+fn pf_out_q(t: u32, i: u32, v: vec4<f32>) { pf_put_qkv(t, i, v); }
+fn pf_out_k(t: u32, i: u32, v: vec4<f32>) { pf_put_qkv(t, ROWS_Q / 4u + i, v); }
+fn pf_out_v(t: u32, i: u32, v: vec4<f32>) { pf_put_qkv(t, (ROWS_Q + ROWS_K) / 4u + i, v); }
 fn pf_out_out(t: u32, i: u32, v: vec4<f32>) { pf[PF_X_AT + t * PF_D + i] += v; }
 fn pf_out_gate(t: u32, i: u32, v: vec4<f32>) { pf[PF_GU_AT + t * PF_GU + i] = v; }
 fn pf_out_up(t: u32, i: u32, v: vec4<f32>) { pf[PF_GU_AT + t * PF_GU + N_FF / 4u + i] = v; }
@@ -113,11 +123,25 @@ fn pf_kv_at(row: u32, pos: u32) -> u32 {
   return ((place.layer * N_HEAD_KV + row / HEAD_DIM) * N_CTX + pos) * KV_ROW + (row % HEAD_DIM) / KV_PER_WORD;
 }
 
+// The heads of q and of k of a token divided by their rms and multiplied by the gain, a lane a head.
+fn pf_norm_heads(t: u32, lane: u32) {
+  for (var head = lane; head < N_HEAD + N_HEAD_KV; head += PF_WG) {
+    let at = PF_QKV_AT + t * PF_QKV + head * (HEAD_DIM / 4u);
+    let gain = gain_head(place.layer) + select(0u, HEAD_DIM, head >= N_HEAD);
+    var s = 0.0;
+    for (var i = 0u; i < HEAD_DIM / 4u; i++) { s += dot(pf[at + i], pf[at + i]); }
+    let inv = inverseSqrt(fma(s, 1.0 / f32(HEAD_DIM), NORM_EPS));
+    for (var i = 0u; i < HEAD_DIM / 4u; i++) { pf[at + i] *= inv * pf_four(true, gain + 4u * i); }
+  }
+  storageBarrier(); // heads normed before other lanes turn them
+}
+
 // One workgroup a token: RoPE on q and k in place, K and V into the cache.
 @compute @workgroup_size(PF_WG)
 fn prefill_rope(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let t = wg.x;
   let pos = args.pos + t;
+  if (HAS_GAIN_HEAD) { pf_norm_heads(t, lane); }
   for (var i = lane; i < ROWS_Q / 4u; i += PF_WG) {
     let at = PF_QKV_AT + t * PF_QKV + i;
     pf[at] = pf_turn4(pos, 4u * i, pf[at]);

@@ -1,4 +1,4 @@
-// stage qkv: q, k and v of the token, RoPE applied, K and V appended to the cache. The rows of the three
+// stage qkv: q, k and v of the token, heads normed (heads_*.wgsl), RoPE applied, K and V appended to the cache. The rows of the three
 // matrices are counted through: q, then k, then v; one tile = QKV_TILE of them. The two numbers that
 // RoPE turns together are neighbours (weights.c orders the rows so), hence always of one tile.
 // takes: X of the layer.   puts: q as f32; k and v as the cache's words; the token's row of kv_k, kv_v.
@@ -64,11 +64,12 @@ fn put_kv(layer: u32, row0: u32, n: u32, lane: u32) {
   }
 }
 
-// ys = rows * 1/rms, and RoPE. (The unfused form, which has scaled already, passes 1.)
-fn turn_rows(row0: u32, n: u32, inv: f32, lane: u32) {
+// ys = rows finished, heads normed, and RoPE.
+fn turn_rows(layer: u32, row0: u32, n: u32, s: Scale, lane: u32) {
+  norm_heads(layer, row0, n, s, lane);
   for (var r = lane; r < n; r += WG) {
     let even = r & ~1u;
-    ys[r] = turned(row0 + r, rows[even] * inv, rows[even + 1u] * inv);
+    ys[r] = turned(row0 + r, head_row(layer, row0, even, s), head_row(layer, row0, even + 1u, s));
   }
 }
 
@@ -77,7 +78,7 @@ fn stage_qkv(layer: u32, tile: u32, lane: u32) {
   let n = min(QKV_TILE, ROWS_QKV - row0);
   multiply_qkv(layer, tile, lane);
   workgroupBarrier(); // rows written by their teams before the epilogue reads them
-  turn_rows(row0, n, inv_rms(), lane);
+  turn_rows(layer, row0, n, x_scale(), lane);
   workgroupBarrier(); // ys written before whole words are packed
   put_q(layer, row0, n, lane);
   put_kv(layer, row0, n, lane);

@@ -7,8 +7,8 @@
 
 /* ---- architectures as data ---------------------------------------------------------------- */
 
-typedef enum dim { DIM_NONE, DIM_EMBD, DIM_Q, DIM_KV, DIM_FF, DIM_VOCAB, DIM_ROPE } dim;
-typedef enum tensor_use { USE_MATRIX, USE_GAIN, USE_F32 } tensor_use; /* which types will do */
+typedef enum dim { DIM_NONE, DIM_EMBD, DIM_Q, DIM_KV, DIM_FF, DIM_VOCAB, DIM_ROPE, DIM_HEAD } dim;
+typedef enum tensor_use { USE_MATRIX, USE_VECTOR, USE_F32 } tensor_use; /* which types will do */
 
 /* A run of a tensor's rows, and the pointer in solo_layer or solo_model that stands for it. Most
  * tensors are one part; a fused one has its parts' rows one behind the other. */
@@ -42,11 +42,11 @@ typedef struct arch_row {
 
 /* name                       parts: where to, rows                     columns   use         optional */
 #define ATTN_NORM                                                                                  \
-    {"attn_norm.weight",      ONE(LAYER(attn_norm), DIM_NONE),          DIM_EMBD, USE_GAIN,   false}
+    {"attn_norm.weight",      ONE(LAYER(attn_norm), DIM_NONE),          DIM_EMBD, USE_VECTOR, false}
 #define ATTN_OUTPUT                                                                                \
     {"attn_output.weight",    ONE(LAYER(out), DIM_EMBD),                DIM_Q,    USE_MATRIX, false}
 #define FFN_NORM                                                                                   \
-    {"ffn_norm.weight",       ONE(LAYER(ffn_norm), DIM_NONE),           DIM_EMBD, USE_GAIN,   false}
+    {"ffn_norm.weight",       ONE(LAYER(ffn_norm), DIM_NONE),           DIM_EMBD, USE_VECTOR, false}
 #define FFN_DOWN                                                                                   \
     {"ffn_down.weight",       ONE(LAYER(down), DIM_EMBD),               DIM_FF,   USE_MATRIX, false}
 #define TOKEN_EMBD                                                                                 \
@@ -54,18 +54,22 @@ typedef struct arch_row {
 #define OUTPUT /* absent: tied */                                                                  \
     {"output.weight",         ONE(WHOLE(output), DIM_VOCAB),            DIM_EMBD, USE_MATRIX, true}
 #define OUTPUT_NORM                                                                                \
-    {"output_norm.weight",    ONE(WHOLE(output_norm), DIM_NONE),        DIM_EMBD, USE_GAIN,   false}
+    {"output_norm.weight",    ONE(WHOLE(output_norm), DIM_NONE),        DIM_EMBD, USE_VECTOR, false}
+
+/* The two rows of most layers that are not fused: what makes q, k and v, and what makes gate and up. */
+#define ATTN_Q_K_V                                                                                 \
+    {"attn_q.weight",         ONE(LAYER(q), DIM_Q),                     DIM_EMBD, USE_MATRIX, false}, \
+    {"attn_k.weight",         ONE(LAYER(k), DIM_KV),                    DIM_EMBD, USE_MATRIX, false}, \
+    {"attn_v.weight",         ONE(LAYER(v), DIM_KV),                    DIM_EMBD, USE_MATRIX, false}
+#define FFN_GATE_UP                                                                                \
+    {"ffn_gate.weight",       ONE(LAYER(gate), DIM_FF),                 DIM_EMBD, USE_MATRIX, false}, \
+    {"ffn_up.weight",         ONE(LAYER(up), DIM_FF),                   DIM_EMBD, USE_MATRIX, false}
+#define HEAD_NORMS                                                                                 \
+    {"attn_q_norm.weight",    ONE(LAYER(q_norm), DIM_NONE),             DIM_HEAD, USE_VECTOR, false}, \
+    {"attn_k_norm.weight",    ONE(LAYER(k_norm), DIM_NONE),             DIM_HEAD, USE_VECTOR, false}
 
 static const tensor_row llama_layer[] = {
-    ATTN_NORM,
-    {"attn_q.weight",         ONE(LAYER(q), DIM_Q),                     DIM_EMBD, USE_MATRIX, false},
-    {"attn_k.weight",         ONE(LAYER(k), DIM_KV),                    DIM_EMBD, USE_MATRIX, false},
-    {"attn_v.weight",         ONE(LAYER(v), DIM_KV),                    DIM_EMBD, USE_MATRIX, false},
-    ATTN_OUTPUT,
-    FFN_NORM,
-    {"ffn_gate.weight",       ONE(LAYER(gate), DIM_FF),                 DIM_EMBD, USE_MATRIX, false},
-    {"ffn_up.weight",         ONE(LAYER(up), DIM_FF),                   DIM_EMBD, USE_MATRIX, false},
-    FFN_DOWN,
+    ATTN_NORM, ATTN_Q_K_V, ATTN_OUTPUT, FFN_NORM, FFN_GATE_UP, FFN_DOWN,
 };
 
 static const tensor_row llama_whole[] = {
@@ -89,12 +93,29 @@ static const tensor_row phi3_whole[] = {
     {"rope_factors_short.weight", ONE(WHOLE(rope_factors_short), DIM_NONE), DIM_ROPE, USE_F32, true},
 };
 
+static const tensor_row plain_whole[] = {TOKEN_EMBD, OUTPUT, OUTPUT_NORM};
+
+static const tensor_row qwen2_layer[] = {
+    ATTN_NORM, ATTN_Q_K_V, ATTN_OUTPUT, FFN_NORM, FFN_GATE_UP, FFN_DOWN,
+    {"attn_q.bias",           ONE(LAYER(q_bias), DIM_NONE),             DIM_Q,    USE_VECTOR, false},
+    {"attn_k.bias",           ONE(LAYER(k_bias), DIM_NONE),             DIM_KV,   USE_VECTOR, false},
+    {"attn_v.bias",           ONE(LAYER(v_bias), DIM_NONE),             DIM_KV,   USE_VECTOR, false},
+};
+
+static const tensor_row qwen3_layer[] = {
+    ATTN_NORM, ATTN_Q_K_V, HEAD_NORMS, ATTN_OUTPUT, FFN_NORM, FFN_GATE_UP, FFN_DOWN,
+};
+
 #define TABLES(arch) arch##_layer, arch##_whole, SOLO_COUNT(arch##_layer), SOLO_COUNT(arch##_whole)
+
+#define PLAIN(arch) arch##_layer, plain_whole, SOLO_COUNT(arch##_layer), SOLO_COUNT(plain_whole)
 
 static const arch_row archs[] = {
     /* name    RoPE's pairs          long_rope */
     {"llama", SOLO_ROPE_NEIGHBOURS, false, TABLES(llama)},
     {"phi3",  SOLO_ROPE_HALVES,     true,  TABLES(phi3)},
+    {"qwen2", SOLO_ROPE_HALVES,     false, PLAIN(qwen2)},
+    {"qwen3", SOLO_ROPE_HALVES,     false, PLAIN(qwen3)},
 };
 
 /* ---- hyper-parameters --------------------------------------------------------------------- */
@@ -286,6 +307,7 @@ static uint64_t dim_size(const solo_hparams *hp, dim d) {
     case DIM_FF: return hp->n_ff;
     case DIM_VOCAB: return hp->n_vocab;
     case DIM_ROPE: return hp->rope_dim / 2;
+    case DIM_HEAD: return hp->head_dim;
     }
     solo_bug(__FILE__, __LINE__, "no size for this dim");
 }
@@ -295,7 +317,7 @@ static bool check_type(context *c, const tensor_row *row, const solo_tensor *t) 
     const char *wanted = NULL;
     if (row->use == USE_F32) {
         if (t->type != SOLO_TYPE_F32) wanted = "F32";
-    } else if (row->use == USE_GAIN) {
+    } else if (row->use == USE_VECTOR) {
         if (t->type != SOLO_TYPE_F32 && t->type != SOLO_TYPE_F16 && t->type != SOLO_TYPE_BF16)
             wanted = "F32, F16 or BF16";
     } else if (info->form == SOLO_FORM_NONE) {
@@ -377,6 +399,7 @@ static bool read_tensors(context *c) {
             if (!take_tensor(c, &arch->layer[i], name, &m->layer[l])) return false;
         }
     if (!m->output) m->output = m->embd;
+    m->hp.has_head_norm = m->layer[0].q_norm != NULL;
     return true;
 }
 

@@ -21,11 +21,14 @@ typedef struct solo_hparams {
     float    rope_attn_factor; /* on cos and sin; 1 unless the file says otherwise */
     uint32_t n_ctx_orig;  /* contexts up to it take the short factors, longer ones the long */
     uint32_t attn_window; /* a token attends to so many positions at most, its own among them; 0: all */
+    bool     has_head_norm; /* each head of q and k is normed before RoPE */
 } solo_hparams;
 
 typedef struct solo_layer {
     const solo_tensor *attn_norm;          /* [n_embd] */
     const solo_tensor *q, *k, *v;          /* [rows][n_embd]; fused in the file: views of its rows */
+    const solo_tensor *q_bias, *k_bias, *v_bias; /* [rows]; NULL: none, as all below that say so */
+    const solo_tensor *q_norm, *k_norm;    /* [head_dim], of each head; NULL: none */
     const solo_tensor *out;                /* [n_embd][n_head * head_dim] */
     const solo_tensor *ffn_norm;           /* [n_embd] */
     const solo_tensor *gate, *up;          /* [n_ff][n_embd] */

@@ -27,6 +27,7 @@ bool solo_program_open(solo_plan *plan, const solo_factoring *f, solo_program *p
     if (!solo_device_module_open(plan->device, p->wgsl, f->kernel, &p->module, err)) return false;
     p->pipeline = solo_zalloc(f->n_row, sizeof *p->pipeline);
     for (uint32_t i = 0; i < f->n_row; i++) {
+        if (!solo_has(g->desc.hp, f->row[i].need)) continue;
         for (uint32_t k = 0; k < i && !p->pipeline[i].handle; k++) {
             if (!strcmp(f->row[k].entry, f->row[i].entry)) p->pipeline[i] = p->pipeline[k];
         }
@@ -35,10 +36,9 @@ bool solo_program_open(solo_plan *plan, const solo_factoring *f, solo_program *p
                                        &p->pipeline[i], err))
             return false;
     }
-    uint32_t n_layer = g->desc.hp->n_layer;
-    p->n_dispatch = solo_factoring_steps(f, n_layer, NULL);
+    p->n_dispatch = solo_factoring_steps(f, g->desc.hp, NULL);
     solo_factor_step *steps = solo_zalloc(p->n_dispatch, sizeof *steps);
-    solo_factoring_steps(f, n_layer, steps);
+    solo_factoring_steps(f, g->desc.hp, steps);
     p->dispatch = solo_zalloc(p->n_dispatch, sizeof *p->dispatch);
     for (uint32_t i = 0; i < p->n_dispatch; i++) {
         const solo_factor_row *row = steps[i].row;

@@ -26,6 +26,8 @@ struct solo_ref {
     float *att;         /* [n_layer][q_dim] */
     float *x1;          /* [n_layer][n_embd] */
     float *h;           /* [n_layer][n_ff] */
+    float *qkv_bias;    /* [n_layer][q_dim + 2 kv_dim], or NULL */
+    float *head_norm;   /* [n_layer][2][head_dim] of q, of k, or NULL */
     float *normed;      /* [n_embd] */
     float *delta;       /* [n_embd] what a block adds to the residual */
     float *gate, *up;   /* [n_ff] */
@@ -80,6 +82,10 @@ void solo_ref_matvec(const solo_tensor *w, const float *x, float *y) {
         }
         y[row] = (float)sum;
     }
+}
+
+void solo_ref_add(float *y, const float *bias, uint32_t n) {
+    for (uint32_t i = 0; bias && i < n; i++) y[i] += bias[i];
 }
 
 void solo_ref_rope(float *heads, uint32_t n_head, uint32_t head_dim, uint32_t rope_dim,
@@ -166,6 +172,29 @@ static bool make_all(solo_ref *r, solo_error *err) {
            make(&r->gate, hp->n_ff, 1, 1, err) && make(&r->up, hp->n_ff, 1, 1, err);
 }
 
+/* Vectors that not every architecture has. */
+static bool read_optional(solo_ref *r, solo_error *err) {
+    const solo_hparams *hp = &r->model->hp;
+    const size_t n_qkv = r->q_dim + 2 * (size_t)r->kv_dim;
+    const solo_layer *l = r->model->layer;
+    if (l->q_bias && !make(&r->qkv_bias, hp->n_layer, n_qkv, 1, err)) return false;
+    if (l->q_norm && !make(&r->head_norm, hp->n_layer, 2, hp->head_dim, err)) return false;
+    for (uint32_t layer = 0; layer < hp->n_layer; layer++, l++) {
+        if (r->qkv_bias) {
+            float *bias = r->qkv_bias + layer * n_qkv;
+            solo_tensor_f32(l->q_bias, bias);
+            solo_tensor_f32(l->k_bias, bias + r->q_dim);
+            solo_tensor_f32(l->v_bias, bias + r->q_dim + r->kv_dim);
+        }
+        if (r->head_norm) {
+            float *gain = r->head_norm + (size_t)layer * 2 * hp->head_dim;
+            solo_tensor_f32(l->q_norm, gain);
+            solo_tensor_f32(l->k_norm, gain + hp->head_dim);
+        }
+    }
+    return true;
+}
+
 bool solo_ref_open(solo_ref **out, const solo_model *model, uint32_t n_ctx, solo_error *err) {
     const solo_hparams *hp = &model->hp;
     *out = NULL;
@@ -190,6 +219,10 @@ bool solo_ref_open(solo_ref **out, const solo_model *model, uint32_t n_ctx, solo
         solo_tensor_f32(model->layer[layer].ffn_norm, r->ffn_norm + at);
     }
     solo_tensor_f32(model->output_norm, r->output_norm);
+    if (!read_optional(r, err)) {
+        solo_ref_close(r);
+        return false;
+    }
     *out = r;
     return true;
 }
@@ -198,9 +231,15 @@ void solo_ref_close(solo_ref *r) {
     if (!r) return;
     float *all[] = {r->cos_sin, r->attn_norm, r->ffn_norm, r->output_norm, r->k,
                     r->v,       r->x,         r->qkv,      r->att,         r->x1,
-                    r->h,       r->normed,    r->delta,    r->gate,        r->up};
+                    r->h,       r->normed,    r->delta,    r->gate,        r->up,
+                    r->qkv_bias, r->head_norm};
     for (uint32_t i = 0; i < SOLO_COUNT(all); i++) free(all[i]);
     free(r);
+}
+
+static void norm_heads(float *heads, uint32_t n_head, const solo_hparams *hp, const float *gain) {
+    for (uint32_t i = 0; i < n_head; i++, heads += hp->head_dim)
+        solo_ref_norm(heads, gain, hp->head_dim, hp->norm_eps, heads);
 }
 
 static void step_layer(solo_ref *r, uint32_t layer, uint32_t pos) {
@@ -222,6 +261,13 @@ static void step_layer(solo_ref *r, uint32_t layer, uint32_t pos) {
     solo_ref_matvec(w->q, r->normed, q);
     solo_ref_matvec(w->k, r->normed, k);
     solo_ref_matvec(w->v, r->normed, v);
+    if (r->qkv_bias)
+        solo_ref_add(q, r->qkv_bias + layer * (r->q_dim + 2 * (size_t)r->kv_dim), r->q_dim + 2 * r->kv_dim);
+    if (r->head_norm) {
+        const float *gain = r->head_norm + (size_t)layer * 2 * hp->head_dim;
+        norm_heads(q, hp->n_head, hp, gain);
+        norm_heads(k, hp->n_head_kv, hp, gain + hp->head_dim);
+    }
     solo_ref_rope(q, hp->n_head, hp->head_dim, hp->rope_dim, hp->rope_pairs, cos_sin);
     solo_ref_rope(k, hp->n_head_kv, hp->head_dim, hp->rope_dim, hp->rope_pairs, cos_sin);
     memcpy(k_cache + (size_t)pos * r->kv_dim, k, r->kv_dim * sizeof(float));

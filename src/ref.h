@@ -20,6 +20,7 @@ void solo_ref_step(solo_ref *ref, uint32_t id, uint32_t pos, float *logits);
 void solo_ref_embed(const solo_model *m, uint32_t id, float *x /* [n_embd] */);
 void solo_ref_norm(const float *x, const float *gain, uint32_t n, float eps, float *y);
 void solo_ref_matvec(const solo_tensor *w, const float *x, float *y); /* y[rows] = w[rows][cols] x */
+void solo_ref_add(float *y, const float *bias, uint32_t n); /* bias may be NULL */
 void solo_ref_rope(float *heads /* [n_head][head_dim] */, uint32_t n_head, uint32_t head_dim,
                    uint32_t rope_dim, solo_rope_pairs pairs, const float *cos_sin /* [rope_dim/2][2] */);
 void solo_ref_attend(const float *q /* [n_head][head_dim] */,

@@ -9,15 +9,24 @@ static const struct { const char *name; solo_scope scope; } stages[] = {
 #undef X
 };
 
-static const solo_stage op_stages[] = {
-#define X(name, entry, stage, grid, part, layer_add) SOLO_STAGE_##stage,
+static const struct { solo_stage stage; solo_need need; } ops[] = {
+#define X(name, entry, stage, grid, part, layer_add, need) {SOLO_STAGE_##stage, SOLO_NEED_##need},
     SOLO_OP_LIST(X)
 #undef X
 };
 
 const char *solo_stage_name(solo_stage stage) { return stages[stage].name; }
 solo_scope solo_stage_scope(solo_stage stage) { return stages[stage].scope; }
-solo_stage solo_op_stage(solo_op op) { return op_stages[op]; }
+solo_stage solo_op_stage(solo_op op) { return ops[op].stage; }
+solo_need solo_op_need(solo_op op) { return ops[op].need; }
+
+bool solo_has(const solo_hparams *hp, solo_need need) {
+    switch (need) {
+        case SOLO_NEED_ALL: return true;
+        case SOLO_NEED_HEAD_NORM: return hp->has_head_norm;
+    }
+    solo_bug(__FILE__, __LINE__, "no such need");
+}
 
 /* ---- factorings --------------------------------------------------------------------------- */
 
@@ -33,17 +42,17 @@ solo_stage solo_op_stage(solo_op op) { return op_stages[op]; }
 #define SCOPE_SAMPLE SOLO_SCOPE_TOKEN
 
 static const solo_factor_row unfused_rows[] = {
-#define X(name, entry, stage, grid, part, layer_add)                                         \
+#define X(name, entry, stage, grid, part, layer_add, need)                                   \
     {#entry, SCOPE_OF(stage), SOLO_OP_##name, SOLO_OP_##name, SOLO_GRID_##grid, part,        \
-     layer_add, SOLO_SYNC_NONE},
+     layer_add, SOLO_SYNC_NONE, SOLO_NEED_##need},
     SOLO_OP_LIST(X)
 #undef X
 };
 
 #define TOKEN_ROW(entry, first, last, grid) \
-    {entry, SOLO_SCOPE_TOKEN, SOLO_OP_##first, SOLO_OP_##last, SOLO_GRID_##grid, 0, 0, SOLO_SYNC_NONE}
+    {entry, SOLO_SCOPE_TOKEN, SOLO_OP_##first, SOLO_OP_##last, SOLO_GRID_##grid, 0, 0, SOLO_SYNC_NONE, 0}
 #define LAYER_ROW(entry, first, last, grid) \
-    {entry, SOLO_SCOPE_LAYER, SOLO_OP_##first, SOLO_OP_##last, SOLO_GRID_##grid, 0, 0, SOLO_SYNC_NONE}
+    {entry, SOLO_SCOPE_LAYER, SOLO_OP_##first, SOLO_OP_##last, SOLO_GRID_##grid, 0, 0, SOLO_SYNC_NONE, 0}
 
 static const solo_factor_row stages_rows[] = {
     /* runs once a  entry point         first op  last op     a workgroup for each tile of */
@@ -64,20 +73,20 @@ static const solo_factor_row roles_rows[] = {
     TOKEN_ROW("role_rms_norm",  EMBED_SQUARE, EMBED_GAIN, EMBED),
     LAYER_ROW("role_qkv",       Q,            KV_STORE,   QKV),
     {"role_attention", SOLO_SCOPE_LAYER, SOLO_OP_SCORES, SOLO_OP_COMBINE, SOLO_GRID_HEADS, 0, 0,
-     SOLO_SYNC_STORAGE},
+     SOLO_SYNC_STORAGE, 0},
     LAYER_ROW("role_out",       OUT,          OUT,        OUT),
     LAYER_ROW("role_add_norm",  OUT_ADD,      OUT_GAIN,   EMBED),
     LAYER_ROW("role_gate_up",   GATE,         GLU,        GATE_UP),
     LAYER_ROW("role_down",      DOWN,         DOWN,       DOWN),
     {"role_add_norm", SOLO_SCOPE_LAYER, SOLO_OP_DOWN_ADD, SOLO_OP_DOWN_GAIN, SOLO_GRID_EMBED, 1, 0,
-     SOLO_SYNC_NONE},
+     SOLO_SYNC_NONE, 0},
     TOKEN_ROW("role_lm_head",   LOGITS,       LOGITS,     LOGITS),
     TOKEN_ROW("role_sample",    SAMPLE,       SAMPLE,     ONE),
 };
 
 static const solo_factor_row single_wg_rows[] = {
     {"dispatch_single_wg", SOLO_SCOPE_TOKEN, SOLO_OP_EMBED, SOLO_OP_SAMPLE, SOLO_GRID_ONE, 0, 0,
-     SOLO_SYNC_STORAGE},
+     SOLO_SYNC_STORAGE, 0},
 };
 
 /* The in-dispatch ones, in the two forms of assignment. */
@@ -85,12 +94,12 @@ static const solo_factor_row single_wg_rows[] = {
     {                                                                                       \
         TOKEN_ROW("dispatch_embed", EMBED, EMBED_GAIN, EMBED),                              \
         {"dispatch_layer_" form, SOLO_SCOPE_LAYER, SOLO_OP_Q, SOLO_OP_DOWN_GAIN, SOLO_GRID_WG, \
-         0, 0, SOLO_SYNC_WORDS},                                                            \
+         0, 0, SOLO_SYNC_WORDS, 0},                                                         \
         TOKEN_ROW("dispatch_logits", LOGITS, LOGITS, LOGITS),                               \
         TOKEN_ROW("dispatch_sample", SAMPLE, SAMPLE, ONE),                                  \
     }
 #define WHOLE_ROW(entry, scope)                                                              \
-    {entry, SOLO_SCOPE_##scope, SOLO_OP_EMBED, SOLO_OP_SAMPLE, SOLO_GRID_WG, 0, 0, SOLO_SYNC_WORDS}
+    {entry, SOLO_SCOPE_##scope, SOLO_OP_EMBED, SOLO_OP_SAMPLE, SOLO_GRID_WG, 0, 0, SOLO_SYNC_WORDS, 0}
 
 static const solo_factor_row layer_static_rows[] = LAYER_ROWS("static");
 static const solo_factor_row layer_ticket_rows[] = LAYER_ROWS("ticket");
@@ -195,25 +204,26 @@ static void add_chunks(const solo_factoring *f, const solo_factor_row *row, uint
     }
 }
 
-uint32_t solo_factoring_steps(const solo_factoring *f, uint32_t n_layer, solo_factor_step *out) {
+/* The rows from `from` to `to`, once each. */
+static void add_rows(const solo_factoring *f, const solo_hparams *hp, uint32_t from, uint32_t to,
+                     uint32_t layer, solo_factor_step *out, uint32_t *n) {
+    for (uint32_t k = from; k < to; k++) {
+        const solo_factor_row *row = &f->row[k];
+        if (solo_has(hp, row->need))
+            add_step(out, n, (solo_factor_step){row, layer, layer, row->first, row->last});
+    }
+}
+
+uint32_t solo_factoring_steps(const solo_factoring *f, const solo_hparams *hp, solo_factor_step *out) {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < f->n_row;) {
-        const solo_factor_row *row = &f->row[i];
-        if (row->scope != SOLO_SCOPE_LAYER) {
-            if (row->scope == SOLO_SCOPE_CHUNK) add_chunks(f, row, n_layer, out, &n);
-            else add_step(out, &n, (solo_factor_step){row, 0, 0, row->first, row->last});
-            i++;
-            continue;
-        }
-        uint32_t end = i;
+    for (uint32_t i = 0, end; i < f->n_row; i = end) {
+        const solo_scope scope = f->row[i].scope;
+        end = i + 1;
+        if (scope == SOLO_SCOPE_CHUNK) add_chunks(f, &f->row[i], hp->n_layer, out, &n);
+        if (scope == SOLO_SCOPE_TOKEN) add_rows(f, hp, i, end, 0, out, &n);
+        if (scope != SOLO_SCOPE_LAYER) continue;
         while (end < f->n_row && f->row[end].scope == SOLO_SCOPE_LAYER) end++;
-        for (uint32_t layer = 0; layer < n_layer; layer++) {
-            for (uint32_t k = i; k < end; k++)
-                add_step(out, &n,
-                         (solo_factor_step){&f->row[k], layer, layer, f->row[k].first,
-                                            f->row[k].last});
-        }
-        i = end;
+        for (uint32_t layer = 0; layer < hp->n_layer; layer++) add_rows(f, hp, i, end, layer, out, &n);
     }
     return n;
 }
@@ -271,7 +281,7 @@ static uint32_t tile_of(uint32_t rows, uint32_t unit, uint32_t n_workgroup) {
 static void cut_roles(solo_geometry *g) {
     const solo_hparams *hp = g->desc.hp;
     uint32_t n_wg = g->desc.n_workgroup, q_dim = hp->n_head * hp->head_dim;
-    static const uint32_t qkv_unit = 8;
+    const uint32_t qkv_unit = hp->has_head_norm ? hp->head_dim : 8; /* of whole heads, or pairs */
     g->role[SOLO_ROLE_QKV].tile = tile_of(g->rows_q + 2 * g->rows_k, qkv_unit, n_wg);
     g->role[SOLO_ROLE_OUT].tile = tile_of(hp->n_embd, g->qd, n_wg);
     g->role[SOLO_ROLE_GATE_UP].tile = tile_of(hp->n_ff, g->qf, n_wg);
@@ -307,6 +317,7 @@ static uint32_t scratch_bytes(const solo_geometry *g) {
     uint32_t words = 2 * g->max_rows + g->xg + g->n_ss + 8 + g->big + 1;
     words += f32 ? 32 * g->xg : 12 * g->xg;
     words += g->att_heads * ((1 + g->att_parts) * hp->head_dim + g->att_block + 3);
+    words += hp->has_head_norm ? g->role[SOLO_ROLE_QKV].tile / hp->head_dim : 0;
     words += SOLO_MAX_WINDOW + 32 + 2 * g->wg + 3 * 256 + 2;
     words += g->wg; /* reduce_scratch */
     return words * 4;
@@ -404,6 +415,10 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
                          g->wg);
     if (hp->head_dim % 4 != 0)
         return solo_fail(err, SOLO_UNSUPPORTED, "head_dim: wanted a multiple of 4, found %u",
+                         hp->head_dim);
+    if (hp->has_head_norm && hp->head_dim > MAX_TILE)
+        return solo_fail(err, SOLO_UNSUPPORTED,
+                         "head_dim: wanted at most %u where q and k are normed, found %u", MAX_TILE,
                          hp->head_dim);
     g->rows_q = hp->n_head * hp->head_dim;
     g->rows_k = hp->n_head_kv * hp->head_dim;

@@ -44,38 +44,44 @@ typedef enum solo_grid {
     SOLO_GRID_COUNT
 } solo_grid;
 
-/* The primitive operations in order: name, stage, grid, Place.part, what is added to Place.layer.
- * Each has an entry point op_<kernel> in factor_unfused.wgsl. */
-#define SOLO_OP_LIST(X)                                          \
-    X(EMBED,        op_embed,      EMBED,   EMBED,   0, 0)       \
-    X(EMBED_SQUARE, op_square_sum, EMBED,   EMBED,   0, 0)       \
-    X(EMBED_GAIN,   op_gain,       EMBED,   EMBED,   0, 0)       \
-    X(Q,            op_q,          QKV,     Q,       0, 0)       \
-    X(K,            op_k,          QKV,     K,       0, 0)       \
-    X(V,            op_v,          QKV,     K,       0, 0)       \
-    X(ROPE_Q,       op_rope_q,     QKV,     Q,       0, 0)       \
-    X(ROPE_K,       op_rope_k,     QKV,     K,       0, 0)       \
-    X(KV_STORE,     op_kv_store,   QKV,     K,       0, 0)       \
-    X(SCORES,       op_scores,     ATTEND,  ATTEND,  0, 0)       \
-    X(SOFTMAX,      op_softmax,    ATTEND,  ATTEND,  0, 0)       \
-    X(MIX,          op_mix,        ATTEND,  ATTEND,  0, 0)       \
-    X(COMBINE,      op_combine,    COMBINE, COMBINE, 0, 0)       \
-    X(OUT,          op_out,        OUT,     OUT,     0, 0)       \
-    X(OUT_ADD,      op_add,        OUT,     EMBED,   0, 0)       \
-    X(OUT_SQUARE,   op_square_sum, OUT,     EMBED,   1, 0)       \
-    X(OUT_GAIN,     op_gain,       OUT,     EMBED,   1, 0)       \
-    X(GATE,         op_gate,       GATE_UP, GATE_UP, 0, 0)       \
-    X(UP,           op_up,         GATE_UP, GATE_UP, 0, 0)       \
-    X(GLU,          op_glu,        GATE_UP, GATE_UP, 0, 0)       \
-    X(DOWN,         op_down,       DOWN,    DOWN,    0, 0)       \
-    X(DOWN_ADD,     op_add,        DOWN,    EMBED,   1, 0)       \
-    X(DOWN_SQUARE,  op_square_sum, DOWN,    EMBED,   0, 1)       \
-    X(DOWN_GAIN,    op_gain,       DOWN,    EMBED,   0, 1)       \
-    X(LOGITS,       op_logits,     LOGITS,  LOGITS,  0, 0)       \
-    X(SAMPLE,       op_sample,     SAMPLE,  ONE,     0, 0)
+/* What a model must have for an operation to be done. */
+typedef enum solo_need { SOLO_NEED_ALL, SOLO_NEED_HEAD_NORM } solo_need;
+bool solo_has(const solo_hparams *hp, solo_need need);
+
+/* The primitive operations in order: name, entry point in factor_unfused.wgsl, stage, grid, Place.part,
+ * what is added to Place.layer, which models do it. */
+#define SOLO_OP_LIST(X)                                                 \
+    X(EMBED,        op_embed,      EMBED,   EMBED,   0, 0, ALL)         \
+    X(EMBED_SQUARE, op_square_sum, EMBED,   EMBED,   0, 0, ALL)         \
+    X(EMBED_GAIN,   op_gain,       EMBED,   EMBED,   0, 0, ALL)         \
+    X(Q,            op_q,          QKV,     Q,       0, 0, ALL)         \
+    X(K,            op_k,          QKV,     K,       0, 0, ALL)         \
+    X(V,            op_v,          QKV,     K,       0, 0, ALL)         \
+    X(NORM_Q,       op_norm_q,     QKV,     Q,       0, 0, HEAD_NORM)   \
+    X(NORM_K,       op_norm_k,     QKV,     K,       0, 0, HEAD_NORM)   \
+    X(ROPE_Q,       op_rope_q,     QKV,     Q,       0, 0, ALL)         \
+    X(ROPE_K,       op_rope_k,     QKV,     K,       0, 0, ALL)         \
+    X(KV_STORE,     op_kv_store,   QKV,     K,       0, 0, ALL)         \
+    X(SCORES,       op_scores,     ATTEND,  ATTEND,  0, 0, ALL)         \
+    X(SOFTMAX,      op_softmax,    ATTEND,  ATTEND,  0, 0, ALL)         \
+    X(MIX,          op_mix,        ATTEND,  ATTEND,  0, 0, ALL)         \
+    X(COMBINE,      op_combine,    COMBINE, COMBINE, 0, 0, ALL)         \
+    X(OUT,          op_out,        OUT,     OUT,     0, 0, ALL)         \
+    X(OUT_ADD,      op_add,        OUT,     EMBED,   0, 0, ALL)         \
+    X(OUT_SQUARE,   op_square_sum, OUT,     EMBED,   1, 0, ALL)         \
+    X(OUT_GAIN,     op_gain,       OUT,     EMBED,   1, 0, ALL)         \
+    X(GATE,         op_gate,       GATE_UP, GATE_UP, 0, 0, ALL)         \
+    X(UP,           op_up,         GATE_UP, GATE_UP, 0, 0, ALL)         \
+    X(GLU,          op_glu,        GATE_UP, GATE_UP, 0, 0, ALL)         \
+    X(DOWN,         op_down,       DOWN,    DOWN,    0, 0, ALL)         \
+    X(DOWN_ADD,     op_add,        DOWN,    EMBED,   1, 0, ALL)         \
+    X(DOWN_SQUARE,  op_square_sum, DOWN,    EMBED,   0, 1, ALL)         \
+    X(DOWN_GAIN,    op_gain,       DOWN,    EMBED,   0, 1, ALL)         \
+    X(LOGITS,       op_logits,     LOGITS,  LOGITS,  0, 0, ALL)         \
+    X(SAMPLE,       op_sample,     SAMPLE,  ONE,     0, 0, ALL)
 
 typedef enum solo_op {
-#define X(name, entry, stage, grid, part, layer_add) SOLO_OP_##name,
+#define X(name, entry, stage, grid, part, layer_add, need) SOLO_OP_##name,
     SOLO_OP_LIST(X)
 #undef X
     SOLO_OP_COUNT
@@ -99,6 +105,7 @@ typedef struct solo_factor_row {
     solo_grid   grid;
     uint32_t    part, layer_add;
     solo_sync   sync;
+    solo_need   need; /* else the row is left out */
 } solo_factor_row;
 
 #define SOLO_MAX_BURST 16u  /* tokens a dispatch */
@@ -119,6 +126,7 @@ typedef struct solo_factoring {
 const char *solo_stage_name(solo_stage stage);
 solo_scope  solo_stage_scope(solo_stage stage);
 solo_stage  solo_op_stage(solo_op op);
+solo_need   solo_op_need(solo_op op);
 /* name as users say it, "chunk:4" and "burst:8" with their numbers; an in-dispatch factoring in its
  * ticket or static form by `assignment`. False, with err filled: unknown. */
 bool solo_factoring_find(const char *name, solo_assignment assignment, solo_factoring *out,
@@ -132,7 +140,7 @@ typedef struct solo_factor_step {
     uint32_t layer, last_layer; /* of the first and the last operation; 0 where it is no layer's */
     solo_op  first, last;
 } solo_factor_step;
-uint32_t solo_factoring_steps(const solo_factoring *f, uint32_t n_layer, solo_factor_step *out);
+uint32_t solo_factoring_steps(const solo_factoring *f, const solo_hparams *hp, solo_factor_step *out);
 
 /* ---- geometry ----------------------------------------------------------------------------- */
 

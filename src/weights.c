@@ -45,6 +45,22 @@ static bool place_matrix(solo_weights *w, const solo_tensor *t, solo_matrix_plac
     return true;
 }
 
+/* Words of a layer's vector. */
+static uint32_t vector_size(const solo_model *m, solo_vector vector) {
+    const solo_hparams *hp = &m->hp;
+    const solo_layer *l = &m->layer[0];
+    switch (vector) {
+        case SOLO_VECTOR_GAIN_HEAD: return hp->has_head_norm ? 2 * hp->head_dim : 0;
+        case SOLO_VECTOR_BIAS_QKV:
+            return l->q_bias ? (hp->n_head + 2 * hp->n_head_kv) * hp->head_dim : 0;
+        default: return hp->n_embd;
+    }
+}
+
+static uint32_t vector_layers(const solo_model *m, solo_vector vector) {
+    return m->hp.n_layer + (vector == SOLO_VECTOR_GAIN_ATTN ? 1 : 0);
+}
+
 static bool lay_out(solo_weights *w, solo_error *err) {
     const solo_model *m = w->model;
     uint32_t n = m->hp.n_layer * SOLO_MATRIX_PER_LAYER;
@@ -56,10 +72,10 @@ static bool lay_out(solo_weights *w, solo_error *err) {
     if (!place_matrix(w, m->embd, &w->place[n], err)) return false;
     w->place[n + 1] = w->place[n];
     if (m->output != m->embd && !place_matrix(w, m->output, &w->place[n + 1], err)) return false;
-    w->gain_attn = (uint32_t)w->scale_words;
-    w->scale_words += (uint64_t)(m->hp.n_layer + 1) * m->hp.n_embd;
-    w->gain_ffn = (uint32_t)w->scale_words;
-    w->scale_words += (uint64_t)m->hp.n_layer * m->hp.n_embd;
+    for (uint32_t v = 0; v < SOLO_VECTOR_COUNT; v++) {
+        w->vector[v] = (solo_vector_place){(uint32_t)w->scale_words, vector_size(m, v)};
+        w->scale_words += (uint64_t)vector_layers(m, v) * w->vector[v].n;
+    }
     w->dir_at = (uint32_t)w->scale_words;
     w->scale_words += (uint64_t)n * 3;
     return true;
@@ -174,20 +190,49 @@ static bool upload_matrix(uploader *u, const solo_tensor *t, const solo_matrix_p
     return true;
 }
 
-static void upload_gains(solo_weights *w) {
-    const solo_model *m = w->model;
-    float *gain = solo_alloc((size_t)m->hp.n_embd * 4);
-    for (uint32_t l = 0; l <= m->hp.n_layer; l++) {
-        uint64_t off = (uint64_t)l * m->hp.n_embd;
-        solo_tensor_f32(l < m->hp.n_layer ? m->layer[l].attn_norm : m->output_norm, gain);
-        solo_device_write(w->device, w->scales, (w->gain_attn + off) * 4, gain,
-                          (uint64_t)m->hp.n_embd * 4);
-        if (l == m->hp.n_layer) break;
-        solo_tensor_f32(m->layer[l].ffn_norm, gain);
-        solo_device_write(w->device, w->scales, (w->gain_ffn + off) * 4, gain,
-                          (uint64_t)m->hp.n_embd * 4);
+/* The numbers that go with the rows of q or k, in the rows' order. */
+static void in_row_order(const solo_hparams *hp, const solo_tensor *t, float *out) {
+    const uint32_t n = (uint32_t)t->dim[0];
+    float *in_file = solo_alloc((size_t)n * sizeof *in_file);
+    solo_tensor_f32(t, in_file);
+    for (uint32_t r = 0; r < n; r++) out[r] = in_file[row_in_file(hp, SOLO_MATRIX_Q, r)];
+    free(in_file);
+}
+
+static void fill_vector(const solo_model *m, solo_vector vector, uint32_t layer, float *out) {
+    const solo_hparams *hp = &m->hp;
+    const solo_layer *l = &m->layer[layer < hp->n_layer ? layer : 0];
+    const uint32_t n_q = hp->n_head * hp->head_dim, n_kv = hp->n_head_kv * hp->head_dim;
+    switch (vector) {
+        case SOLO_VECTOR_GAIN_ATTN:
+            solo_tensor_f32(layer < hp->n_layer ? l->attn_norm : m->output_norm, out);
+            break;
+        case SOLO_VECTOR_GAIN_FFN: solo_tensor_f32(l->ffn_norm, out); break;
+        case SOLO_VECTOR_GAIN_HEAD:
+            in_row_order(hp, l->q_norm, out);
+            in_row_order(hp, l->k_norm, out + hp->head_dim);
+            break;
+        case SOLO_VECTOR_BIAS_QKV:
+            in_row_order(hp, l->q_bias, out);
+            in_row_order(hp, l->k_bias, out + n_q);
+            solo_tensor_f32(l->v_bias, out + n_q + n_kv);
+            break;
+        default: solo_bug(__FILE__, __LINE__, "a vector that nobody fills");
     }
-    free(gain);
+}
+
+static void upload_vectors(solo_weights *w) {
+    for (uint32_t v = 0; v < SOLO_VECTOR_COUNT; v++) {
+        const solo_vector_place *place = &w->vector[v];
+        if (!place->n) continue;
+        float *numbers = solo_alloc((size_t)place->n * 4);
+        for (uint32_t l = 0; l < vector_layers(w->model, v); l++) {
+            fill_vector(w->model, v, l, numbers);
+            solo_device_write(w->device, w->scales, (place->at + (uint64_t)l * place->n) * 4, numbers,
+                              (uint64_t)place->n * 4);
+        }
+        free(numbers);
+    }
 }
 
 static void upload_directory(solo_weights *w) {
@@ -221,7 +266,7 @@ static bool upload(solo_weights *w, const solo_weights_desc *desc, solo_error *e
     }
     free(u.row), free(u.piece), free(u.scales);
     if (!ok) return false;
-    upload_gains(w);
+    upload_vectors(w);
     upload_directory(w);
     return solo_device_submit(w->device, err) && solo_device_wait(w->device, err);
 }

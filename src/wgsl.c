@@ -199,9 +199,19 @@ static void add_payload(solo_text *out, const solo_weights *w) {
                       i * w->span);
     solo_text_add(out, "  return wq%u[i - %uu];\n}\n", w->n_payload - 1,
                   (w->n_payload - 1) * w->span);
-    solo_text_add(out, "fn gain_attn(layer: u32) -> u32 { return %uu + layer * D; }\n",
-                  w->gain_attn);
-    solo_text_add(out, "fn gain_ffn(layer: u32) -> u32 { return %uu + layer * D; }\n", w->gain_ffn);
+}
+
+/* gain_attn(layer): where a layer's vector stands in the scales; HAS_GAIN_ATTN: whether there is one. */
+static void add_vectors(solo_text *out, const solo_weights *w) {
+    static const struct { const char *name, *function; } vectors[] = {
+#define X(name, function) {#name, #function},
+        SOLO_VECTOR_LIST(X)
+#undef X
+    };
+    for (uint32_t v = 0; v < SOLO_VECTOR_COUNT; v++)
+        solo_text_add(out, "const HAS_%s = %s;\nfn %s(layer: u32) -> u32 { return %uu + layer * %uu; }\n",
+                      vectors[v].name, w->vector[v].n ? "true" : "false", vectors[v].function,
+                      w->vector[v].at, w->vector[v].n);
 }
 
 /* ---- matrices ----------------------------------------------------------------------------- */
@@ -374,6 +384,7 @@ static void add_prelude(solo_text *out, const solo_wgsl_desc *desc) {
     if (desc->factoring && desc->factoring->n_token > 1)
         add_u32(out, "BURST_TOKENS", desc->factoring->n_token);
     add_payload(out, desc->weights);
+    add_vectors(out, desc->weights);
 }
 
 static void add_prefill(solo_text *out, const solo_weights *w) {
@@ -426,6 +437,9 @@ char *solo_wgsl_join(const solo_wgsl_desc *desc) {
                                                           : "activations_int8.wgsl");
     add_sums_wanted(&out, desc);
     add_file(&out, "residual.wgsl");
+    add_file(&out, "norm_rms.wgsl");
+    add_file(&out, "finish.wgsl");
+    add_file(&out, g->hp->has_head_norm ? "heads_norm.wgsl" : "heads_plain.wgsl");
     const solo_geometry *all = desc->geometry;
     bool spans = desc->subgroups && g->max_team >= all->qd && g->max_team >= all->qf &&
                  g->max_team >= all->qa;

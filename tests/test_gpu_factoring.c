@@ -440,6 +440,20 @@ static void phi3_is_a_fused_llama(void **state) {
     record_free(&fused);
 }
 
+static void qwen2(void **state) {
+    (void)state;
+    check_config(&(config){.name = "qwen2, f32", .model = gpu_qwen2,
+                           .plan = {.activations = SOLO_ACTIVATIONS_F32}, .n_prompt = 40, .n_step = 4,
+                           .min_block = 2, .all_forms = true});
+}
+
+static void qwen3(void **state) {
+    (void)state;
+    check_config(&(config){.name = "qwen3, int8, teams", .model = gpu_qwen3,
+                           .plan = {.max_team = 4, .no_subgroups = true}, .n_prompt = 40, .n_step = 4,
+                           .min_split = 2, .all_forms = true});
+}
+
 static void more_parts_than_bindings(void **state) {
     (void)state;
     solo_weights *none;
@@ -605,6 +619,8 @@ int main(void) {
         cmocka_unit_test(more_parts_than_bindings),
         cmocka_unit_test(phi3_in_a_window),
         cmocka_unit_test(phi3_is_a_fused_llama),
+        cmocka_unit_test(qwen2),
+        cmocka_unit_test(qwen3),
         cmocka_unit_test(subgroups_add_in_the_same_order),
         cmocka_unit_test(heads_share_a_scale),
         cmocka_unit_test(several_dispatches_of_words),

@@ -401,6 +401,26 @@ static void phi3(void **state) {
     check_config(&c);
 }
 
+/* Both kinds of activations, one with lanes that share rows and heads. */
+static void check_arch(const tiny_desc *model, const char *name, bool slow_too) {
+    config c = {.name = name, .model = *model, .activations = SOLO_ACTIVATIONS_F32,
+                .pairs = SOLO_ROPE_HALVES, .max_team = 2, .slow_too = slow_too};
+    check_config(&c);
+    c.activations = SOLO_ACTIVATIONS_INT8;
+    c.max_team = 0;
+    check_config(&c);
+}
+
+static void qwen2(void **state) {
+    (void)state;
+    check_arch(&gpu_qwen2, "qwen2", true);
+}
+
+static void qwen3(void **state) {
+    (void)state;
+    check_arch(&gpu_qwen3, "qwen3", true);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_types_f32),      cmocka_unit_test(many_types_int8),
@@ -408,7 +428,8 @@ int main(void) {
         cmocka_unit_test(k_quants_f32),        cmocka_unit_test(k_quants_int8_teams),
         cmocka_unit_test(mixed_f32_teams),     cmocka_unit_test(mixed_int8),
         cmocka_unit_test(inputs_in_chunks),    cmocka_unit_test(rope_halves_in_part),
-        cmocka_unit_test(phi3),
+        cmocka_unit_test(phi3),                cmocka_unit_test(qwen2),
+        cmocka_unit_test(qwen3),
     };
     cmocka_set_test_filter(getenv("SOLO_TEST_FILTER")); /* a pattern: only these tests */
     return cmocka_run_group_tests(tests, gpu_open, gpu_close);

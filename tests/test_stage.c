@@ -18,14 +18,15 @@ typedef struct op_at {
 } op_at;
 
 /* All operations of a token in order: those before the layers, each layer's, those behind. */
-static uint32_t list_ops(uint32_t n_layer, op_at *out) {
+static uint32_t list_ops(const solo_hparams *hp, op_at *out) {
     uint32_t n = 0, op = 0;
     while (op < SOLO_OP_COUNT) {
         uint32_t end = op;
         while (end < SOLO_OP_COUNT && solo_stage_scope(solo_op_stage(end)) == SOLO_SCOPE_LAYER)
             end++;
-        for (uint32_t layer = 0; layer < n_layer; layer++)
-            for (uint32_t k = op; k < end; k++) out[n++] = (op_at){k, layer};
+        for (uint32_t layer = 0; layer < hp->n_layer; layer++)
+            for (uint32_t k = op; k < end; k++)
+                if (solo_has(hp, solo_op_need(k))) out[n++] = (op_at){k, layer};
         if (end == op) out[n++] = (op_at){op, 0}, end++;
         op = end;
     }
@@ -41,12 +42,12 @@ static solo_factoring find(const char *name, solo_assignment assignment) {
 
 #define MAX_OP 4000u
 
-static void expect_covers(const solo_factoring *f, uint32_t n_layer) {
+static void expect_covers_of(const solo_factoring *f, const solo_hparams *hp) {
     static op_at wanted[MAX_OP];
-    uint32_t n_wanted = list_ops(n_layer, wanted), at = 0;
-    uint32_t n_step = solo_factoring_steps(f, n_layer, NULL);
+    uint32_t n_wanted = list_ops(hp, wanted), at = 0;
+    uint32_t n_step = solo_factoring_steps(f, hp, NULL);
     solo_factor_step *steps = solo_zalloc(n_step, sizeof *steps);
-    assert_int_equal(solo_factoring_steps(f, n_layer, steps), n_step);
+    assert_int_equal(solo_factoring_steps(f, hp, steps), n_step);
     for (uint32_t i = 0; i < n_step; i++) {
         const solo_factor_step *step = &steps[i];
         assert_true(at < n_wanted && step->first <= step->last);
@@ -61,6 +62,11 @@ static void expect_covers(const solo_factoring *f, uint32_t n_layer) {
     }
     assert_int_equal(at, n_wanted);
     free(steps);
+}
+
+static void expect_covers(const solo_factoring *f, uint32_t n_layer) {
+    expect_covers_of(f, &(solo_hparams){.n_layer = n_layer});
+    expect_covers_of(f, &(solo_hparams){.n_layer = n_layer, .has_head_norm = true});
 }
 
 static void factorings_cover_every_operation(void **state) {
@@ -107,7 +113,7 @@ static void rows_fit_their_operations(void **state) {
 
 static uint32_t n_dispatch(const char *name, solo_assignment assignment, uint32_t n_layer) {
     solo_factoring f = find(name, assignment);
-    return solo_factoring_steps(&f, n_layer, NULL);
+    return solo_factoring_steps(&f, &(solo_hparams){.n_layer = n_layer}, NULL);
 }
 
 static void dispatches_a_token(void **state) {

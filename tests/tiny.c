@@ -137,8 +137,10 @@ static tiny_desc with_defaults(const tiny_desc *desc) {
     return d;
 }
 
+static const char *arch_of(const tiny_desc *d) { return d->arch ? d->arch : d->phi3 ? "phi3" : "llama"; }
+
 static const char *key_of(const tiny_desc *d, const char *suffix, char key[64]) {
-    snprintf(key, 64, "%s.%s", d->phi3 ? "phi3" : "llama", suffix);
+    snprintf(key, 64, "%s.%s", arch_of(d), suffix);
     return key;
 }
 
@@ -153,7 +155,7 @@ static void put_f32(solo_gguf_writer *w, const tiny_desc *d, const char *suffix,
 }
 
 static void add_hparams(solo_gguf_writer *w, const tiny_desc *d) {
-    solo_gguf_put_str(w, "general.architecture", d->phi3 ? "phi3" : "llama");
+    solo_gguf_put_str(w, "general.architecture", arch_of(d));
     solo_gguf_put_str(w, "general.name", "tiny");
     put_u32(w, d, "block_count", d->n_layer);
     put_u32(w, d, "context_length", d->n_ctx);
@@ -172,26 +174,37 @@ static void add_hparams(solo_gguf_writer *w, const tiny_desc *d) {
     if (d->attn_window) put_u32(w, d, "attention.sliding_window", d->attn_window);
 }
 
-/* A matrix of a layer; fused ones stand in one tensor, the rows of each behind the other's. */
+/* Which architectures have a tensor. */
+enum { LLAMA = 1, PHI3 = 2, QWEN2 = 4, QWEN3 = 8, ALL = 15 };
+
+static uint32_t arch_bit(const tiny_desc *d) {
+    static const char *const names[] = {"llama", "phi3", "qwen2", "qwen3"};
+    for (uint32_t i = 0; i < SOLO_COUNT(names); i++)
+        if (!strcmp(arch_of(d), names[i])) return 1u << i;
+    return 0;
+}
+
+/* A tensor of a layer; fused ones stand in one, the rows of each behind the other's. */
 typedef struct layer_row {
     const char *name;
     solo_type   type;
-    uint32_t    cols, rows; /* rows 0: a gain */
+    uint32_t    cols, rows; /* rows 0: a vector */
+    float       mid, spread;
+    uint32_t    archs;      /* that have it */
     bool        turns;      /* by RoPE: in HALVES order in a phi3 file */
     const char *fused;      /* its tensor's name in a phi3 file; NULL: its own */
 } layer_row;
 
 static void layer_name(char name[64], uint32_t layer, const char *role) {
-    snprintf(name, 64, "blk.%u.%s.weight", layer, role);
+    snprintf(name, 64, "blk.%u.%s", layer, role);
 }
 
-/* Numbers of a row's matrix as its llama file has them, then in the order of this file. */
-static void fill_matrix(const tiny_desc *d, const layer_row *row, uint32_t layer, float *x) {
+/* Numbers of a row's tensor as its llama file has them, then in the order of a phi3 file. */
+static void fill_row(const tiny_desc *d, const layer_row *row, uint32_t layer, float *x) {
     char name[64];
     layer_name(name, layer, row->name);
     const uint64_t n = (uint64_t)row->cols * (row->rows ? row->rows : 1);
-    fill_random(d->seed, name, n, row->rows ? 0.0f : 1.0f,
-                row->rows ? sqrtf(3.0f / (float)row->cols) : 0.25f, x);
+    fill_random(d->seed, name, n, row->mid, row->rows ? sqrtf(3.0f / (float)row->cols) : row->spread, x);
     if (!row->turns || !d->phi3) return;
     float *plain = solo_alloc((size_t)n * sizeof *plain);
     memcpy(plain, x, (size_t)n * sizeof *plain);
@@ -205,20 +218,31 @@ static void fill_matrix(const tiny_desc *d, const layer_row *row, uint32_t layer
     free(plain);
 }
 
+#define MATRIX(name, type, cols, rows, archs, turns, fused) \
+    {name ".weight", type, cols, rows, 0, 0, archs, turns, fused}
+#define GAIN(name, n, archs) {name ".weight", SOLO_TYPE_F32, n, 0, 1, 0.25f, archs, false, NULL}
+#define BIAS(name, n, archs) {name ".bias", SOLO_TYPE_F32, n, 0, 0, 0.5f, archs, false, NULL}
+
 static bool add_layer(solo_gguf_writer *w, const tiny_desc *d, uint32_t layer) {
     const bool alt = d->use_alt && layer % 2;
-    const solo_type type_v = alt ? d->alt_v : d->type_v;
+    const solo_type type_v = alt ? d->alt_v : d->type_v, type_qk = d->phi3 ? type_v : d->type_qk;
     const uint32_t n_q = d->n_head * d->head_dim, n_kv = d->n_head_kv * d->head_dim;
     const layer_row rows[] = {
-        {"attn_norm", SOLO_TYPE_F32, d->n_embd, 0, false, NULL},
-        {"attn_q", d->phi3 ? type_v : d->type_qk, d->n_embd, n_q, true, "attn_qkv"},
-        {"attn_k", d->phi3 ? type_v : d->type_qk, d->n_embd, n_kv, true, "attn_qkv"},
-        {"attn_v", type_v, d->n_embd, n_kv, false, "attn_qkv"},
-        {"attn_output", d->type_out, n_q, d->n_embd, false, NULL},
-        {"ffn_norm", SOLO_TYPE_F32, d->n_embd, 0, false, NULL},
-        {"ffn_gate", d->phi3 ? d->type_up : d->type_gate, d->n_embd, d->n_ff, false, "ffn_up"},
-        {"ffn_up", d->type_up, d->n_embd, d->n_ff, false, "ffn_up"},
-        {"ffn_down", alt ? d->alt_down : d->type_down, d->n_ff, d->n_embd, false, NULL},
+        GAIN("attn_norm", d->n_embd, ALL),
+        MATRIX("attn_q", type_qk, d->n_embd, n_q, ALL, true, "attn_qkv.weight"),
+        MATRIX("attn_k", type_qk, d->n_embd, n_kv, ALL, true, "attn_qkv.weight"),
+        MATRIX("attn_v", type_v, d->n_embd, n_kv, ALL, false, "attn_qkv.weight"),
+        BIAS("attn_q", n_q, QWEN2),
+        BIAS("attn_k", n_kv, QWEN2),
+        BIAS("attn_v", n_kv, QWEN2),
+        GAIN("attn_q_norm", d->head_dim, QWEN3),
+        GAIN("attn_k_norm", d->head_dim, QWEN3),
+        MATRIX("attn_output", d->type_out, n_q, d->n_embd, ALL, false, NULL),
+        GAIN("ffn_norm", d->n_embd, ALL),
+        MATRIX("ffn_gate", d->phi3 ? d->type_up : d->type_gate, d->n_embd, d->n_ff, ALL, false,
+               "ffn_up.weight"),
+        MATRIX("ffn_up", d->type_up, d->n_embd, d->n_ff, ALL, false, "ffn_up.weight"),
+        MATRIX("ffn_down", alt ? d->alt_down : d->type_down, d->n_ff, d->n_embd, ALL, false, NULL),
     };
     for (uint32_t i = 0, end; i < SOLO_COUNT(rows); i = end) {
         const char *fused = d->phi3 ? rows[i].fused : NULL;
@@ -226,10 +250,11 @@ static bool add_layer(solo_gguf_writer *w, const tiny_desc *d, uint32_t layer) {
         for (end = i + 1; fused && end < SOLO_COUNT(rows) && rows[end].fused &&
                           !strcmp(rows[end].fused, fused); end++)
             n_row += rows[end].rows;
+        if (!(rows[i].archs & arch_bit(d))) continue;
         if (!can_hold(rows[i].type, rows[i].cols)) return false;
         float *x = solo_alloc((size_t)rows[i].cols * (n_row ? n_row : 1) * sizeof *x), *to = x;
         for (uint32_t k = i; k < end; to += (size_t)rows[k].cols * rows[k].rows, k++)
-            fill_matrix(d, &rows[k], layer, to);
+            fill_row(d, &rows[k], layer, to);
         char name[64];
         layer_name(name, layer, fused ? fused : rows[i].name);
         solo_gguf_put_tensor_f32(w, name, rows[i].type, rows[i].cols, n_row, x);
@@ -249,7 +274,7 @@ static void add_factors(solo_gguf_writer *w, const tiny_desc *d, const char *nam
 
 bool tiny_model(solo_gguf_writer *w, const tiny_desc *desc) {
     const tiny_desc d = with_defaults(desc);
-    if (d.n_vocab < 300) return false;
+    if (d.n_vocab < 300 || !arch_bit(&d)) return false;
     w->pad = 0x5a; /* would show up if it were read as data */
     add_hparams(w, &d);
     add_tokenizer(w, d.n_vocab);

@@ -25,6 +25,8 @@ typedef struct tiny_desc { /* zero: the default in brackets */
     bool      rope_factors;    /* rope_freqs.weight */
     bool      phi3;            /* fused tensors, pairs as halves: type_v is of q, k and v, type_up
                                   of gate and up. The numbers are the llama's of the same seed. */
+    const char *arch;          /* ["llama", or "phi3"] an architecture whose numbers are its own: rows
+                                  of q and k are drawn as the file has them */
     uint32_t  rope_dim;        /* [head_dim] */
     uint32_t  n_ctx_orig;      /* where not 0: rope_factors_long (those of rope_freqs) and _short */
     float     attn_factor;     /* where above 0 */
