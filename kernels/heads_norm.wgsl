@@ -9,7 +9,7 @@ fn sum_heads(n: u32, lane: u32) {
     let head = first + lane / MAX_TEAM;
     var sum = 0.0;
     if (head < n / HEAD_DIM) {
-      for (var d = slot; d < HEAD_DIM; d += MAX_TEAM) { sum = fma(rows[head * HEAD_DIM + d], rows[head * HEAD_DIM + d], sum); }
+      for (var r = head * HEAD_DIM + slot; r < (head + 1u) * HEAD_DIM; r += MAX_TEAM) { sum = fma(rows[r], rows[r], sum); }
     }
     sum = team_sum(sum, MAX_TEAM, lane);
     if (slot == 0u && head < n / HEAD_DIM) { head_inv[head] = inverseSqrt(fma(sum, 1.0 / f32(HEAD_DIM), NORM_EPS)); }
@@ -21,7 +21,8 @@ fn sum_heads(n: u32, lane: u32) {
 fn normed_row(layer: u32, row0: u32, r: u32) -> f32 {
   let row = row0 + r;
   if (row >= ROWS_Q + ROWS_K) { return rows[r]; }
-  return rows[r] * head_inv[r / HEAD_DIM] * vector_at(gain_head(layer) + select(0u, HEAD_DIM, row >= ROWS_Q) + row % HEAD_DIM);
+  let gain = gain_head(layer) + select(0u, HEAD_DIM, row >= ROWS_Q);
+  return rows[r] * head_inv[r / HEAD_DIM] * gain_at(gain, row % HEAD_DIM);
 }
 
 fn norm_heads(layer: u32, row0: u32, n: u32, s: Scale, lane: u32) {

@@ -1,6 +1,7 @@
-// stage qkv: q, k and v of the token, heads normed (heads_*.wgsl), RoPE applied, K and V appended to the cache. The rows of the three
-// matrices are counted through: q, then k, then v; one tile = QKV_TILE of them. The two numbers that
-// RoPE turns together are neighbours (weights.c orders the rows so), hence always of one tile.
+// stage qkv: q, k and v of the token, heads normed (heads_*.wgsl), RoPE applied, K and V appended to the
+// cache. The rows of the three matrices are counted through: q, then k, then v; one tile = QKV_TILE of
+// them. The two numbers that RoPE turns together are neighbours (weights.c orders the rows so), hence
+// always of one tile.
 // takes: X of the layer.   puts: q as f32; k and v as the cache's words; the token's row of kv_k, kv_v.
 const ROWS_QKV = ROWS_Q + 2u * ROWS_K;
 

@@ -53,7 +53,7 @@ static void hand_offs_of_factorings(void **state) {
     for (uint32_t i = 0; i < SOLO_STAGE_COUNT; i++)
         n_stage += solo_stage_scope(i) == SOLO_SCOPE_LAYER ? 32 : 1;
     for (uint32_t i = 0; (f = solo_factoring_at(i)); i++) {
-        uint32_t found = solo_tune_hand_offs(f, 32);
+        uint32_t found = solo_tune_hand_offs(f, &(solo_hparams){.n_layer = 32});
         if (!f->tagged) assert_int_equal(found, 0);
         else n_tagged++, assert_in_range(found, 1, n_stage - 1);
         if (!strcmp(f->name, "single")) assert_int_equal(found, n_stage - 1);
