@@ -9,7 +9,8 @@ fn sum_heads(n: u32, lane: u32) {
     let head = first + lane / MAX_TEAM;
     var sum = 0.0;
     if (head < n / HEAD_DIM) {
-      for (var r = head * HEAD_DIM + slot; r < (head + 1u) * HEAD_DIM; r += MAX_TEAM) { sum = fma(rows[r], rows[r], sum); }
+      let end = (head + 1u) * HEAD_DIM;
+      for (var r = head * HEAD_DIM + slot; r < end; r += MAX_TEAM) { sum = fma(rows[r], rows[r], sum); }
     }
     sum = team_sum(sum, MAX_TEAM, lane);
     if (slot == 0u && head < n / HEAD_DIM) { head_inv[head] = inverseSqrt(fma(sum, 1.0 / f32(HEAD_DIM), NORM_EPS)); }

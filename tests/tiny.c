@@ -224,8 +224,8 @@ static void fill_row(const tiny_desc *d, const layer_row *row, uint32_t layer, f
 #define BIAS(name, n, archs) {name ".bias", SOLO_TYPE_F32, n, 0, 0, 0.5f, archs, false, NULL}
 
 static bool add_layer(solo_gguf_writer *w, const tiny_desc *d, uint32_t layer) {
-    const bool alt = d->use_alt && layer % 2;
-    const solo_type type_v = alt ? d->alt_v : d->type_v, type_qk = d->phi3 ? type_v : d->type_qk;
+    const bool alt = d->use_alt && layer % 2, is_fused = arch_bit(d) & PHI3;
+    const solo_type type_v = alt ? d->alt_v : d->type_v, type_qk = is_fused ? type_v : d->type_qk;
     const uint32_t n_q = d->n_head * d->head_dim, n_kv = d->n_head_kv * d->head_dim;
     const layer_row rows[] = {
         GAIN("attn_norm", d->n_embd, ALL),
@@ -239,13 +239,13 @@ static bool add_layer(solo_gguf_writer *w, const tiny_desc *d, uint32_t layer) {
         GAIN("attn_k_norm", d->head_dim, QWEN3),
         MATRIX("attn_output", d->type_out, n_q, d->n_embd, ALL, false, NULL),
         GAIN("ffn_norm", d->n_embd, ALL),
-        MATRIX("ffn_gate", d->phi3 ? d->type_up : d->type_gate, d->n_embd, d->n_ff, ALL, false,
+        MATRIX("ffn_gate", is_fused ? d->type_up : d->type_gate, d->n_embd, d->n_ff, ALL, false,
                "ffn_up.weight"),
         MATRIX("ffn_up", d->type_up, d->n_embd, d->n_ff, ALL, false, "ffn_up.weight"),
         MATRIX("ffn_down", alt ? d->alt_down : d->type_down, d->n_ff, d->n_embd, ALL, false, NULL),
     };
     for (uint32_t i = 0, end; i < SOLO_COUNT(rows); i = end) {
-        const char *fused = d->phi3 ? rows[i].fused : NULL;
+        const char *fused = is_fused ? rows[i].fused : NULL;
         uint32_t n_row = rows[i].rows;
         for (end = i + 1; fused && end < SOLO_COUNT(rows) && rows[end].fused &&
                           !strcmp(rows[end].fused, fused); end++)
@@ -287,6 +287,8 @@ bool tiny_model(solo_gguf_writer *w, const tiny_desc *desc) {
         if (!add_layer(w, &d, l)) return false;
     if (!add_random(w, d.seed, "output_norm.weight", SOLO_TYPE_F32, d.n_embd, 0, 1.0f, 0.25f))
         return false;
+    if (d.rope_freqs)
+        solo_gguf_put_tensor_f32(w, "rope_freqs.weight", SOLO_TYPE_F32, d.rope_dim / 2, 0, d.rope_freqs);
     if (d.rope_factors) add_factors(w, &d, "rope_freqs.weight", 8.0f);
     if (d.n_ctx_orig) add_factors(w, &d, "rope_factors_long.weight", 8.0f);
     if (d.n_ctx_orig) add_factors(w, &d, "rope_factors_short.weight", 1.5f);

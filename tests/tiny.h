@@ -22,7 +22,8 @@ typedef struct tiny_desc { /* zero: the default in brackets */
     solo_type alt_v, alt_down; /* of odd layers, where use_alt */
     bool      use_alt;
     bool      tied;            /* no output.weight */
-    bool      rope_factors;    /* rope_freqs.weight */
+    bool      rope_factors;    /* rope_freqs.weight, growing from 1 */
+    const float *rope_freqs;   /* [rope_dim / 2] its numbers instead */
     bool      phi3;            /* fused tensors, pairs as halves: type_v is of q, k and v, type_up
                                   of gate and up. The numbers are the llama's of the same seed. */
     const char *arch;          /* ["llama", or "phi3"] an architecture whose numbers are its own: rows
