@@ -70,7 +70,7 @@ struct XInt8 {
 var<workgroup> rows: array<f32, MAX_ROWS>;   // a tile's finished rows
 var<workgroup> ys: array<f32, MAX_ROWS>;     // the same after the next norm's gain
 var<workgroup> xsum: array<f32, XG>;         // sum of each group of 32 inputs
-var<workgroup> ss: array<f32, N_SS>;         // partial sums of squares, as they arrived
+var<workgroup> ss: array<f32, N_SUM>;        // partial sums of an X block, as they arrived; squares first
 var<workgroup> ss_part: array<f32, 8>;       // the same, added up eight ways
 var<workgroup> big: array<f32, BIG>;         // attend: a block of K or V rows
 var<workgroup> uniform_word: u32;            // one word broadcast to the workgroup

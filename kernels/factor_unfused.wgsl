@@ -23,6 +23,7 @@ fn op_square_sum(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation
   let n = min(EMBED_TILE, D - row0);
   load_rows(place_x() + X_RES + row0, n, lane);
   put_ss(place_x(), row0, n, lane);
+  put_means(place_x(), row0, n, lane);
 }
 
 @compute @workgroup_size(WG)
@@ -212,14 +213,23 @@ fn op_add(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index)
   put_residual(to, row0, n, lane);
 }
 
+// rows[0..n) of gate, or with `behind` = N_FF of up: finished, and stored.
+fn finish_rows_gate_up(behind: u32, row0: u32, n: u32, lane: u32) {
+  let s = x_scale();
+  for (var r = lane; r < n; r += WG) {
+    let row = behind + row0 + r;
+    msg[T_RAW + row] = bitcast<u32>(finish_gate_up(place.layer, row, rows[r], s));
+  }
+}
+
 @compute @workgroup_size(WG)
 fn op_gate(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row0 = wg.x * GATE_UP_TILE;
   let n = min(GATE_UP_TILE, N_FF - row0);
   gate_up_take(place.layer, lane);
   rows_gate_up(0u, place.layer, row0, 0u, n, lane);
-  workgroupBarrier(); // sums of squares added up before inv_rms
-  store_rows(T_RAW + row0, n, inv_rms(), lane);
+  workgroupBarrier(); // sums of squares added up before x_scale, rows written before they are finished
+  finish_rows_gate_up(0u, row0, n, lane);
 }
 
 @compute @workgroup_size(WG)
@@ -227,9 +237,9 @@ fn op_up(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) 
   let row0 = wg.x * GATE_UP_TILE;
   let n = min(GATE_UP_TILE, N_FF - row0);
   gate_up_take(place.layer, lane);
-  rows_gate_up(1u, place.layer, row0, 0u, n, lane);
-  workgroupBarrier(); // sums of squares added up before inv_rms
-  store_rows(T_RAW + N_FF + row0, n, inv_rms(), lane);
+  rows_gate_up(FFN_PARTS - 1u, place.layer, row0, 0u, n, lane);
+  workgroupBarrier(); // sums of squares added up before x_scale, rows written before they are finished
+  finish_rows_gate_up(N_FF, row0, n, lane);
 }
 
 @compute @workgroup_size(WG)

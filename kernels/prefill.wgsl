@@ -25,8 +25,14 @@ const PF_H_AT = PF_GU_AT + PF_BATCH * PF_GU;
 fn prefill_embed(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let id = id_at(args.pos + wg.x);
   for (var i = lane; i < PF_D; i += PF_WG) {
-    pf[PF_X_AT + wg.x * PF_D + i] = vec4<f32>(embd_weight(id, 4u * i), embd_weight(id, 4u * i + 1u),
-                                              embd_weight(id, 4u * i + 2u), embd_weight(id, 4u * i + 3u));
+    var x = vec4<f32>(embd_weight(id, 4u * i), embd_weight(id, 4u * i + 1u),
+                      embd_weight(id, 4u * i + 2u), embd_weight(id, 4u * i + 3u));
+    if (HAS_POSITIONS) {
+      let pos = args.pos + wg.x;
+      x += vec4<f32>(positions_weight(pos, 4u * i), positions_weight(pos, 4u * i + 1u),
+                     positions_weight(pos, 4u * i + 2u), positions_weight(pos, 4u * i + 3u));
+    }
+    pf[PF_X_AT + wg.x * PF_D + i] = x;
   }
 }
 
@@ -44,12 +50,21 @@ fn pf_reduce(v: f32, lane: u32) -> f32 {
   return sum;
 }
 
+// The mean that a LAYER norm takes off. (Its bias is in the biases of the rows behind it.)
+fn pf_mean(t: u32, lane: u32) -> f32 {
+  if (!LAYER_NORM) { return 0.0; }
+  var s = 0.0;
+  for (var i = lane; i < PF_D; i += PF_WG) { s += dot(pf[PF_X_AT + t * PF_D + i], vec4<f32>(1.0)); }
+  return pf_reduce(s, lane) / f32(D);
+}
+
 // One workgroup a token; part 0: the attention's norm, 1: the feed-forward part's.
 @compute @workgroup_size(PF_WG)
 fn prefill_norm(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let mean = pf_mean(wg.x, lane);
   var s = 0.0;
   for (var i = lane; i < PF_D; i += PF_WG) {
-    let x = pf[PF_X_AT + wg.x * PF_D + i];
+    let x = pf[PF_X_AT + wg.x * PF_D + i] - mean;
     s += dot(x, x);
   }
   let inv = inverseSqrt(fma(pf_reduce(s, lane), 1.0 / f32(D), NORM_EPS));
@@ -57,7 +72,7 @@ fn prefill_norm(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_
   for (var i = lane; i < PF_D; i += PF_WG) {
     let g = vec4<f32>(gain_at(gain, 4u * i), gain_at(gain, 4u * i + 1u),
                       gain_at(gain, 4u * i + 2u), gain_at(gain, 4u * i + 3u));
-    pf[PF_Y_AT + wg.x * PF_D + i] = pf[PF_X_AT + wg.x * PF_D + i] * inv * g;
+    pf[PF_Y_AT + wg.x * PF_D + i] = (pf[PF_X_AT + wg.x * PF_D + i] - mean) * inv * g;
   }
 }
 
@@ -83,10 +98,16 @@ fn pf_put_qkv(t: u32, i: u32, v: vec4<f32>) {
 fn pf_out_q(t: u32, i: u32, v: vec4<f32>) { pf_put_qkv(t, i, v); }
 fn pf_out_k(t: u32, i: u32, v: vec4<f32>) { pf_put_qkv(t, ROWS_Q / 4u + i, v); }
 fn pf_out_v(t: u32, i: u32, v: vec4<f32>) { pf_put_qkv(t, (ROWS_Q + ROWS_K) / 4u + i, v); }
-fn pf_out_out(t: u32, i: u32, v: vec4<f32>) { pf[PF_X_AT + t * PF_D + i] += v; }
-fn pf_out_gate(t: u32, i: u32, v: vec4<f32>) { pf[PF_GU_AT + t * PF_GU + i] = v; }
+fn pf_out_out(t: u32, i: u32, v: vec4<f32>) {
+  pf[PF_X_AT + t * PF_D + i] += v + pf_four(HAS_BIAS_OUT, bias_out(place.layer) + 4u * i);
+}
+fn pf_out_gate(t: u32, i: u32, v: vec4<f32>) {
+  pf[PF_GU_AT + t * PF_GU + i] = v + pf_four(HAS_BIAS_GATE_UP, bias_gate_up(place.layer) + 4u * i);
+}
 fn pf_out_up(t: u32, i: u32, v: vec4<f32>) { pf[PF_GU_AT + t * PF_GU + N_FF / 4u + i] = v; }
-fn pf_out_down(t: u32, i: u32, v: vec4<f32>) { pf[PF_X_AT + t * PF_D + i] += v; }
+fn pf_out_down(t: u32, i: u32, v: vec4<f32>) {
+  pf[PF_X_AT + t * PF_D + i] += v + pf_four(HAS_BIAS_DOWN, bias_down(place.layer) + 4u * i);
+}
 
 const PF_GROUPS_q = D / 32u;
 const PF_GROUPS_k = D / 32u;
@@ -221,7 +242,9 @@ fn prefill_attend(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocatio
 fn prefill_glu(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   for (var i = lane; i < PF_H; i += PF_WG) {
     let gate = pf[PF_GU_AT + wg.x * PF_GU + i];
-    let up = pf[PF_GU_AT + wg.x * PF_GU + PF_H + i];
-    pf[PF_H_AT + wg.x * PF_H + i] = gate / (1.0 + exp(-gate)) * up;
+    var up = vec4<f32>(1.0);
+    if (FFN_PARTS == 2u) { up = pf[PF_GU_AT + wg.x * PF_GU + PF_H + i]; }
+    pf[PF_H_AT + wg.x * PF_H + i] =
+        vec4<f32>(activate(gate.x), activate(gate.y), activate(gate.z), activate(gate.w)) * up;
   }
 }

@@ -34,8 +34,9 @@ fn x_load_within(g: u32, n: u32) -> X {
 fn take_x(at: u32, chunk: u32, chunk_groups: u32, lane: u32) {
   let g0 = chunk * chunk_groups;
   let n = min(chunk_groups, D / 32u - g0);
-  take_y(at + X_Y, at + X_SCALE, at + X_SS, N_SS, g0, n, QD, lane);
+  take_y(at + X_Y, at + X_SCALE, at + X_SS, N_SUM, g0, n, QD, lane);
   workgroupBarrier(); // words written before they are added up, and before x_load
+  add_means(lane);
   add_sums(N_SS, lane); // for inv_rms, behind the barrier that every product ends in
   if (X_SUMS) { finish_y(n, lane); }
 }

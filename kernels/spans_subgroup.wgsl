@@ -14,6 +14,7 @@ fn publish_x(at: u32, gain: u32, row0: u32, n: u32, lane: u32) {
     }
     let ss = team_sum(fma(x, x, 0.0), MAX_TEAM, lane); // not a product, which might be fused with a sum
     if (e == 0u && first < n) { put(at + X_SS + (row0 + first) / QD, word_of_f32(ss)); }
+    put_mean(at, (row0 + first) / QD, first < n, e, x, lane);
     put_span(at + X_Y, at + X_SCALE, row0 + first, select(MAX_TEAM, e, first < n), QD, y);
   }
   workgroupBarrier(); // rows read before the next tile writes them

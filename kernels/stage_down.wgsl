@@ -26,6 +26,7 @@ fn stage_down(layer: u32, tile: u32, lane: u32) {
   let own = peek(at + min(lane, n - 1u));
   multiply_down(layer, tile, lane);
   workgroupBarrier(); // rows written by their teams before other lanes read them
+  add_bias(HAS_BIAS_DOWN, bias_down(layer) + row0, n, lane);
   add_residual(at, own, n, lane);
   publish_x(at_layer(layer + 1u) + L_X, gain_attn(layer + 1u), row0, n, lane);
 }

@@ -53,9 +53,9 @@ fn stage_logits(tile: u32, lane: u32) {
   let n = min(LOGITS_TILE, N_VOCAB - row0);
   multiply_logits(N_LAYER, tile, lane);
   workgroupBarrier(); // rows written by their teams before the epilogue reads them
-  let inv = inv_rms();
+  let s = x_scale();
   for (var r = lane; r < n; r += WG) {
-    let logit = rows[r] * inv;
+    let logit = finish_logits(row0 + r, rows[r], s);
     put(M_LOGITS + row0 + r, word_of_f32(logit));
     ys[r] = penalised(row0 + r, logit);
   }

@@ -33,6 +33,7 @@ fn stage_out(layer: u32, tile: u32, lane: u32) {
   let own = peek(at + min(lane, n - 1u));
   multiply_out(layer, tile, lane);
   workgroupBarrier(); // rows written by their teams before other lanes read them
+  add_bias(HAS_BIAS_OUT, bias_out(layer) + row0, n, lane);
   add_residual(at, own, n, lane);
   publish_x(at_layer(layer) + L_X1, gain_ffn(layer), row0, n, lane);
 }

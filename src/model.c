@@ -7,14 +7,16 @@
 
 /* ---- architectures as data ---------------------------------------------------------------- */
 
-typedef enum dim { DIM_NONE, DIM_EMBD, DIM_Q, DIM_KV, DIM_FF, DIM_VOCAB, DIM_ROPE, DIM_HEAD } dim;
+typedef enum dim {
+    DIM_NONE, DIM_EMBD, DIM_Q, DIM_KV, DIM_FF, DIM_VOCAB, DIM_ROPE, DIM_HEAD, DIM_CTX
+} dim;
 typedef enum tensor_use { USE_MATRIX, USE_VECTOR, USE_F32 } tensor_use; /* which types will do */
 
 /* A run of a tensor's rows, and the pointer in solo_layer or solo_model that stands for it. Most
  * tensors are one part; a fused one has its parts' rows one behind the other. */
 typedef struct tensor_part {
     size_t at;
-    dim    rows; /* DIM_NONE: a vector */
+    dim    rows; /* DIM_NONE: a vector of cols numbers */
 } tensor_part;
 
 #define MAX_PART 3u
@@ -22,7 +24,7 @@ typedef struct tensor_part {
 typedef struct tensor_row {
     const char *name; /* of a layer: what follows "blk.N." */
     tensor_part part[MAX_PART];
-    dim         cols;
+    dim         cols; /* DIM_NONE: a vector that is cut into its parts */
     tensor_use  use;
     bool        optional;
 } tensor_row;
@@ -30,7 +32,9 @@ typedef struct tensor_row {
 typedef struct arch_row {
     const char       *name;
     solo_rope_pairs   rope_pairs;
-    bool              long_rope; /* rope.scaling.type may be "longrope" */
+    enum { ROPE_PLAIN, ROPE_LONG, ROPE_NONE } rope; /* LONG: rope.scaling.type may be "longrope" */
+    solo_norm         norm;
+    solo_act          act;
     const tensor_row *layer, *whole;
     uint32_t          n_layer_row, n_whole_row;
 } arch_row;
@@ -106,16 +110,38 @@ static const tensor_row qwen3_layer[] = {
     ATTN_NORM, ATTN_Q_K_V, HEAD_NORMS, ATTN_OUTPUT, FFN_NORM, FFN_GATE_UP, FFN_DOWN,
 };
 
+/* The first matrix of the feed-forward part is what the activation takes, which Solo calls gate. */
+static const tensor_row gpt2_layer[] = {
+    ATTN_NORM, ATTN_OUTPUT, FFN_NORM, FFN_DOWN,
+    {"attn_norm.bias",        ONE(LAYER(attn_norm_bias), DIM_NONE),     DIM_EMBD, USE_VECTOR, false},
+    {"attn_qkv.weight", {{LAYER(q), DIM_Q}, {LAYER(k), DIM_KV}, {LAYER(v), DIM_KV}},
+                                                                        DIM_EMBD, USE_MATRIX, false},
+    {"attn_qkv.bias", {{LAYER(q_bias), DIM_Q}, {LAYER(k_bias), DIM_KV}, {LAYER(v_bias), DIM_KV}},
+                                                                        DIM_NONE, USE_VECTOR, false},
+    {"attn_output.bias",      ONE(LAYER(out_bias), DIM_NONE),           DIM_EMBD, USE_VECTOR, false},
+    {"ffn_norm.bias",         ONE(LAYER(ffn_norm_bias), DIM_NONE),      DIM_EMBD, USE_VECTOR, false},
+    {"ffn_up.weight",         ONE(LAYER(gate), DIM_FF),                 DIM_EMBD, USE_MATRIX, false},
+    {"ffn_up.bias",           ONE(LAYER(gate_bias), DIM_NONE),          DIM_FF,   USE_VECTOR, false},
+    {"ffn_down.bias",         ONE(LAYER(down_bias), DIM_NONE),          DIM_EMBD, USE_VECTOR, false},
+};
+
+static const tensor_row gpt2_whole[] = {
+    TOKEN_EMBD, OUTPUT, OUTPUT_NORM,
+    {"position_embd.weight",  ONE(WHOLE(positions), DIM_CTX),           DIM_EMBD, USE_MATRIX, false},
+    {"output_norm.bias",      ONE(WHOLE(output_norm_bias), DIM_NONE),   DIM_EMBD, USE_VECTOR, false},
+};
+
 #define TABLES(arch) arch##_layer, arch##_whole, SOLO_COUNT(arch##_layer), SOLO_COUNT(arch##_whole)
 
 #define PLAIN(arch) arch##_layer, plain_whole, SOLO_COUNT(arch##_layer), SOLO_COUNT(plain_whole)
 
 static const arch_row archs[] = {
-    /* name    RoPE's pairs          long_rope */
-    {"llama", SOLO_ROPE_NEIGHBOURS, false, TABLES(llama)},
-    {"phi3",  SOLO_ROPE_HALVES,     true,  TABLES(phi3)},
-    {"qwen2", SOLO_ROPE_HALVES,     false, PLAIN(qwen2)},
-    {"qwen3", SOLO_ROPE_HALVES,     false, PLAIN(qwen3)},
+    /* name    RoPE's pairs          RoPE        norm             activation */
+    {"llama", SOLO_ROPE_NEIGHBOURS, ROPE_PLAIN, SOLO_NORM_RMS,   SOLO_ACT_SILU, TABLES(llama)},
+    {"phi3",  SOLO_ROPE_HALVES,     ROPE_LONG,  SOLO_NORM_RMS,   SOLO_ACT_SILU, TABLES(phi3)},
+    {"qwen2", SOLO_ROPE_HALVES,     ROPE_PLAIN, SOLO_NORM_RMS,   SOLO_ACT_SILU, PLAIN(qwen2)},
+    {"qwen3", SOLO_ROPE_HALVES,     ROPE_PLAIN, SOLO_NORM_RMS,   SOLO_ACT_SILU, PLAIN(qwen3)},
+    {"gpt2",  SOLO_ROPE_NEIGHBOURS, ROPE_NONE,  SOLO_NORM_LAYER, SOLO_ACT_GELU, TABLES(gpt2)},
 };
 
 /* ---- hyper-parameters --------------------------------------------------------------------- */
@@ -232,10 +258,10 @@ static bool read_rope_scaling(context *c) {
     if (!solo_gguf_get_str(c->gguf, key_of(c, "rope.scaling.type"), false, &type, c->err))
         return false;
     bool none = is_str(type, "none");
-    if (!none && !is_str(type, "linear") && !(c->arch->long_rope && is_str(type, "longrope")))
+    if (!none && !is_str(type, "linear") && !(c->arch->rope == ROPE_LONG && is_str(type, "longrope")))
         return solo_fail(c->err, SOLO_UNSUPPORTED, "%s: key '%s': wanted %s, found \"%.*s\"",
                          c->path, key_of(c, "rope.scaling.type"),
-                         c->arch->long_rope ? "\"none\", \"linear\" or \"longrope\""
+                         c->arch->rope == ROPE_LONG ? "\"none\", \"linear\" or \"longrope\""
                                             : "\"none\" or \"linear\"",
                          type.n < 60 ? (int)type.n : 60, type.at);
     if (!get_f32(c, "rope.scale_linear", false, &scale)) return false;
@@ -262,6 +288,12 @@ static bool read_rope(context *c) {
     hp->rope_pairs = c->arch->rope_pairs;
     hp->rope_base = 10000.0f;
     hp->rope_dim = hp->head_dim;
+    if (c->arch->rope == ROPE_NONE) {
+        hp->rope_dim = 0;
+        hp->rope_scale = hp->rope_attn_factor = 1.0f;
+        hp->n_ctx_orig = hp->n_ctx_train;
+        return true;
+    }
     if (!get_f32(c, "rope.freq_base", false, &hp->rope_base)) return false;
     if (!(hp->rope_base >= 1.0f))
         return solo_fail(c->err, SOLO_FILE_FORMAT, "%s: key '%s': wanted at least 1, found %g",
@@ -276,10 +308,14 @@ static bool read_rope(context *c) {
 
 static bool read_norm(context *c) {
     solo_hparams *hp = &c->model->hp;
-    if (!get_f32(c, "attention.layer_norm_rms_epsilon", true, &hp->norm_eps)) return false;
+    const char *key = c->arch->norm == SOLO_NORM_LAYER ? "attention.layer_norm_epsilon"
+                                                       : "attention.layer_norm_rms_epsilon";
+    hp->norm = c->arch->norm;
+    hp->act = c->arch->act;
+    if (!get_f32(c, key, true, &hp->norm_eps)) return false;
     if (hp->norm_eps > 0.0f && hp->norm_eps < 1.0f) return true;
     return solo_fail(c->err, SOLO_FILE_FORMAT, "%s: key '%s': wanted above 0 and below 1, found %g",
-                     c->path, key_of(c, "attention.layer_norm_rms_epsilon"), (double)hp->norm_eps);
+                     c->path, key_of(c, key), (double)hp->norm_eps);
 }
 
 /* The vocabulary's size is the tokenizer's; the embedding's shape is then held against it. */
@@ -308,6 +344,7 @@ static uint64_t dim_size(const solo_hparams *hp, dim d) {
     case DIM_VOCAB: return hp->n_vocab;
     case DIM_ROPE: return hp->rope_dim / 2;
     case DIM_HEAD: return hp->head_dim;
+    case DIM_CTX: return hp->n_ctx_train;
     }
     solo_bug(__FILE__, __LINE__, "no size for this dim");
 }
@@ -343,7 +380,8 @@ static uint64_t n_row(const solo_hparams *hp, const tensor_row *row) {
 /* Finds the row's tensor, checks it and sets *out; an optional one that is absent leaves NULL. */
 static bool find_tensor(context *c, const tensor_row *row, const char *name,
                         const solo_tensor **out) {
-    const uint64_t cols = dim_size(&c->model->hp, row->cols), rows = n_row(&c->model->hp, row);
+    uint64_t cols = dim_size(&c->model->hp, row->cols), rows = n_row(&c->model->hp, row);
+    if (row->cols == DIM_NONE) cols = rows, rows = 1; /* a vector: its parts lie along it */
     const solo_tensor *t = solo_gguf_tensor(c->gguf, name);
     *out = NULL;
     if (!t && row->optional) return true;
@@ -374,9 +412,10 @@ static bool take_tensor(context *c, const tensor_row *row, const char *name, voi
         *field = t;
         if (n_part(row) == 1) break;
         solo_tensor *view = &m->view[m->n_view++];
-        const uint64_t rows = dim_size(&m->hp, row->part[i].rows), row_bytes = t->n_bytes / t->dim[1];
+        const uint32_t along = row->cols == DIM_NONE ? 0 : 1;
+        const uint64_t rows = dim_size(&m->hp, row->part[i].rows), row_bytes = t->n_bytes / t->dim[along];
         *view = *t;
-        view->dim[1] = rows;
+        view->dim[along] = rows;
         view->data = t->data + from * row_bytes;
         view->n_bytes = rows * row_bytes;
         *field = view;
@@ -400,6 +439,7 @@ static bool read_tensors(context *c) {
         }
     if (!m->output) m->output = m->embd;
     m->hp.has_head_norm = m->layer[0].q_norm != NULL;
+    m->hp.ungated = m->layer[0].up == NULL;
     return true;
 }
 

@@ -40,7 +40,7 @@ typedef enum solo_grid {
 } solo_grid;
 
 /* What a model must have for an operation to be done. */
-typedef enum solo_need { SOLO_NEED_ALL, SOLO_NEED_HEAD_NORM } solo_need;
+typedef enum solo_need { SOLO_NEED_ALL, SOLO_NEED_HEAD_NORM, SOLO_NEED_UP } solo_need;
 bool solo_has(const solo_hparams *hp, solo_need need);
 
 /* The primitive operations in order: name, entry point in factor_unfused.wgsl, stage, grid, Place.part,
@@ -66,7 +66,7 @@ bool solo_has(const solo_hparams *hp, solo_need need);
     X(OUT_SQUARE,   op_square_sum, OUT,     EMBED,   1, 0, ALL)         \
     X(OUT_GAIN,     op_gain,       OUT,     EMBED,   1, 0, ALL)         \
     X(GATE,         op_gate,       GATE_UP, GATE_UP, 0, 0, ALL)         \
-    X(UP,           op_up,         GATE_UP, GATE_UP, 0, 0, ALL)         \
+    X(UP,           op_up,         GATE_UP, GATE_UP, 0, 0, UP)          \
     X(GLU,          op_glu,        GATE_UP, GATE_UP, 0, 0, ALL)         \
     X(DOWN,         op_down,       DOWN,    DOWN,    0, 0, ALL)         \
     X(DOWN_ADD,     op_add,        DOWN,    EMBED,   1, 0, ALL)         \

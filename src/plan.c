@@ -171,10 +171,11 @@ static uint32_t align_up(uint32_t n, uint32_t unit) { return (n + unit - 1) / un
 static bool open_rope(solo_plan *plan, solo_error *err) {
     const solo_model *m = plan->weights->model;
     uint64_t n = (uint64_t)plan->desc.n_ctx * (m->hp.rope_dim / 2) * 2;
+    if (n == 0) n = 2; /* nothing turns, but a binding holds something */
     if (!solo_device_buffer_open(plan->device, SOLO_BUFFER_STORAGE, n * 4, "rope", &plan->rope,
                                  err))
         return false;
-    float *table = solo_alloc((size_t)n * 4 + 4);
+    float *table = solo_zalloc((size_t)n, 4);
     solo_model_rope_table(m, plan->desc.n_ctx, table);
     solo_device_write(plan->device, plan->rope, 0, table, n * 4);
     free(table);

@@ -24,6 +24,7 @@ bool solo_has(const solo_hparams *hp, solo_need need) {
     switch (need) {
         case SOLO_NEED_ALL: return true;
         case SOLO_NEED_HEAD_NORM: return hp->has_head_norm;
+        case SOLO_NEED_UP: return !hp->ungated;
     }
     solo_bug(__FILE__, __LINE__, "no such need");
 }
@@ -304,7 +305,7 @@ static void cut_roles(solo_geometry *g) {
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
         g->role[i].groups = groups[i];
         choose_team(&g->role[i], g->wg, g->desc.max_team);
-        g->max_rows = max_u32(g->max_rows, g->role[i].tile * (i == SOLO_ROLE_GATE_UP ? 2 : 1));
+        g->max_rows = max_u32(g->max_rows, g->role[i].tile * (i == SOLO_ROLE_GATE_UP ? g->ffn_parts : 1));
     }
     g->max_rows = max_u32(g->max_rows, max_u32(g->embed_tile, g->combine_tile));
 }
@@ -314,7 +315,8 @@ static void cut_roles(solo_geometry *g) {
 static uint32_t scratch_bytes(const solo_geometry *g) {
     const solo_hparams *hp = g->desc.hp;
     bool f32 = g->desc.activations == SOLO_ACTIVATIONS_F32;
-    uint32_t words = 2 * g->max_rows + g->xg + g->n_ss + 8 + g->big + 1;
+    uint32_t words = 2 * g->max_rows + g->xg + g->n_sum + 8 + g->big + 1;
+    words += hp->norm == SOLO_NORM_LAYER ? 8 : 0;
     words += f32 ? 32 * g->xg : 12 * g->xg;
     words += g->att_heads * ((1 + g->att_parts) * hp->head_dim + g->att_block + 3);
     words += hp->has_head_norm ? g->role[SOLO_ROLE_QKV].tile / hp->head_dim : 0;
@@ -359,7 +361,7 @@ static void lay_out_messages(solo_geometry *g) {
     uint32_t d = hp->n_embd, at = d;
     g->x_y = at, at += f32 ? d : d / 4;
     g->x_scale = at, at += f32 ? 0 : d / g->qd;
-    g->x_ss = at, at += g->n_ss;
+    g->x_ss = at, at += g->n_sum;
     g->x_words = at;
     at = g->x_words; /* L_X is 0 */
     g->l_q = at, at += g->rows_q;
@@ -436,6 +438,8 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
     g->qf = quant_span(hp->n_ff);
     while (++g->slice_heads * g->att_heads * hp->head_dim % g->qa != 0) {}
     g->n_ss = hp->n_embd / g->qd;
+    g->n_sum = g->n_ss * (hp->norm == SOLO_NORM_LAYER ? 2 : 1);
+    g->ffn_parts = hp->ungated ? 1 : 2;
     g->kv_row = hp->head_dim / (desc->kv_type == SOLO_KV_F16 ? 2 : 1);
     /* 8: more splits cost the combine stage more than they save; unmeasured beyond */
     g->n_split =

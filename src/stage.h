@@ -107,7 +107,9 @@ typedef struct solo_geometry {
     uint32_t n_split, att_block, att_heads, att_max_block;
     uint32_t att_team, att_parts;       /* lanes that share a score; parts of a block that are mixed apart */
     uint32_t qd, qa, qf;                /* neighbours that share an int8 scale: of x, of a, of h */
+    uint32_t ffn_parts;                 /* matrices of gate_up: 2, or 1 where there is no up */
     uint32_t xg, big, max_rows, n_ss;   /* sizes in workgroup memory */
+    uint32_t n_sum;                     /* words of sums in an X block: squares, and numbers for LAYER norms */
     uint32_t kv_row;                    /* words of a row of one kv head */
     uint32_t x_y, x_scale, x_ss, x_words;                     /* within an X block; X_RES is 0 */
     /* within a layer's messages; L_X is 0 */

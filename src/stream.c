@@ -58,6 +58,7 @@ static bool one_run(const solo_weights *w, solo_matrix first, solo_matrix last) 
         if (p->s_at % 2 != 0 && info->scale_bytes == 2) return false;
         for (uint32_t m = first; m <= (uint32_t)last; m++) {
             const solo_matrix_place *q = solo_weights_place(w, l, m);
+            if (!q->n_row) continue;
             uint32_t groups = n_row * p->n_group;
             uint32_t scales = info->scale_bytes == 2 ? groups : groups * info->scale_bytes / 4;
             if (q->form != form || q->w_at != p->w_at + groups * info->payload_words / 4 ||
@@ -73,7 +74,7 @@ static void make_role(const solo_weights *w, const solo_geometry *g, uint32_t i,
                       solo_stream_role *r) {
     const solo_role_geometry *role = &g->role[spans[i].role];
     solo_form form = solo_weights_place(w, 0, spans[i].first)->form;
-    uint32_t tile = role->tile * (spans[i].role == SOLO_ROLE_GATE_UP ? 2 : 1);
+    uint32_t tile = role->tile * (spans[i].role == SOLO_ROLE_GATE_UP ? g->ffn_parts : 1);
     uint32_t teams = g->wg / role->team, rows = (tile + teams - 1) / teams;
     /* f32 groups are too wide to hold; halves of a scale's word are told apart by the group alone */
     bool odd_halves = solo_form_get_info(form)->scale_bytes == 2 && role->groups % 2 != 0;
@@ -299,7 +300,7 @@ static void add_sums(solo_text *out, const solo_stream *s, solo_role role, const
     solo_text_add(out, "  if (slot_%s == 0u) {\n", name);
     for (uint32_t row = 0; row < r->rows; row++)
         solo_text_add(out, "    if (%s + %uu < %s_TILE%s) { rows[%s + %uu] = s%u; }\n", first, row,
-                      names[role].caps, role == SOLO_ROLE_GATE_UP ? " * 2u" : "", first, row, row);
+                      names[role].caps, role == SOLO_ROLE_GATE_UP ? " * FFN_PARTS" : "", first, row, row);
     solo_text_add(out, "  }\n");
 }
 

@@ -103,6 +103,7 @@ static void add_shape(solo_text *out, const solo_geometry *g) {
     add_u32(out, "KV_ROW", g->kv_row);
     add_u32(out, "WINDOW", hp->attn_window < g->desc.n_ctx ? hp->attn_window : 0);
     add_f32(out, "NORM_EPS", hp->norm_eps);
+    solo_text_add(out, "const LAYER_NORM = %s;\n", hp->norm == SOLO_NORM_LAYER ? "true" : "false");
     add_f32(out, "ATTN_SCALE", hp->attn_scale);
 }
 
@@ -117,6 +118,8 @@ static void add_geometry(solo_text *out, const solo_geometry *g, uint32_t spin_l
     add_u32(out, "BIG", g->big);
     add_u32(out, "MAX_ROWS", g->max_rows);
     add_u32(out, "N_SS", g->n_ss);
+    add_u32(out, "N_SUM", g->n_sum);
+    add_u32(out, "FFN_PARTS", g->ffn_parts);
     add_u32(out, "MAX_WINDOW", SOLO_MAX_WINDOW);
     add_u32(out, "N_SPLIT", g->n_split);
     add_u32(out, "ATT_BLOCK", g->att_block);
@@ -221,15 +224,20 @@ static const solo_role matrix_role[] = {
     [SOLO_MATRIX_V] = SOLO_ROLE_QKV,         [SOLO_MATRIX_OUT] = SOLO_ROLE_OUT,
     [SOLO_MATRIX_GATE] = SOLO_ROLE_GATE_UP,  [SOLO_MATRIX_UP] = SOLO_ROLE_GATE_UP,
     [SOLO_MATRIX_DOWN] = SOLO_ROLE_DOWN,     [SOLO_MATRIX_EMBD] = SOLO_ROLE_COUNT,
-    [SOLO_MATRIX_OUTPUT] = SOLO_ROLE_LOGITS,
+    [SOLO_MATRIX_OUTPUT] = SOLO_ROLE_LOGITS, [SOLO_MATRIX_POSITIONS] = SOLO_ROLE_COUNT,
 };
 static const char *const matrix_names[] = {"q",  "k",    "v",    "out",   "gate",
-                                           "up", "down", "embd", "output"};
+                                           "up", "down", "embd", "output", "positions"};
 
-/* Bit f: form f is used by the matrix in some layer. */
+static bool has_matrix(const solo_weights *w, solo_matrix matrix) {
+    return solo_weights_place(w, 0, matrix)->n_row > 0;
+}
+
+/* Bit f: form f is used by the matrix in some layer. 0: there is no such matrix. */
 static uint32_t forms_of(const solo_weights *w, solo_matrix matrix) {
     uint32_t mask = 0, n = matrix < SOLO_MATRIX_PER_LAYER ? w->model->hp.n_layer : 1;
-    for (uint32_t l = 0; l < n; l++) mask |= 1u << solo_weights_place(w, l, matrix)->form;
+    for (uint32_t l = 0; l < n && has_matrix(w, matrix); l++)
+        mask |= 1u << solo_weights_place(w, l, matrix)->form;
     return mask;
 }
 
@@ -279,7 +287,7 @@ static void add_form_of(solo_text *out, const solo_weights *w, solo_matrix matri
 static void add_rows_of(solo_text *out, const solo_weights *w, solo_role role) {
     uint32_t forms = 0, k = 0, last = 0;
     for (uint32_t m = 0; m < SOLO_MATRIX_COUNT; m++) {
-        if (matrix_role[m] == role) forms |= forms_of(w, m), last = m;
+        if (matrix_role[m] == role && has_matrix(w, m)) forms |= forms_of(w, m), last = m;
     }
     solo_text_add(out,
                   "fn rows_%s(which: u32, layer: u32, row0: u32, out0: u32, n: u32, lane: u32) {\n",
@@ -288,7 +296,7 @@ static void add_rows_of(solo_text *out, const solo_weights *w, solo_role role) {
                   solo_weights_place(w, 0, last)->n_row);
     if (is_mixed(forms)) add_form_of(out, w, last, "var form = ");
     for (uint32_t m = 0; m < last; m++) {
-        if (matrix_role[m] != role) continue;
+        if (matrix_role[m] != role || !has_matrix(w, m)) continue;
         solo_text_add(out, "  if (which == %uu) {\n    m = matrix_%s(layer);\n    n_row = %uu;\n",
                       k++, matrix_names[m], solo_weights_place(w, 0, m)->n_row);
         if (is_mixed(forms)) add_form_of(out, w, m, "  form = ");
@@ -303,15 +311,20 @@ static void add_rows_of(solo_text *out, const solo_weights *w, solo_role role) {
     solo_text_add(out, "}\n");
 }
 
-static void add_embd_weight(solo_text *out, const solo_weights *w) {
-    const char *form = solo_form_get_info(solo_weights_place(w, 0, SOLO_MATRIX_EMBD)->form)->name;
-    solo_text_add(out,
-                  "fn embd_weight(id: u32, col: u32) -> f32 {\n"
-                  "  let g = col / 32u;\n"
-                  "  return quad_%s(load_%s(matrix_embd(0u), id * (D / 32u) + g, id, D / 32u, g), "
-                  "(col %% 32u) / 4u)[col %% 4u];\n"
-                  "}\n",
-                  form, form);
+/* embd_weight(row, col): one number of the matrix. */
+static void add_weight_of(solo_text *out, const solo_weights *w, solo_matrix matrix) {
+    const char *name = matrix_names[matrix];
+    const char *form = solo_form_get_info(solo_weights_place(w, 0, matrix)->form)->name;
+    solo_text_add(out, "fn %s_weight(row: u32, col: u32) -> f32 {\n", name);
+    if (has_matrix(w, matrix))
+        solo_text_add(out,
+                      "  let g = col / 32u;\n"
+                      "  return quad_%s(load_%s(matrix_%s(0u), row * (D / 32u) + g, row, D / 32u, g), "
+                      "(col %% 32u) / 4u)[col %% 4u];\n",
+                      form, form, name);
+    else
+        solo_text_add(out, "  return 0.0;\n");
+    solo_text_add(out, "}\n");
 }
 
 static uint32_t all_forms(const solo_weights *w) {
@@ -335,8 +348,11 @@ static void add_weights(solo_text *out, const solo_wgsl_desc *desc) {
         snprintf(file, sizeof file, "weight_%s.wgsl", solo_form_get_info(f)->name);
         if (forms & (1u << f)) add_file(out, file);
     }
-    for (uint32_t m = 0; m < SOLO_MATRIX_COUNT; m++) add_matrix_place(out, w, m);
-    add_embd_weight(out, w);
+    for (uint32_t m = 0; m < SOLO_MATRIX_COUNT; m++)
+        if (has_matrix(w, m)) add_matrix_place(out, w, m);
+    add_weight_of(out, w, SOLO_MATRIX_EMBD);
+    add_weight_of(out, w, SOLO_MATRIX_POSITIONS);
+    solo_text_add(out, "const HAS_POSITIONS = %s;\n", has_matrix(w, SOLO_MATRIX_POSITIONS) ? "true" : "false");
 }
 
 static void add_rows(solo_text *out, const solo_wgsl_desc *desc) {
@@ -399,6 +415,7 @@ static void add_prefill(solo_text *out, const solo_weights *w) {
     add_file(out, "prefill.wgsl");
     for (uint32_t i = 0; i < SOLO_COUNT(uses); i++) {
         uint32_t forms = forms_of(w, uses[i].matrix);
+        if (!forms) continue;
         solo_text_add(
             out, "fn weight_%s(layer: u32, row: u32, groups: u32, g: u32, j: u32) -> vec4<f32> {\n",
             uses[i].name);
@@ -425,6 +442,7 @@ char *solo_wgsl_join(const solo_wgsl_desc *desc) {
     add_prelude(&out, desc);
     add_file(&out, "common.wgsl");
     add_file(&out, g->kv_type == SOLO_KV_F16 ? "kv_f16.wgsl" : "kv_f32.wgsl");
+    add_file(&out, g->hp->act == SOLO_ACT_SILU ? "act_silu.wgsl" : "act_gelu.wgsl");
     add_weights(&out, desc);
     if (!desc->factoring) {
         add_prefill(&out, desc->weights);
@@ -437,7 +455,7 @@ char *solo_wgsl_join(const solo_wgsl_desc *desc) {
                                                           : "activations_int8.wgsl");
     add_sums_wanted(&out, desc);
     add_file(&out, "residual.wgsl");
-    add_file(&out, "norm_rms.wgsl");
+    add_file(&out, g->hp->norm == SOLO_NORM_RMS ? "norm_rms.wgsl" : "norm_layer.wgsl");
     add_file(&out, "finish.wgsl");
     add_file(&out, g->hp->has_head_norm ? "heads_norm.wgsl" : "heads_plain.wgsl");
     const solo_geometry *all = desc->geometry;

@@ -18,6 +18,7 @@ const checkpoint checkpoints[] = {
     {"phi3", {EXACT, .arch = "phi3", .n_ctx_orig = 2, .attn_factor = 1.25f}},
     {"qwen2", {EXACT, .arch = "qwen2"}},
     {"qwen3", {EXACT, .arch = "qwen3", .head_dim = 24}},
+    {"gpt2", {EXACT, .arch = "gpt2"}},
 };
 const uint32_t n_checkpoint = SOLO_COUNT(checkpoints);
 

@@ -47,6 +47,10 @@ const tiny_desc gpu_qwen2 = {.arch = "qwen2", .n_head = 8, .n_head_kv = 4, .n_ct
 const tiny_desc gpu_qwen3 = {.arch = "qwen3", .n_head = 6, .n_head_kv = 3, .head_dim = 32, .n_ctx = 96,
                              .n_vocab = 333, .seed = 32, .type_qk = SOLO_TYPE_Q4_0};
 
+/* Norms with a mean, biases everywhere, no up, no RoPE but positions, a tied output. */
+const tiny_desc gpu_gpt2 = {.arch = "gpt2", .n_head = 4, .n_ctx = 96, .n_vocab = 333, .seed = 33, .tied = true,
+                            .type_up = SOLO_TYPE_Q8_0};
+
 /* ---- the device, models, plans -------------------------------------------------------------- */
 
 void gpu_ok(bool ok, const char *file, int line) {

@@ -454,6 +454,15 @@ static void qwen3(void **state) {
                            .min_split = 2, .all_forms = true});
 }
 
+static void gpt2(void **state) {
+    (void)state;
+    check_config(&(config){.name = "gpt2, int8", .model = gpu_gpt2, .n_prompt = 40, .n_step = 4,
+                           .min_block = 2, .all_forms = true});
+    check_config(&(config){.name = "gpt2, f32, teams", .model = gpu_gpt2,
+                           .plan = {.activations = SOLO_ACTIVATIONS_F32, .max_team = 4, .no_subgroups = true},
+                           .n_prompt = 9, .n_step = 3, .min_split = 2});
+}
+
 static void more_parts_than_bindings(void **state) {
     (void)state;
     solo_weights *none;
@@ -621,6 +630,7 @@ int main(void) {
         cmocka_unit_test(phi3_is_a_fused_llama),
         cmocka_unit_test(qwen2),
         cmocka_unit_test(qwen3),
+        cmocka_unit_test(gpt2),
         cmocka_unit_test(subgroups_add_in_the_same_order),
         cmocka_unit_test(heads_share_a_scale),
         cmocka_unit_test(several_dispatches_of_words),

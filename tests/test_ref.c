@@ -51,7 +51,7 @@ static void norm_takes_large_numbers(void **state) {
 static void glu_by_hand(void **state) {
     (void)state;
     float gate[] = {0, 1, -1, 1000, -1000, 2}, up[] = {5, 2, 2, 3, 7, -1}, h[6];
-    solo_ref_glu(gate, up, 6, h);
+    solo_ref_glu(SOLO_ACT_SILU, gate, up, 6, h);
     NEAR(h[0], 0, 0);
     NEAR(h[1], 2 * 0.7310585786300049, 1e-6);
     NEAR(h[2], -2 * 0.2689414213699951, 1e-6);
@@ -202,7 +202,7 @@ static void embed_is_a_row(void **state) {
     struct solo_model m = {.embd = &t};
     for (uint32_t id = 0; id < ROWS; id++) {
         x[COLS] = 99;
-        solo_ref_embed(&m, id, x);
+        solo_ref_embed(&m, id, 0, x);
         assert_memory_equal(x, all + id * COLS, COLS * sizeof *x);
         NEAR(x[COLS], 99, 0);
     }

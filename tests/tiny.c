@@ -118,12 +118,24 @@ static void set_type(solo_type *field, solo_type value) {
     if (*field == TINY_TYPE_F32) *field = SOLO_TYPE_F32;
 }
 
+static const char *arch_of(const tiny_desc *d) { return d->arch ? d->arch : d->phi3 ? "phi3" : "llama"; }
+
+/* Which architectures have a tensor. */
+enum { LLAMA = 1, PHI3 = 2, QWEN2 = 4, QWEN3 = 8, GPT2 = 16, ALL = 31, GATED = ALL - GPT2, FUSED = PHI3 | GPT2 };
+
+static uint32_t arch_bit(const tiny_desc *d) {
+    static const char *const names[] = {"llama", "phi3", "qwen2", "qwen3", "gpt2"};
+    for (uint32_t i = 0; i < SOLO_COUNT(names); i++)
+        if (!strcmp(arch_of(d), names[i])) return 1u << i;
+    return 0;
+}
+
 static tiny_desc with_defaults(const tiny_desc *desc) {
     tiny_desc d = *desc;
     set_default(&d.n_layer, 2);
     set_default(&d.n_embd, 64);
     set_default(&d.n_head, 4);
-    set_default(&d.n_head_kv, 2);
+    set_default(&d.n_head_kv, arch_bit(&d) == GPT2 ? d.n_head : 2);
     set_default(&d.head_dim, 16);
     set_default(&d.n_ff, 96);
     set_default(&d.n_vocab, 320);
@@ -136,8 +148,6 @@ static tiny_desc with_defaults(const tiny_desc *desc) {
     set_type(&d.type_output, SOLO_TYPE_Q8_0);
     return d;
 }
-
-static const char *arch_of(const tiny_desc *d) { return d->arch ? d->arch : d->phi3 ? "phi3" : "llama"; }
 
 static const char *key_of(const tiny_desc *d, const char *suffix, char key[64]) {
     snprintf(key, 64, "%s.%s", arch_of(d), suffix);
@@ -162,26 +172,20 @@ static void add_hparams(solo_gguf_writer *w, const tiny_desc *d) {
     put_u32(w, d, "embedding_length", d->n_embd);
     put_u32(w, d, "feed_forward_length", d->n_ff);
     put_u32(w, d, "attention.head_count", d->n_head);
+    put_u32(w, d, "vocab_size", d->n_vocab);
+    if (arch_bit(d) == GPT2) {
+        put_f32(w, d, "attention.layer_norm_epsilon", 1e-5f);
+        return;
+    }
     put_u32(w, d, "attention.head_count_kv", d->n_head_kv);
     put_u32(w, d, "attention.key_length", d->head_dim);
     put_u32(w, d, "attention.value_length", d->head_dim);
     put_f32(w, d, "attention.layer_norm_rms_epsilon", 1e-5f);
     put_u32(w, d, "rope.dimension_count", d->rope_dim);
     put_f32(w, d, "rope.freq_base", 10000.0f);
-    put_u32(w, d, "vocab_size", d->n_vocab);
     if (d->n_ctx_orig) put_u32(w, d, "rope.scaling.original_context_length", d->n_ctx_orig);
     if (d->attn_factor > 0.0f) put_f32(w, d, "rope.scaling.attn_factor", d->attn_factor);
     if (d->attn_window) put_u32(w, d, "attention.sliding_window", d->attn_window);
-}
-
-/* Which architectures have a tensor. */
-enum { LLAMA = 1, PHI3 = 2, QWEN2 = 4, QWEN3 = 8, ALL = 15 };
-
-static uint32_t arch_bit(const tiny_desc *d) {
-    static const char *const names[] = {"llama", "phi3", "qwen2", "qwen3"};
-    for (uint32_t i = 0; i < SOLO_COUNT(names); i++)
-        if (!strcmp(arch_of(d), names[i])) return 1u << i;
-    return 0;
 }
 
 /* A tensor of a layer; fused ones stand in one, the rows of each behind the other's. */
@@ -192,7 +196,7 @@ typedef struct layer_row {
     float       mid, spread;
     uint32_t    archs;      /* that have it */
     bool        turns;      /* by RoPE: in HALVES order in a phi3 file */
-    const char *fused;      /* its tensor's name in a phi3 file; NULL: its own */
+    const char *fused;      /* its tensor's name in a file of FUSED ones; NULL: its own */
 } layer_row;
 
 static void layer_name(char name[64], uint32_t layer, const char *role) {
@@ -221,43 +225,53 @@ static void fill_row(const tiny_desc *d, const layer_row *row, uint32_t layer, f
 #define MATRIX(name, type, cols, rows, archs, turns, fused) \
     {name ".weight", type, cols, rows, 0, 0, archs, turns, fused}
 #define GAIN(name, n, archs) {name ".weight", SOLO_TYPE_F32, n, 0, 1, 0.25f, archs, false, NULL}
-#define BIAS(name, n, archs) {name ".bias", SOLO_TYPE_F32, n, 0, 0, 0.5f, archs, false, NULL}
+#define BIAS(name, n, archs, fused) {name ".bias", SOLO_TYPE_F32, n, 0, 0, 0.5f, archs, false, fused}
+#define NORM_BIAS(name, n) {name ".bias", SOLO_TYPE_F32, n, 0, 0, 0.25f, GPT2, false, NULL}
+
+static uint64_t numbers_of(const layer_row *row) {
+    return (uint64_t)row->cols * (row->rows ? row->rows : 1);
+}
 
 static bool add_layer(solo_gguf_writer *w, const tiny_desc *d, uint32_t layer) {
-    const bool alt = d->use_alt && layer % 2, is_fused = arch_bit(d) & PHI3;
+    const bool alt = d->use_alt && layer % 2, is_fused = arch_bit(d) & FUSED;
     const solo_type type_v = alt ? d->alt_v : d->type_v, type_qk = is_fused ? type_v : d->type_qk;
     const uint32_t n_q = d->n_head * d->head_dim, n_kv = d->n_head_kv * d->head_dim;
     const layer_row rows[] = {
         GAIN("attn_norm", d->n_embd, ALL),
+        NORM_BIAS("attn_norm", d->n_embd),
         MATRIX("attn_q", type_qk, d->n_embd, n_q, ALL, true, "attn_qkv.weight"),
         MATRIX("attn_k", type_qk, d->n_embd, n_kv, ALL, true, "attn_qkv.weight"),
         MATRIX("attn_v", type_v, d->n_embd, n_kv, ALL, false, "attn_qkv.weight"),
-        BIAS("attn_q", n_q, QWEN2),
-        BIAS("attn_k", n_kv, QWEN2),
-        BIAS("attn_v", n_kv, QWEN2),
+        BIAS("attn_q", n_q, QWEN2 | GPT2, "attn_qkv.bias"),
+        BIAS("attn_k", n_kv, QWEN2 | GPT2, "attn_qkv.bias"),
+        BIAS("attn_v", n_kv, QWEN2 | GPT2, "attn_qkv.bias"),
         GAIN("attn_q_norm", d->head_dim, QWEN3),
         GAIN("attn_k_norm", d->head_dim, QWEN3),
         MATRIX("attn_output", d->type_out, n_q, d->n_embd, ALL, false, NULL),
+        BIAS("attn_output", d->n_embd, GPT2, NULL),
         GAIN("ffn_norm", d->n_embd, ALL),
-        MATRIX("ffn_gate", is_fused ? d->type_up : d->type_gate, d->n_embd, d->n_ff, ALL, false,
+        NORM_BIAS("ffn_norm", d->n_embd),
+        MATRIX("ffn_gate", is_fused ? d->type_up : d->type_gate, d->n_embd, d->n_ff, GATED, false,
                "ffn_up.weight"),
         MATRIX("ffn_up", d->type_up, d->n_embd, d->n_ff, ALL, false, "ffn_up.weight"),
+        BIAS("ffn_up", d->n_ff, GPT2, NULL),
+        BIAS("ffn_down", d->n_embd, GPT2, NULL),
         MATRIX("ffn_down", alt ? d->alt_down : d->type_down, d->n_ff, d->n_embd, ALL, false, NULL),
     };
     for (uint32_t i = 0, end; i < SOLO_COUNT(rows); i = end) {
         const char *fused = is_fused ? rows[i].fused : NULL;
-        uint32_t n_row = rows[i].rows;
-        for (end = i + 1; fused && end < SOLO_COUNT(rows) && rows[end].fused &&
-                          !strcmp(rows[end].fused, fused); end++)
-            n_row += rows[end].rows;
+        uint64_t n = numbers_of(&rows[i]);
+        end = i + 1;
         if (!(rows[i].archs & arch_bit(d))) continue;
+        for (; fused && end < SOLO_COUNT(rows) && rows[end].fused && !strcmp(rows[end].fused, fused); end++)
+            n += numbers_of(&rows[end]);
         if (!can_hold(rows[i].type, rows[i].cols)) return false;
-        float *x = solo_alloc((size_t)rows[i].cols * (n_row ? n_row : 1) * sizeof *x), *to = x;
-        for (uint32_t k = i; k < end; to += (size_t)rows[k].cols * rows[k].rows, k++)
-            fill_row(d, &rows[k], layer, to);
+        float *x = solo_alloc((size_t)n * sizeof *x), *to = x;
+        for (uint32_t k = i; k < end; to += numbers_of(&rows[k]), k++) fill_row(d, &rows[k], layer, to);
         char name[64];
         layer_name(name, layer, fused ? fused : rows[i].name);
-        solo_gguf_put_tensor_f32(w, name, rows[i].type, rows[i].cols, n_row, x);
+        const uint32_t cols = rows[i].rows ? rows[i].cols : (uint32_t)n;
+        solo_gguf_put_tensor_f32(w, name, rows[i].type, cols, rows[i].rows ? (uint32_t)n / cols : 0, x);
         free(x);
     }
     return true;
@@ -286,6 +300,10 @@ bool tiny_model(solo_gguf_writer *w, const tiny_desc *desc) {
     for (uint32_t l = 0; l < d.n_layer; l++)
         if (!add_layer(w, &d, l)) return false;
     if (!add_random(w, d.seed, "output_norm.weight", SOLO_TYPE_F32, d.n_embd, 0, 1.0f, 0.25f))
+        return false;
+    if (arch_bit(&d) == GPT2 &&
+        (!add_random(w, d.seed, "position_embd.weight", d.type_embd, d.n_embd, d.n_ctx, 0.0f, 0.5f) ||
+         !add_random(w, d.seed, "output_norm.bias", SOLO_TYPE_F32, d.n_embd, 0, 0.0f, 0.25f)))
         return false;
     if (d.rope_freqs)
         solo_gguf_put_tensor_f32(w, "rope_freqs.weight", SOLO_TYPE_F32, d.rope_dim / 2, 0, d.rope_freqs);

@@ -49,6 +49,9 @@ CHECKPOINTS = {
         {"rope.scaling.original_context_length": 2, "rope.scaling.attn_factor": 1.25}),
     "qwen2": ("qwen2", tf.Qwen2ForCausalLM, tf.Qwen2Config(rope_parameters=THETA, **SIZES), {}),
     "qwen3": ("qwen3", tf.Qwen3ForCausalLM, tf.Qwen3Config(head_dim=DIM + 8, rope_parameters=THETA, **SIZES), {}),
+    "gpt2": ("gpt2", tf.GPT2LMHeadModel, tf.GPT2Config(
+        n_embd=D, n_head=HEADS, n_inner=FF, n_layer=2, n_positions=CTX, vocab_size=VOCAB, layer_norm_epsilon=EPS,
+        tie_word_embeddings=False, bos_token_id=0, eos_token_id=0), {}),
 }
 
 
@@ -76,6 +79,8 @@ def draw(name, shape, spread_of_embedding):
         mid, spread = 1, 0.25
     elif name == "token_embd.weight":
         spread = spread_of_embedding
+    elif name == "position_embd.weight":
+        spread = 0.5
     else:
         spread = np.sqrt(np.float32(3) / np.float32(shape[1]))
     return (np.float32(mid) + np.float32(spread) * random(name, n)).reshape(shape)
