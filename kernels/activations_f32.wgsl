@@ -12,17 +12,25 @@ fn x_load(g: u32) -> X {
            xv[4u * XG + g], xv[5u * XG + g], xv[6u * XG + g], xv[7u * XG + g]);
 }
 
-// Groups group0 .. group0 + n of the vector at `at`, and its n_ss partial sums of squares at at_ss,
-// in one loop, so that all loads of a lane's round are in flight together. A barrier, then finish_y.
+// Groups group0 .. group0 + n of the vector at `at`, and its n_ss partial sums of squares at at_ss. A lane
+// asks for TAKE words before it waits for the first. A barrier, then finish_y.
 fn take_y(at: u32, at_scale: u32, at_ss: u32, n_ss: u32, group0: u32, n: u32, q: u32, lane: u32) {
-  let n_y = n * 8u;
-  for (var i = lane; i < n_y + (n_ss + 3u) / 4u; i += WG) {
-    let e = (i - n_y) * 4u; // of the sums, where it is past the words
-    let four = vec4<u32>(0u, 1u, 2u, 3u);
-    let from_ss = at_ss + min(e + four, vec4<u32>(n_ss - 1u));
-    let w = bitcast<vec4<f32>>(take4_at(select(from_ss, at + (group0 * 8u + i) * 4u + four, i < n_y)));
-    if (i < n_y) { xv[(i & 7u) * XG + (i >> 3u)] = w; }
-    else { put_sums(e, n_ss, w); }
+  let n_y = n * 32u;
+  for (var first = lane; first < n_y + n_ss; first += TAKE * WG) {
+    var src = array<u32, TAKE>();
+    var word = array<u32, TAKE>();
+    for (var k = 0u; k < TAKE; k++) {
+      let i = first + k * WG;
+      src[k] = select(at_ss + i - n_y, at + group0 * 32u + i, i < n_y);
+      if (i < n_y + n_ss) { word[k] = peek(src[k]); }
+    }
+    for (var k = 0u; k < TAKE; k++) {
+      let i = first + k * WG;
+      if (i >= n_y + n_ss) { break; }
+      let v = bitcast<f32>(settle(src[k], word[k]));
+      if (i < n_y) { xv[((i >> 2u) & 7u) * XG + (i >> 5u)][i & 3u] = v; }
+      else { ss[i - n_y] = v; }
+    }
   }
 }
 

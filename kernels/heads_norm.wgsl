@@ -26,8 +26,8 @@ fn normed_row(layer: u32, row0: u32, r: u32) -> f32 {
   return rows[r] * head_inv[r / HEAD_DIM] * gain_at(gain, row % HEAD_DIM);
 }
 
-fn norm_heads(layer: u32, row0: u32, n: u32, s: Scale, lane: u32) {
-  for (var r = lane; r < n; r += WG) { rows[r] = finish_qkv(layer, row0 + r, rows[r], s); }
+fn norm_heads(layer: u32, row0: u32, n: u32, lane: u32) {
+  for (var r = lane; r < n; r += WG) { rows[r] = finish_qkv(layer, row0 + r, rows[r]); }
   workgroupBarrier(); // rows finished before their squares are added up
   sum_heads(n, lane);
 }
@@ -37,4 +37,4 @@ fn norm_finished(layer: u32, row0: u32, n: u32, lane: u32) {
   for (var r = lane; r < n; r += WG) { ys[r] = normed_row(layer, row0, r); }
 }
 
-fn head_row(layer: u32, row0: u32, r: u32, s: Scale) -> f32 { return normed_row(layer, row0, r); }
+fn head_row(layer: u32, row0: u32, r: u32) -> f32 { return normed_row(layer, row0, r); }

@@ -3,36 +3,25 @@
 // rows are (y - mean * W gain) / sigma + W bias: the last two products are made once, when the weights
 // are loaded, and a bias of the row's own is added to the second (weights.c). The difference loses as many
 // bits as the mean is larger than sigma, which residuals of such models are not.
-struct Scale {
-  inv: f32, // 1 / sigma
-  mean: f32,
-}
+var<private> x_inv: f32; // 1 / sigma of the vector that take_x brought in
+var<private> x_mean: f32;
 
-var<workgroup> mean_part: array<f32, 8>; // the sums of x added up eight ways, as ss_part those of squares
-
-// After take_y and a barrier, as add_sums.
-fn add_means(lane: u32) {
-  if (lane >= 8u && lane < 16u) {
-    var s = 0.0;
-    for (var i = lane - 8u; i < N_SS; i += 8u) { s += ss[N_SS + i]; }
-    mean_part[lane - 8u] = s;
+// The order of additions depends on MAX_TEAM alone; every lane gets the sums.
+fn add_sums(lane: u32) {
+  var s = 0.0;
+  var m = 0.0;
+  for (var i = lane % MAX_TEAM; i < N_SS; i += MAX_TEAM) {
+    s += ss[i];
+    m += ss[N_SS + i];
   }
-}
-
-// After take_x and a barrier.
-fn x_scale() -> Scale {
-  let s = ((ss_part[0] + ss_part[1]) + (ss_part[2] + ss_part[3])) +
-          ((ss_part[4] + ss_part[5]) + (ss_part[6] + ss_part[7]));
-  let m = ((mean_part[0] + mean_part[1]) + (mean_part[2] + mean_part[3])) +
-          ((mean_part[4] + mean_part[5]) + (mean_part[6] + mean_part[7]));
-  let mean = m * (1.0 / f32(D));
-  let variance = max(fma(-mean, mean, s * (1.0 / f32(D))), 0.0);
-  return Scale(inverseSqrt(variance + NORM_EPS), mean);
+  x_mean = team_sum(m, MAX_TEAM, lane) * (1.0 / f32(D));
+  let variance = fma(-x_mean, x_mean, team_sum(s, MAX_TEAM, lane) * (1.0 / f32(D)));
+  x_inv = inverseSqrt(max(variance, 0.0) + NORM_EPS);
 }
 
 // A finished row: `sum` is where its sum of weights times gains stands, `bias` where its bias does.
-fn normed(v: f32, s: Scale, sum: u32, biased: bool, bias: u32) -> f32 {
-  return fma(fma(-s.mean, vector_at(sum), v), s.inv, vector_at(bias));
+fn normed(v: f32, sum: u32, biased: bool, bias: u32) -> f32 {
+  return fma(fma(-x_mean, vector_at(sum), v), x_inv, vector_at(bias));
 }
 
 // rows[0..n) are rows row0.. of the residual: their spans' sums, added in the tree of put_ss.
@@ -47,8 +36,8 @@ fn put_means(at: u32, row0: u32, n: u32, lane: u32) {
   }
 }
 
-// The same of one span by a team, lane e with x of element e (0 past the span); there: it is a span.
-fn put_mean(at: u32, span: u32, there: bool, e: u32, x: f32, lane: u32) {
+// The same of one span by a team, lane e with x of element e, 0 past the span.
+fn put_mean(at: u32, span: u32, e: u32, x: f32, lane: u32) {
   let s = team_sum(x, MAX_TEAM, lane);
-  if (e == 0u && there) { put(at + X_SS + N_SS + span, word_of_f32(s)); }
+  if (e == 0u) { put(at + X_SS + N_SS + span, word_of_f32(s)); }
 }

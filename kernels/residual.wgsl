@@ -1,28 +1,7 @@
 // residual: the messages of an X block: the residual itself, its partial sums of squares, and the
 // residual times the next norm's gain, which is what the next matrices read. 1/rms is left to the
 // consumer: it multiplies finished rows, so nobody waits for a reduction before multiplying.
-// 1 / rms of the vector whose partial sums take_x brought in. The order of additions is fixed by
-// D alone, so every geometry and factoring gets the same bits.
-fn inv_rms() -> f32 {
-  let s = ((ss_part[0] + ss_part[1]) + (ss_part[2] + ss_part[3])) +
-          ((ss_part[4] + ss_part[5]) + (ss_part[6] + ss_part[7]));
-  return inverseSqrt(fma(s, 1.0 / f32(D), NORM_EPS));
-}
-
-fn put_sums(e: u32, n: u32, v: vec4<f32>) {
-  for (var k = 0u; k < 4u; k++) {
-    if (e + k < n) { ss[e + k] = v[k]; }
-  }
-}
-
-// ss added up eight ways; the next barrier puts ss_part before inv_rms.
-fn add_sums(n: u32, lane: u32) {
-  if (lane < 8u && n > 0u) {
-    var s = 0.0;
-    for (var i = lane; i < n; i += 8u) { s += ss[i]; }
-    ss_part[lane] = s;
-  }
-}
+// (norm_*.wgsl.)
 
 // x_load of a group; zeros behind the last of n groups.
 fn x_load_within(g: u32, n: u32) -> X {
@@ -36,8 +15,7 @@ fn take_x(at: u32, chunk: u32, chunk_groups: u32, lane: u32) {
   let n = min(chunk_groups, D / 32u - g0);
   take_y(at + X_Y, at + X_SCALE, at + X_SS, N_SUM, g0, n, QD, lane);
   workgroupBarrier(); // words written before they are added up, and before x_load
-  add_means(lane);
-  add_sums(N_SS, lane); // for inv_rms, behind the barrier that every product ends in
+  add_sums(lane);
   if (X_SUMS) { finish_y(n, lane); }
 }
 
@@ -63,4 +41,25 @@ fn put_ss(at: u32, row0: u32, n: u32, lane: u32) {
 fn gain_rows(gain: u32, row0: u32, n: u32, lane: u32) {
   for (var r = lane; r < n; r += WG) { ys[r] = rows[r] * gain_at(gain, row0 + r); }
   workgroupBarrier(); // ys written before put_y reads whole quantisation groups
+}
+
+// What a stage's tail needs besides the finished rows, asked for before the products are made: of one row,
+// the first that this lane will publish (tail_row of spans_*.wgsl).
+struct Tail {
+  own: u32,  // the residual's word, as peeked
+  gain: f32, // of the next norm
+}
+
+fn ask_tail(res: u32, gain: u32, row0: u32, n: u32, lane: u32) -> Tail {
+  let r = min(tail_row(lane), n - 1u);
+  return Tail(peek(res + row0 + r), gain_at(gain, row0 + r));
+}
+
+// rows[r] becomes the projection's row, with its bias, plus its residual.
+fn add_residual(res: u32, bias: u32, row0: u32, n: u32, own: u32, lane: u32) {
+  if (lane < n) { rows[lane] = bitcast<f32>(settle(res + row0 + lane, own)) + biased(rows[lane], bias + row0 + lane); }
+  for (var r = lane + WG; r < n; r += WG) {
+    rows[r] = bitcast<f32>(take(res + row0 + r)) + biased(rows[r], bias + row0 + r);
+  }
+  workgroupBarrier(); // sums written before publish_x reads its quantisation groups
 }

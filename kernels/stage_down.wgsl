@@ -22,11 +22,9 @@ fn down_rows(layer: u32, tile: u32, lane: u32) {
 fn stage_down(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * DOWN_TILE;
   let n = min(DOWN_TILE, D - row0);
-  let at = at_layer(layer) + L_X1 + X_RES + row0;
-  let own = peek(at + min(lane, n - 1u));
+  let res = at_layer(layer) + L_X1 + X_RES;
+  let tail = ask_tail(res, gain_attn(layer + 1u), row0, n, lane);
   multiply_down(layer, tile, lane);
   workgroupBarrier(); // rows written by their teams before other lanes read them
-  add_bias(HAS_BIAS_DOWN, bias_down(layer) + row0, n, lane);
-  add_residual(at, own, n, lane);
-  publish_x(at_layer(layer + 1u) + L_X, gain_attn(layer + 1u), row0, n, lane);
+  publish_sum(at_layer(layer + 1u) + L_X, res, bias_down(layer), gain_attn(layer + 1u), row0, n, tail, lane);
 }

@@ -20,7 +20,9 @@ fn gate_up_at(tile: u32, j: u32) -> u32 {
 fn gate_up_rows(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * GATE_UP_TILE;
   let n = min(GATE_UP_TILE, N_FF - row0);
-  for (var which = 0u; which < FFN_PARTS; which++) { rows_gate_up(which, layer, row0, which * GATE_UP_TILE, n, lane); }
+  for (var which = 0u; which < FFN_PARTS; which++) {
+    rows_gate_up(which, layer, row0, which * GATE_UP_TILE, n, lane);
+  }
 }
 
 fn glu(gate: f32, up: f32) -> f32 {
@@ -28,16 +30,11 @@ fn glu(gate: f32, up: f32) -> f32 {
   return activate(gate) * up;
 }
 
-// Element r of a tile's h, from rows.
-fn gated(layer: u32, row0: u32, r: u32, s: Scale) -> f32 {
-  let gate = finish_gate_up(layer, row0 + r, rows[r], s);
+// Row r of the h of the tile that begins at row0, from the finished rows of both.
+fn glu_of_rows(layer: u32, row0: u32, r: u32) -> f32 {
+  let gate = finish_gate_up(layer, row0 + r, rows[r]);
   if (FFN_PARTS == 1u) { return glu(gate, 0.0); }
-  return glu(gate, finish_gate_up(layer, N_FF + row0 + r, rows[GATE_UP_TILE + r], s));
-}
-
-// ys[0..n) = the gated rows row0 ..: puts them as the input of down.
-fn put_h(layer: u32, row0: u32, n: u32, lane: u32) {
-  put_ys(at_layer(layer) + L_H, at_layer(layer) + L_H_SCALE, row0, n, QF, lane);
+  return glu(gate, finish_gate_up(layer, N_FF + row0 + r, rows[GATE_UP_TILE + r]));
 }
 
 fn stage_gate_up(layer: u32, tile: u32, lane: u32) {
@@ -45,9 +42,5 @@ fn stage_gate_up(layer: u32, tile: u32, lane: u32) {
   let n = min(GATE_UP_TILE, N_FF - row0);
   multiply_gate_up(layer, tile, lane);
   workgroupBarrier(); // rows written by their teams before the epilogue reads them
-  let s = x_scale();
-  for (var r = lane; r < n; r += WG) { ys[r] = gated(layer, row0, r, s); }
-  workgroupBarrier(); // ys written before whole quantisation groups are read
-  put_h(layer, row0, n, lane);
-  workgroupBarrier(); // rows and ys read before the next tile writes them
+  publish_h(layer, row0, n, lane);
 }

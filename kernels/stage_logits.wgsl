@@ -21,7 +21,7 @@ fn take_window(lane: u32) {
   if (WG < 32u) {
     for (var i = lane + WG; i < 32u; i += WG) { atomicStore(&window_filter[i], 0u); }
   }
-  workgroupBarrier(); // filter cleared before bits are set; ss_part written before it is read
+  workgroupBarrier(); // filter cleared before bits are set
   if (args.repeat_penalty != 1.0) {
     for (var i = lane; i < n_window(); i += WG) {
       let id = context_id(token_pos() - i);
@@ -53,9 +53,8 @@ fn stage_logits(tile: u32, lane: u32) {
   let n = min(LOGITS_TILE, N_VOCAB - row0);
   multiply_logits(N_LAYER, tile, lane);
   workgroupBarrier(); // rows written by their teams before the epilogue reads them
-  let s = x_scale();
   for (var r = lane; r < n; r += WG) {
-    let logit = finish_logits(row0 + r, rows[r], s);
+    let logit = finish_logits(row0 + r, rows[r]);
     put(M_LOGITS + row0 + r, word_of_f32(logit));
     ys[r] = penalised(row0 + r, logit);
   }

@@ -290,18 +290,22 @@ static void add_strip(solo_text *out, const solo_stream *s, solo_role role, uint
     solo_text_add(out, "  }\n");
 }
 
-/* The accumulators' sums to rows[]; `first` is the row of a0 in the tile. */
+/* The accumulators' sums to rows[], four at a time; `first` is the row of a0 in the tile. */
 static void add_sums(solo_text *out, const solo_stream *s, solo_role role, const char *first) {
     const solo_stream_role *r = &s->role[role];
-    const char *name = names[role].name;
-    uint32_t team = s->geometry->role[role].team;
-    for (uint32_t row = 0; row < r->rows; row++)
-        solo_text_add(out, "  let s%u = team_sum(a%u, %uu, lane);\n", row, row, team);
-    solo_text_add(out, "  if (slot_%s == 0u) {\n", name);
-    for (uint32_t row = 0; row < r->rows; row++)
-        solo_text_add(out, "    if (%s + %uu < %s_TILE%s) { rows[%s + %uu] = s%u; }\n", first, row,
-                      names[role].caps, role == SOLO_ROLE_GATE_UP ? " * FFN_PARTS" : "", first, row, row);
-    solo_text_add(out, "  }\n");
+    const char *tile = role == SOLO_ROLE_GATE_UP ? " * FFN_PARTS" : "";
+    solo_text_add(out, "  let left = %s_TILE%s - min(%s, %s_TILE%s);\n", names[role].caps, tile, first,
+                  names[role].caps, tile);
+    for (uint32_t row = 0; row < r->rows; row += 4) {
+        solo_text_add(out, "  keep_sums(vec4<f32>(");
+        for (uint32_t k = 0; k < 4; k++) {
+            if (row + k < r->rows) solo_text_add(out, "a%u%s", row + k, k < 3 ? ", " : "");
+            else solo_text_add(out, "0.0%s", k < 3 ? ", " : "");
+        }
+        solo_text_add(out, "), %uu, %s + %uu, min(%uu, left) - min(%uu, left), lane);\n",
+                      s->geometry->role[role].team, first, row,
+                      row + 4 < r->rows ? row + 4 : r->rows, row);
+    }
 }
 
 static void add_accumulators(solo_text *out, const solo_stream_role *r) {
