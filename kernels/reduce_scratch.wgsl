@@ -13,11 +13,11 @@ fn team_sum(x: f32, team: u32, lane: u32) -> f32 {
   return v;
 }
 
-// rows[at + k] = the sum over the team of component k, for k < n; n <= 4.
-fn keep_sums(v: vec4<f32>, team: u32, at: u32, n: u32, lane: u32) {
+// rows[at + k] = the sum over the team of component k, where lo <= at + k < hi.
+fn keep_sums(v: vec4<f32>, team: u32, at: u32, lo: u32, hi: u32, lane: u32) {
   for (var k = 0u; k < 4u; k++) {
     let sum = team_sum(v[k], team, lane);
-    if (k < n && lane % team == 0u) { rows[at + k] = sum; }
+    if (lane % team == 0u && at + k >= lo && at + k < hi) { rows[at + k] = sum; }
   }
 }
 

@@ -11,14 +11,14 @@ fn team_sum(x: f32, team: u32, lane: u32) -> f32 {
   return v;
 }
 
-// rows[at + k] = the sum over the team of component k, for k < n; n <= 4. The first steps of the butterflies
+// rows[at + k] = the sum over the team of component k, where lo <= at + k < hi. The first steps of the butterflies
 // go on with half of the sums in each half of the team, so that four need six shuffles, not twenty. Every sum
 // is of the same pairs as in team_sum.
-fn keep_sums(v: vec4<f32>, team: u32, at: u32, n: u32, lane: u32) {
+fn keep_sums(v: vec4<f32>, team: u32, at: u32, lo: u32, hi: u32, lane: u32) {
   if (team < 4u) {
     for (var k = 0u; k < 4u; k++) {
       let sum = team_sum(v[k], team, lane);
-      if (k < n && lane % team == 0u) { rows[at + k] = sum; }
+      if (lane % team == 0u && at + k >= lo && at + k < hi) { rows[at + k] = sum; }
     }
     return;
   }
@@ -28,7 +28,7 @@ fn keep_sums(v: vec4<f32>, team: u32, at: u32, n: u32, lane: u32) {
   let b = select(a.x, a.y, odd) + subgroupShuffleXor(select(a.y, a.x, odd), team / 4u);
   let sum = team_sum(b, team / 4u, lane);
   let k = lane % team / (team / 4u); // 0, 1 in the lower half, 2, 3 in the upper
-  if (k < n && lane % (team / 4u) == 0u) { rows[at + k] = sum; }
+  if (lane % (team / 4u) == 0u && at + k >= lo && at + k < hi) { rows[at + k] = sum; }
 }
 
 fn pair_across(v: vec2<f32>, step: u32) -> vec2<f32> {

@@ -12,8 +12,6 @@ fn down_take(layer: u32, lane: u32) {
   if (DOWN_CHUNKS == 1u) { down_take_chunk(layer, 0u, lane); }
 }
 
-fn down_at(tile: u32, j: u32) -> u32 { return min(tile * DOWN_TILE + min(j, DOWN_TILE - 1u), D - 1u); }
-
 fn down_rows(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * DOWN_TILE;
   rows_down(0u, layer, row0, 0u, min(DOWN_TILE, D - row0), lane);

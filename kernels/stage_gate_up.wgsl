@@ -9,13 +9,6 @@ fn gate_up_take(layer: u32, lane: u32) {
   if (GATE_UP_CHUNKS == 1u) { gate_up_take_chunk(layer, 0u, lane); }
 }
 
-// Row j of a tile: GATE_UP_TILE rows of gate, then as many of up, counted as if up stood behind gate.
-fn gate_up_at(tile: u32, j: u32) -> u32 {
-  let up = FFN_PARTS == 2u && j >= GATE_UP_TILE;
-  let row = tile * GATE_UP_TILE + min(j, 2u * GATE_UP_TILE - 1u) - select(0u, GATE_UP_TILE, up);
-  return min(row, N_FF - 1u) + select(0u, N_FF, up);
-}
-
 // rows[0..n) of gate, rows[GATE_UP_TILE..) of up.
 fn gate_up_rows(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * GATE_UP_TILE;

@@ -12,8 +12,6 @@ fn out_take(layer: u32, lane: u32) {
   if (OUT_CHUNKS == 1u) { out_take_chunk(layer, 0u, lane); }
 }
 
-fn out_at(tile: u32, j: u32) -> u32 { return min(tile * OUT_TILE + min(j, OUT_TILE - 1u), D - 1u); }
-
 fn out_rows(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * OUT_TILE;
   rows_out(0u, layer, row0, 0u, min(OUT_TILE, D - row0), lane);

@@ -13,9 +13,6 @@ fn qkv_take(layer: u32, lane: u32) {
   if (QKV_CHUNKS == 1u) { qkv_take_chunk(layer, 0u, lane); }
 }
 
-// Row j of a tile, which stays within the tile and the matrices.
-fn qkv_at(tile: u32, j: u32) -> u32 { return min(tile * QKV_TILE + min(j, QKV_TILE - 1u), ROWS_QKV - 1u); }
-
 // rows[0..n) of a tile: the parts of it that are of q, of k, of v.
 fn qkv_rows(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * QKV_TILE;

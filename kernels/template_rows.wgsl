@@ -27,6 +27,6 @@ fn $role$_rows_$form$(m: Matrix, n_row: u32, layer: u32, row0: u32, out0: u32, n
     }
     const LAST = $ROLE$_R - 1u; // of one, two or four
     keep_sums(vec4<f32>(acc[0], acc[min(1u, LAST)], acc[min(2u, LAST)], acc[LAST]), $ROLE$_TEAM, out0 + r0,
-              min($ROLE$_R, end - min(r0, end)), lane);
+              out0 + r0, out0 + min(r0 + $ROLE$_R, end), lane);
   }
 }

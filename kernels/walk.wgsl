@@ -93,8 +93,12 @@ fn walk_begin(l: u32, r: u32, lane: u32) {
   if (CROSS) { prime_qkv(l, r, lane); }
 }
 
+// Whether no workgroup has more than one tile of any stage of a layer.
+const ONCE = TILES_QKV <= N_WG && TILES_ATTEND <= N_WG && TILES_COMBINE <= N_WG && TILES_OUT <= N_WG &&
+             TILES_GATE_UP <= N_WG && TILES_DOWN <= N_WG;
+
 fn walk_layer(l: u32, r: u32, lane: u32) {
-  if (CROSS) { walk_layer_once(l, r, lane); }
+  if (ONCE) { walk_layer_once(l, r, lane); }
   else { walk_layer_in_turns(l, r, lane); }
 }
 
@@ -107,13 +111,13 @@ fn walk_layer_in_turns(l: u32, r: u32, lane: u32) {
   for (var t = r; t < TILES_DOWN; t += N_WG) { run_down(l, t, t == r, lane); }
 }
 
-// The same with one tile a stage at most, which CROSS is. Not a loop: in one, a compiler has to keep a
-// stage's registers for a next round that never comes.
+// The same with one tile a stage at most. Not in loops: there a compiler has to keep a stage's registers for
+// a next round that never comes (12 % of a token: bench/results/h200-2026-11-24-phi3).
 fn walk_layer_once(l: u32, r: u32, lane: u32) {
   if (r < TILES_QKV) { run_qkv(l, r, true, lane); } else { skip_qkv(l, r, lane); }
-  for (var t = r; t < TILES_ATTEND; t += N_WG) { run_attend(l, t, t == r, lane); }
+  if (r < TILES_ATTEND) { run_attend(l, r, true, lane); }
   refill_out(l, r, lane);
-  for (var t = r; t < TILES_COMBINE; t += N_WG) { run_combine(l, t, lane); }
+  if (r < TILES_COMBINE) { run_combine(l, r, lane); }
   if (r < TILES_OUT) { run_out(l, r, true, lane); } else { skip_out(l, r, lane); }
   if (r < TILES_GATE_UP) { run_gate_up(l, r, true, lane); } else { skip_gate_up(l, r, lane); }
   if (r < TILES_DOWN) { run_down(l, r, true, lane); } else { skip_down(l, r, lane); }

@@ -326,7 +326,7 @@ static uint32_t scratch_bytes(const solo_geometry *g) {
     else
         words += g->big + g->att_heads * ((1 + g->att_parts) * hp->head_dim + g->att_block + 3);
     words += hp->has_head_norm ? g->role[SOLO_ROLE_QKV].tile / hp->head_dim : 0;
-    words += SOLO_MAX_WINDOW + 32 + 2 * g->wg + 3 * 256 + 2;
+    words += SOLO_MAX_WINDOW + 32 + 2 * (g->wg / g->desc.max_team) + 3 * 256 + 2;
     words += g->wg; /* reduce_scratch */
     return words * 4;
 }
