@@ -83,7 +83,7 @@ fn att_score(attended: bool, lane: u32) -> f32 {
     let word = att_k[a / VEC_DIMS][a / KV_PER_WORD % 4u];
     s = fma(kv_value(word, a % KV_PER_WORD), att_q[att_dim(a, lane)], s);
   }
-  return select(NEVER, team_sum(s, ATT_TEAM, lane) * ATTN_SCALE, attended);
+  return select(NEVER, score_of(team_sum(s, ATT_TEAM, lane)), attended);
 }
 
 // The running softmax takes in the block whose scores stand at att_s[at ..]; returns what the past is worth.
@@ -137,12 +137,12 @@ fn att_finish(layer: u32, tile: u32, lane: u32) {
 }
 
 fn attend_early(layer: u32, tile: u32, lane: u32) {
-  let span = att_span(tile % N_SPLIT, lane);
+  let span = att_span(layer, tile % N_SPLIT, lane);
   att_load(layer, att_kv_head(tile), span.lo + lane / ATT_TEAM, span.hi, lane);
 }
 
 fn stage_attend(layer: u32, tile: u32, lane: u32) {
-  let span = att_span(tile % N_SPLIT, lane);
+  let span = att_span(layer, tile % N_SPLIT, lane);
   att_take(layer, tile, span, lane);
   workgroupBarrier(); // q and late rows written before they are read
   att_begin();

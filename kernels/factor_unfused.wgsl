@@ -12,7 +12,7 @@ fn op_square_sum(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation
   let row0 = wg.x * EMBED_TILE;
   let n = min(EMBED_TILE, D - row0);
   load_rows(place_x() + X_RES + row0, n, lane);
-  put_ss(place_x(), row0, n, lane);
+  put_ss(place_x() + X_SS, row0, n, lane);
   put_means(place_x(), row0, n, lane);
 }
 
@@ -90,7 +90,7 @@ fn op_rope_q(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_ind
   let row0 = wg.x * QKV_TILE;
   for (var i = lane; i < min(QKV_TILE, ROWS_Q - row0) / 2u; i += WG) {
     let row = row0 + 2u * i;
-    put_q(place.layer, row, turned(row, raw_pair(T_RAW + row0, i), turn_of(row)));
+    put_q(place.layer, row, turned(row, raw_pair(T_RAW + row0, i), turn_of(place.layer, row)));
   }
 }
 
@@ -99,7 +99,7 @@ fn op_rope_k(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_ind
   let row0 = wg.x * QKV_TILE;
   for (var i = lane; i < min(QKV_TILE, ROWS_K - row0) / 2u; i += WG) {
     let row = ROWS_Q + row0 + 2u * i;
-    let v = turned(row, raw_pair(T_RAW + ROWS_Q + row0, i), turn_of(row));
+    let v = turned(row, raw_pair(T_RAW + ROWS_Q + row0, i), turn_of(place.layer, row));
     msg[T_RAW + row] = bitcast<u32>(v.x);
     msg[T_RAW + row + 1u] = bitcast<u32>(v.y);
   }
@@ -131,6 +131,27 @@ fn op_out(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index)
   let n = min(OUT_TILE, D - row0);
   out_take(place.layer, lane);
   rows_out(0u, place.layer, row0, 0u, n, lane);
+  store_rows(T_RAW + row0, n, lane);
+}
+
+// part 0: what out gave, part 1: what down gave, as it is normed before it is added.
+fn place_p() -> u32 { return at_layer(place.layer) + select(L_P_OUT, L_P_DOWN, place.part == 1u); }
+
+@compute @workgroup_size(WG)
+fn op_put(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * EMBED_TILE;
+  let n = min(EMBED_TILE, D - row0);
+  load_rows(T_RAW + row0, n, lane);
+  put_projection(place_p(), row0, n, lane);
+}
+
+@compute @workgroup_size(WG)
+fn op_norm(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * EMBED_TILE;
+  let n = min(EMBED_TILE, D - row0);
+  take_projection(place_p(), lane);
+  let gain = select(gain_post_attn(place.layer), gain_post_ffn(place.layer), place.part == 1u);
+  norm_projection(place_p(), gain, row0, n, lane);
   store_rows(T_RAW + row0, n, lane);
 }
 

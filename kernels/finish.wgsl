@@ -10,7 +10,7 @@ fn finish_gate_up(layer: u32, row: u32, v: f32) -> f32 {
 }
 
 fn finish_logits(row: u32, v: f32) -> f32 {
-  return normed(v, sum_logits(0u) + row, HAS_BIAS_LOGITS, bias_logits(0u) + row);
+  return capped(normed(v, sum_logits(0u) + row, HAS_BIAS_LOGITS, bias_logits(0u) + row), LOGIT_CAP);
 }
 
 // A row of out or down: a model has a bias for both or for neither.

@@ -27,6 +27,7 @@ fn prefill_embed(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation
   for (var i = lane; i < PF_D; i += PF_WG) {
     var x = vec4<f32>(embd_weight(id, 4u * i), embd_weight(id, 4u * i + 1u),
                       embd_weight(id, 4u * i + 2u), embd_weight(id, 4u * i + 3u));
+    x *= EMBD_SCALE;
     if (HAS_POSITIONS) {
       let pos = args.pos + wg.x;
       x += vec4<f32>(positions_weight(pos, 4u * i), positions_weight(pos, 4u * i + 1u),
@@ -76,6 +77,19 @@ fn prefill_norm(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_
   }
 }
 
+// One workgroup a token: the residual takes in the projection that Y holds, normed; part 0: attention's, 1: the
+// feed-forward part's.
+@compute @workgroup_size(PF_WG)
+fn prefill_add_normed(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  var s = 0.0;
+  for (var i = lane; i < PF_D; i += PF_WG) { s += dot(pf[PF_Y_AT + wg.x * PF_D + i], pf[PF_Y_AT + wg.x * PF_D + i]); }
+  let inv = inverseSqrt(fma(pf_reduce(s, lane), 1.0 / f32(D), NORM_EPS));
+  let gain = select(gain_post_attn(place.layer), gain_post_ffn(place.layer), place.part == 1u);
+  for (var i = lane; i < PF_D; i += PF_WG) {
+    pf[PF_X_AT + wg.x * PF_D + i] += pf[PF_Y_AT + wg.x * PF_D + i] * inv * pf_four(true, gain + 4u * i);
+  }
+}
+
 // What each product reads (vec4 i of token t) and where its rows 4i .. 4i + 3 go.
 fn pf_in_q(t: u32, i: u32) -> vec4<f32> { return pf[PF_Y_AT + t * PF_D + i]; }
 fn pf_in_k(t: u32, i: u32) -> vec4<f32> { return pf[PF_Y_AT + t * PF_D + i]; }
@@ -98,15 +112,21 @@ fn pf_put_qkv(t: u32, i: u32, v: vec4<f32>) {
 fn pf_out_q(t: u32, i: u32, v: vec4<f32>) { pf_put_qkv(t, i, v); }
 fn pf_out_k(t: u32, i: u32, v: vec4<f32>) { pf_put_qkv(t, ROWS_Q / 4u + i, v); }
 fn pf_out_v(t: u32, i: u32, v: vec4<f32>) { pf_put_qkv(t, (ROWS_Q + ROWS_K) / 4u + i, v); }
+// A projection: added to the residual, or left in Y, which is used up, for prefill_add_normed.
+fn pf_add(t: u32, i: u32, v: vec4<f32>) {
+  if (POST_NORM) { pf[PF_Y_AT + t * PF_D + i] = v; }
+  else { pf[PF_X_AT + t * PF_D + i] += v; }
+}
+
 fn pf_out_out(t: u32, i: u32, v: vec4<f32>) {
-  pf[PF_X_AT + t * PF_D + i] += v + pf_four(HAS_BIAS_OUT, bias_out(place.layer) + 4u * i);
+  pf_add(t, i, v + pf_four(HAS_BIAS_OUT, bias_out(place.layer) + 4u * i));
 }
 fn pf_out_gate(t: u32, i: u32, v: vec4<f32>) {
   pf[PF_GU_AT + t * PF_GU + i] = v + pf_four(HAS_BIAS_GATE_UP, bias_gate_up(place.layer) + 4u * i);
 }
 fn pf_out_up(t: u32, i: u32, v: vec4<f32>) { pf[PF_GU_AT + t * PF_GU + N_FF / 4u + i] = v; }
 fn pf_out_down(t: u32, i: u32, v: vec4<f32>) {
-  pf[PF_X_AT + t * PF_D + i] += v + pf_four(HAS_BIAS_DOWN, bias_down(place.layer) + 4u * i);
+  pf_add(t, i, v + pf_four(HAS_BIAS_DOWN, bias_down(place.layer) + 4u * i));
 }
 
 const PF_GROUPS_q = D / 32u;
@@ -131,7 +151,7 @@ var<workgroup> pf_x: array<vec4<f32>, 32u * 9u>;
 // Two neighbouring numbers of a head after RoPE.
 fn pf_turned(pos: u32, d: u32, pair: vec2<f32>) -> vec2<f32> {
   if (d >= ROPE_DIM) { return pair; }
-  let cs = rope[pos * (ROPE_DIM / 2u) + d / 2u];
+  let cs = rope[rope_at(place.layer, pos) + d / 2u];
   return vec2<f32>(pair.x * cs.x - pair.y * cs.y, pair.y * cs.x + pair.x * cs.y);
 }
 
@@ -194,7 +214,7 @@ fn prefill_attend(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocatio
   workgroupBarrier(); // q written before scores read it
   var m = -3.0e38;
   var l = 0.0;
-  for (var p0 = first_attended(n); p0 < n; p0 += PF_WG) {
+  for (var p0 = first_attended(place.layer, n); p0 < n; p0 += PF_WG) {
     var s = -3.0e38;
     if (p0 + lane < n) {
       s = 0.0;
@@ -202,7 +222,7 @@ fn prefill_attend(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocatio
         let word = kv_k[kv_at + (p0 + lane) * KV_VECS + w / 4u][w % 4u];
         for (var h = 0u; h < KV_PER_WORD; h++) { s = fma(pf_q[w * KV_PER_WORD + h], kv_value(word, h), s); }
       }
-      s *= ATTN_SCALE;
+      s = score_of(s);
     }
     pf_p[lane] = s;
     workgroupBarrier(); // scores written before the maximum is sought

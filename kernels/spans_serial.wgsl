@@ -3,7 +3,7 @@ fn tail_row(lane: u32) -> u32 { return lane; }
 
 fn publish_x(at: u32, gain: u32, row0: u32, n: u32, lane: u32) {
   put_residual(at, row0, n, lane);
-  put_ss(at, row0, n, lane);
+  put_ss(at + X_SS, row0, n, lane);
   put_means(at, row0, n, lane);
   gain_rows(gain, row0, n, lane);
   put_y(at + X_Y, at + X_SCALE, row0, n, QD, lane);

@@ -35,6 +35,11 @@ typedef struct arch_row {
     enum { ROPE_PLAIN, ROPE_LONG, ROPE_NONE } rope; /* LONG: rope.scaling.type may be "longrope" */
     solo_norm         norm;
     solo_act          act;
+    uint32_t          global_every; /* unless the file says otherwise; 0: all layers are alike */
+    float             rope_base_local; /* likewise, of layers with a window; 0: the others' */
+    float             score_cap, logit_cap; /* likewise; 0: none */
+    bool              scaled_embd;  /* the embedding is multiplied by the root of its length */
+    uint32_t          wide_layers;  /* with so many layers scores are scaled by n_embd / n_head instead */
     const tensor_row *layer, *whole;
     uint32_t          n_layer_row, n_whole_row;
 } arch_row;
@@ -131,17 +136,34 @@ static const tensor_row gpt2_whole[] = {
     {"output_norm.bias",      ONE(WHOLE(output_norm_bias), DIM_NONE),   DIM_EMBD, USE_VECTOR, false},
 };
 
-#define TABLES(arch) arch##_layer, arch##_whole, SOLO_COUNT(arch##_layer), SOLO_COUNT(arch##_whole)
+#define POST_NORMS                                                                                 \
+    {"post_attention_norm.weight", ONE(LAYER(post_attn_norm), DIM_NONE), DIM_EMBD, USE_VECTOR, false}, \
+    {"post_ffw_norm.weight",  ONE(LAYER(post_ffn_norm), DIM_NONE),      DIM_EMBD, USE_VECTOR, false}
 
-#define PLAIN(arch) arch##_layer, plain_whole, SOLO_COUNT(arch##_layer), SOLO_COUNT(plain_whole)
+static const tensor_row gemma2_layer[] = {
+    ATTN_NORM, ATTN_Q_K_V, ATTN_OUTPUT, FFN_NORM, FFN_GATE_UP, FFN_DOWN, POST_NORMS,
+};
 
+static const tensor_row gemma3_layer[] = {
+    ATTN_NORM, ATTN_Q_K_V, HEAD_NORMS, ATTN_OUTPUT, FFN_NORM, FFN_GATE_UP, FFN_DOWN, POST_NORMS,
+};
+
+#define ROWS(of_layer, of_whole) \
+    .layer = of_layer, .whole = of_whole, .n_layer_row = SOLO_COUNT(of_layer), .n_whole_row = SOLO_COUNT(of_whole)
+
+/* What a row does not say is the plain case. Gemma's gains come with their 1 added. */
 static const arch_row archs[] = {
-    /* name    RoPE's pairs          RoPE        norm             activation */
-    {"llama", SOLO_ROPE_NEIGHBOURS, ROPE_PLAIN, SOLO_NORM_RMS,   SOLO_ACT_SILU, TABLES(llama)},
-    {"phi3",  SOLO_ROPE_HALVES,     ROPE_LONG,  SOLO_NORM_RMS,   SOLO_ACT_SILU, TABLES(phi3)},
-    {"qwen2", SOLO_ROPE_HALVES,     ROPE_PLAIN, SOLO_NORM_RMS,   SOLO_ACT_SILU, PLAIN(qwen2)},
-    {"qwen3", SOLO_ROPE_HALVES,     ROPE_PLAIN, SOLO_NORM_RMS,   SOLO_ACT_SILU, PLAIN(qwen3)},
-    {"gpt2",  SOLO_ROPE_NEIGHBOURS, ROPE_NONE,  SOLO_NORM_LAYER, SOLO_ACT_GELU, TABLES(gpt2)},
+    {.name = "llama", ROWS(llama_layer, llama_whole)},
+    {.name = "phi3", .rope_pairs = SOLO_ROPE_HALVES, .rope = ROPE_LONG, ROWS(phi3_layer, phi3_whole)},
+    {.name = "qwen2", .rope_pairs = SOLO_ROPE_HALVES, ROWS(qwen2_layer, plain_whole)},
+    {.name = "qwen3", .rope_pairs = SOLO_ROPE_HALVES, ROWS(qwen3_layer, plain_whole)},
+    {.name = "gpt2", .rope = ROPE_NONE, .norm = SOLO_NORM_LAYER, .act = SOLO_ACT_GELU,
+     ROWS(gpt2_layer, gpt2_whole)},
+    {.name = "gemma2", .rope_pairs = SOLO_ROPE_HALVES, .act = SOLO_ACT_GELU, .global_every = 2,
+     .score_cap = 50.0f, .logit_cap = 30.0f, .scaled_embd = true, .wide_layers = 46,
+     ROWS(gemma2_layer, plain_whole)},
+    {.name = "gemma3", .rope_pairs = SOLO_ROPE_HALVES, .act = SOLO_ACT_GELU, .global_every = 6,
+     .rope_base_local = 10000.0f, .scaled_embd = true, .wide_layers = 62, ROWS(gemma3_layer, plain_whole)},
 };
 
 /* ---- hyper-parameters --------------------------------------------------------------------- */
@@ -236,7 +258,8 @@ static bool read_heads(context *c) {
         return solo_fail(c->err, SOLO_UNSUPPORTED,
                          "%s: key '%s': wanted the key length, %u, found %u", c->path,
                          key_of(c, "attention.value_length"), hp->head_dim, value_length);
-    hp->attn_scale = (float)(1.0 / sqrt((double)hp->head_dim));
+    const bool wide = c->arch->wide_layers && hp->n_layer == c->arch->wide_layers;
+    hp->attn_scale = (float)(1.0 / sqrt(wide ? (double)hp->n_embd / hp->n_head : (double)hp->head_dim));
 
     return multiple_of(c, "the length of a head", hp->head_dim, 2) &&
            multiple_of(c, "embedding_length", hp->n_embd, SOLO_GROUP) &&
@@ -288,6 +311,8 @@ static bool read_rope(context *c) {
     hp->rope_pairs = c->arch->rope_pairs;
     hp->rope_base = 10000.0f;
     hp->rope_dim = hp->head_dim;
+    hp->n_rope = c->arch->rope_base_local > 0.0f ? 2 : 1;
+    hp->rope_base_local = c->arch->rope_base_local;
     if (c->arch->rope == ROPE_NONE) {
         hp->rope_dim = 0;
         hp->rope_scale = hp->rope_attn_factor = 1.0f;
@@ -298,6 +323,7 @@ static bool read_rope(context *c) {
     if (!(hp->rope_base >= 1.0f))
         return solo_fail(c->err, SOLO_FILE_FORMAT, "%s: key '%s': wanted at least 1, found %g",
                          c->path, key_of(c, "rope.freq_base"), (double)hp->rope_base);
+    if (hp->n_rope > 1 && !get_f32(c, "rope.freq_base_swa", false, &hp->rope_base_local)) return false;
     if (!get_u32(c, "rope.dimension_count", false, &hp->rope_dim) ||
         !in_range(c, "rope.dimension_count", hp->rope_dim, 2, hp->head_dim))
         return false;
@@ -316,6 +342,30 @@ static bool read_norm(context *c) {
     if (hp->norm_eps > 0.0f && hp->norm_eps < 1.0f) return true;
     return solo_fail(c->err, SOLO_FILE_FORMAT, "%s: key '%s': wanted above 0 and below 1, found %g",
                      c->path, key_of(c, key), (double)hp->norm_eps);
+}
+
+static bool cap_in_range(context *c, const char *suffix, float cap) {
+    if (cap >= 0.0f && !isinf(cap)) return true;
+    return solo_fail(c->err, SOLO_FILE_FORMAT, "%s: key '%s': wanted a finite number, 0 or above, found %g",
+                     c->path, key_of(c, suffix), (double)cap);
+}
+
+/* Windows, and what some architectures do to numbers on their way. */
+static bool read_window_and_caps(context *c) {
+    solo_hparams *hp = &c->model->hp;
+    hp->score_cap = c->arch->score_cap;
+    hp->logit_cap = c->arch->logit_cap;
+    hp->embd_scale = c->arch->scaled_embd ? sqrtf((float)hp->n_embd) : 1.0f;
+    if (!get_u32(c, "attention.sliding_window", false, &hp->attn_window)) return false;
+    if (hp->attn_window) hp->global_every = c->arch->global_every;
+    if (hp->global_every &&
+        (!get_u32(c, "attention.sliding_window_pattern", false, &hp->global_every) ||
+         !in_range(c, "attention.sliding_window_pattern", hp->global_every, 1, 1024)))
+        return false;
+    return get_f32(c, "attn_logit_softcapping", false, &hp->score_cap) &&
+           cap_in_range(c, "attn_logit_softcapping", hp->score_cap) &&
+           get_f32(c, "final_logit_softcapping", false, &hp->logit_cap) &&
+           cap_in_range(c, "final_logit_softcapping", hp->logit_cap);
 }
 
 /* The vocabulary's size is the tokenizer's; the embedding's shape is then held against it. */
@@ -439,6 +489,7 @@ static bool read_tensors(context *c) {
         }
     if (!m->output) m->output = m->embd;
     m->hp.has_head_norm = m->layer[0].q_norm != NULL;
+    m->hp.has_post_norm = m->layer[0].post_attn_norm != NULL;
     m->hp.ungated = m->layer[0].up == NULL;
     return true;
 }
@@ -582,8 +633,7 @@ bool solo_model_open(solo_model **out, const solo_model_desc *desc, solo_error *
         c.gguf = m->gguf;
         c.path = solo_gguf_path(m->gguf);
         ok = read_arch(&c) && read_name(&c) && read_sizes(&c) && read_heads(&c) && read_rope(&c) &&
-             read_norm(&c) &&
-             get_u32(&c, "attention.sliding_window", false, &m->hp.attn_window) &&
+             read_norm(&c) && read_window_and_caps(&c) &&
              open_tokenizer(&c) && read_vocab(&c) &&
              read_tensors(&c) && refuse_unknown(&c) && check_rope_factors(&c) && read_chat_family(&c);
     }
@@ -629,23 +679,31 @@ solo_model_info solo_model_get_info(const solo_model *m) {
     return info;
 }
 
-void solo_model_rope_table(const solo_model *m, uint32_t n_ctx, float *out) {
-    const uint32_t n_pair = m->hp.rope_dim / 2;
-    const solo_tensor *factors = m->rope_factors;
-    if (m->rope_factors_long)
-        factors = n_ctx > m->hp.n_ctx_orig ? m->rope_factors_long : m->rope_factors_short;
-    float *factor = solo_alloc(n_pair * sizeof *factor);
-    for (uint32_t i = 0; i < n_pair; i++) factor[i] = 1.0f;
-    if (factors) solo_tensor_f32(factors, factor);
+static void rope_table(const solo_hparams *hp, uint32_t n_ctx, double base, const float *factor, double scale,
+                       float *out) {
+    const uint32_t n_pair = hp->rope_dim / 2;
     for (uint32_t i = 0; i < n_pair; i++) {
-        double turn = pow((double)m->hp.rope_base, -2.0 * i / m->hp.rope_dim) / (double)factor[i] /
-                      (double)m->hp.rope_scale;
+        double turn = pow(base, -2.0 * i / hp->rope_dim) / (double)factor[i] / scale;
         for (uint32_t pos = 0; pos < n_ctx; pos++) {
             float *cos_sin = out + 2 * ((size_t)pos * n_pair + i);
-            cos_sin[0] = (float)(cos(pos * turn) * (double)m->hp.rope_attn_factor);
-            cos_sin[1] = (float)(sin(pos * turn) * (double)m->hp.rope_attn_factor);
+            cos_sin[0] = (float)(cos(pos * turn) * (double)hp->rope_attn_factor);
+            cos_sin[1] = (float)(sin(pos * turn) * (double)hp->rope_attn_factor);
         }
     }
+}
+
+void solo_model_rope_table(const solo_model *m, uint32_t n_ctx, float *out) {
+    const solo_hparams *hp = &m->hp;
+    const uint32_t n_pair = hp->rope_dim / 2;
+    const solo_tensor *factors = m->rope_factors;
+    if (m->rope_factors_long)
+        factors = n_ctx > hp->n_ctx_orig ? m->rope_factors_long : m->rope_factors_short;
+    float *factor = solo_alloc((n_pair + 1) * sizeof *factor);
+    for (uint32_t i = 0; i < n_pair; i++) factor[i] = 1.0f;
+    if (hp->n_rope > 1) /* local: neither scaled nor by factors */
+        rope_table(hp, n_ctx, (double)hp->rope_base_local, factor, 1, out + (size_t)n_ctx * n_pair * 2);
+    if (factors) solo_tensor_f32(factors, factor);
+    rope_table(hp, n_ctx, (double)hp->rope_base, factor, (double)hp->rope_scale, out);
     free(factor);
 }
 

@@ -17,9 +17,12 @@ static const prefill_row layer_rows[] = {
     {"prefill_norm", 0, ROWS_TOKEN, 1, 0},      {"prefill_matmul_q", 0, ROWS_Q, 32, 0},
     {"prefill_matmul_k", 0, ROWS_K, 32, 0},     {"prefill_matmul_v", 0, ROWS_K, 32, 0},
     {"prefill_rope", 0, ROWS_TOKEN, 1, 0},      {"prefill_attend", 0, ROWS_HEAD, 0, 0},
-    {"prefill_matmul_out", 0, ROWS_D, 32, 0},   {"prefill_norm", 1, ROWS_TOKEN, 1, 0},
+    {"prefill_matmul_out", 0, ROWS_D, 32, 0},
+    {"prefill_add_normed", 0, ROWS_TOKEN, 1, SOLO_NEED_POST_NORM},
+    {"prefill_norm", 1, ROWS_TOKEN, 1, 0},
     {"prefill_matmul_gate", 0, ROWS_FF, 32, 0}, {"prefill_matmul_up", 0, ROWS_FF, 32, SOLO_NEED_UP},
     {"prefill_glu", 0, ROWS_TOKEN, 1, 0},       {"prefill_matmul_down", 0, ROWS_D, 32, 0},
+    {"prefill_add_normed", 1, ROWS_TOKEN, 1, SOLO_NEED_POST_NORM},
 };
 static const prefill_row embed_row = {"prefill_embed", 0, ROWS_TOKEN, 1, 0};
 
@@ -85,12 +88,7 @@ bool solo_prefill_open(solo_plan *plan, solo_error *err) {
 }
 
 void solo_prefill_close(solo_prefill *pf) {
-    uint32_t n = SOLO_COUNT(layer_rows);
-    for (uint32_t i = 0; i <= n; i++) {
-        bool shared = false;
-        for (uint32_t k = 0; k < i; k++) shared |= !strcmp(row_at(k)->entry, row_at(i)->entry);
-        if (!shared) solo_device_pipeline_close(&pf->pipeline[i]);
-    }
+    solo_pipelines_close(pf->pipeline, SOLO_COUNT(pf->pipeline));
     solo_device_module_close(&pf->module);
     solo_device_bindings_close(&pf->bindings);
     solo_device_buffer_close(&pf->pf);

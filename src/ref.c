@@ -16,7 +16,7 @@ struct solo_ref {
     const solo_model *model; /* borrowed */
     uint32_t n_ctx;
     uint32_t q_dim, kv_dim;
-    float *cos_sin;     /* [n_ctx][rope_dim / 2][2] */
+    float *cos_sin;     /* [n_rope][n_ctx][rope_dim / 2][2] */
     float *attn_norm;   /* [n_layer][n_embd] */
     float *ffn_norm;    /* [n_layer][n_embd] */
     float *output_norm; /* [n_embd] */
@@ -47,6 +47,7 @@ static void read_row(const solo_tensor *t, uint64_t row, float *x) {
 
 void solo_ref_embed(const solo_model *m, uint32_t id, uint32_t pos, float *x) {
     read_row(m->embd, id, x);
+    for (uint32_t i = 0; m->hp.embd_scale != 1.0f && i < m->hp.n_embd; i++) x[i] *= m->hp.embd_scale;
     if (!m->positions) return;
     float *at = solo_alloc(m->hp.n_embd * sizeof *at);
     read_row(m->positions, pos, at);
@@ -122,11 +123,13 @@ void solo_ref_rope(float *heads, uint32_t n_head, uint32_t head_dim, uint32_t ro
     }
 }
 
+static double capped(double x, float cap) { return cap > 0 ? (double)cap * tanh(x / (double)cap) : x; }
+
 /* Query head h reads KV head h / (n_head / n_head_kv). The products q.k are computed twice, once
  * for their maximum and once for use: so a long context needs no buffer of scores. */
 void solo_ref_attend(const float *q, const float *k, const float *v, uint32_t n_pos,
                      uint32_t n_head, uint32_t n_head_kv, uint32_t head_dim, float scale,
-                     float *out) {
+                     float cap, float *out) {
     SOLO_ASSERT(head_dim <= HEAD_DIM_MAX && n_head % n_head_kv == 0 && n_pos > 0);
     size_t kv_dim = (size_t)n_head_kv * head_dim;
     for (uint32_t head = 0; head < n_head; head++) {
@@ -135,11 +138,11 @@ void solo_ref_attend(const float *q, const float *k, const float *v, uint32_t n_
         double max = -INFINITY, total = 0;
         double sum[HEAD_DIM_MAX] = {0};
         for (uint32_t pos = 0; pos < n_pos; pos++) {
-            double score = dot(qh, k + pos * kv_dim + kv_at, head_dim) * (double)scale;
+            double score = capped(dot(qh, k + pos * kv_dim + kv_at, head_dim) * (double)scale, cap);
             if (score > max) max = score;
         }
         for (uint32_t pos = 0; pos < n_pos; pos++) {
-            double score = dot(qh, k + pos * kv_dim + kv_at, head_dim) * (double)scale;
+            double score = capped(dot(qh, k + pos * kv_dim + kv_at, head_dim) * (double)scale, cap);
             double weight = exp(score - max);
             const float *row = v + pos * kv_dim + kv_at;
             total += weight;
@@ -179,7 +182,7 @@ static bool make_all(solo_ref *r, solo_error *err) {
     const solo_hparams *hp = &r->model->hp;
     uint32_t longest = hp->n_embd > hp->n_ff ? hp->n_embd : hp->n_ff;
     if (r->q_dim > longest) longest = r->q_dim;
-    return make(&r->cos_sin, r->n_ctx, hp->rope_dim, 1, err) &&
+    return make(&r->cos_sin, hp->n_rope, r->n_ctx, hp->rope_dim, err) &&
            make(&r->attn_norm, hp->n_layer, hp->n_embd, 1, err) &&
            make(&r->ffn_norm, hp->n_layer, hp->n_embd, 1, err) &&
            make(&r->output_norm, hp->n_embd, 1, 1, err) &&
@@ -252,13 +255,15 @@ static void multiply(solo_ref *r, const solo_tensor *w, const solo_tensor *bias,
 }
 
 /* q or k, normed head by head where the model does, and turned. */
-static void finish_heads(solo_ref *r, float *heads, uint32_t n_head, const solo_tensor *gain, uint32_t pos) {
+static void finish_heads(solo_ref *r, float *heads, uint32_t n_head, const solo_tensor *gain, uint32_t layer,
+                         uint32_t pos) {
     const solo_hparams *hp = &r->model->hp;
+    const size_t table = hp->n_rope > 1 && !solo_is_global(hp, layer) ? r->n_ctx : 0;
     const float *of_head = numbers(r, gain);
     for (uint32_t i = 0; of_head && i < n_head; i++)
         solo_ref_norm(heads + i * hp->head_dim, of_head, hp->head_dim, hp->norm_eps, heads + i * hp->head_dim);
     solo_ref_rope(heads, n_head, hp->head_dim, hp->rope_dim, hp->rope_pairs,
-                  r->cos_sin + (size_t)pos * (hp->rope_dim / 2) * 2);
+                  r->cos_sin + (table + pos) * (hp->rope_dim / 2) * 2);
 }
 
 static void attention(solo_ref *r, uint32_t layer, uint32_t pos) {
@@ -271,14 +276,21 @@ static void attention(solo_ref *r, uint32_t layer, uint32_t pos) {
     multiply(r, w->q, w->q_bias, r->normed, q);
     multiply(r, w->k, w->k_bias, r->normed, k);
     multiply(r, w->v, w->v_bias, r->normed, v);
-    finish_heads(r, q, hp->n_head, w->q_norm, pos);
-    finish_heads(r, k, hp->n_head_kv, w->k_norm, pos);
+    finish_heads(r, q, hp->n_head, w->q_norm, layer, pos);
+    finish_heads(r, k, hp->n_head_kv, w->k_norm, layer, pos);
     memcpy(k_cache + (size_t)pos * r->kv_dim, k, r->kv_dim * sizeof(float));
     memcpy(v_cache + (size_t)pos * r->kv_dim, v, r->kv_dim * sizeof(float));
-    const uint32_t first = solo_first_attended(hp, pos);
+    const uint32_t first = solo_first_attended(hp, layer, pos);
     solo_ref_attend(q, k_cache + (size_t)first * r->kv_dim, v_cache + (size_t)first * r->kv_dim,
                     pos + 1 - first, hp->n_head, hp->n_head_kv, hp->head_dim, hp->attn_scale,
-                    r->att + (size_t)layer * r->q_dim);
+                    hp->score_cap, r->att + (size_t)layer * r->q_dim);
+}
+
+/* to = x + the projection that delta holds, normed where the model does. */
+static void add_delta(solo_ref *r, const float *x, const solo_tensor *gain, float *to) {
+    const solo_hparams *hp = &r->model->hp;
+    if (gain) solo_ref_norm(r->delta, numbers(r, gain), hp->n_embd, hp->norm_eps, r->delta);
+    for (uint32_t i = 0; i < hp->n_embd; i++) to[i] = x[i] + r->delta[i];
 }
 
 static void step_layer(solo_ref *r, uint32_t layer, uint32_t pos) {
@@ -292,14 +304,14 @@ static void step_layer(solo_ref *r, uint32_t layer, uint32_t pos) {
     norm(r, x, r->attn_norm + (size_t)layer * hp->n_embd, w->attn_norm_bias);
     attention(r, layer, pos);
     multiply(r, w->out, w->out_bias, r->att + (size_t)layer * r->q_dim, r->delta);
-    for (uint32_t i = 0; i < hp->n_embd; i++) x1[i] = x[i] + r->delta[i];
+    add_delta(r, x, w->post_attn_norm, x1);
 
     norm(r, x1, r->ffn_norm + (size_t)layer * hp->n_embd, w->ffn_norm_bias);
     multiply(r, w->gate, w->gate_bias, r->normed, r->gate);
     if (w->up) solo_ref_matvec(w->up, r->normed, r->up);
     solo_ref_glu(hp->act, r->gate, w->up ? r->up : NULL, hp->n_ff, h);
     multiply(r, w->down, w->down_bias, h, r->delta);
-    for (uint32_t i = 0; i < hp->n_embd; i++) x_out[i] = x1[i] + r->delta[i];
+    add_delta(r, x1, w->post_ffn_norm, x_out);
 }
 
 void solo_ref_step(solo_ref *r, uint32_t id, uint32_t pos, float *logits) {
@@ -310,6 +322,7 @@ void solo_ref_step(solo_ref *r, uint32_t id, uint32_t pos, float *logits) {
     if (!logits) return;
     norm(r, r->x + (size_t)hp->n_layer * hp->n_embd, r->output_norm, r->model->output_norm_bias);
     solo_ref_matvec(r->model->output, r->normed, logits);
+    for (uint32_t i = 0; i < hp->n_vocab; i++) logits[i] = (float)capped((double)logits[i], hp->logit_cap);
 }
 
 solo_ref_trace solo_ref_get_trace(const solo_ref *r) {

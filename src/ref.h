@@ -27,7 +27,7 @@ void solo_ref_rope(float *heads /* [n_head][head_dim] */, uint32_t n_head, uint3
 void solo_ref_attend(const float *q /* [n_head][head_dim] */,
                      const float *k, const float *v /* both [n_pos][n_head_kv][head_dim] */,
                      uint32_t n_pos, uint32_t n_head, uint32_t n_head_kv, uint32_t head_dim,
-                     float scale, float *out /* [n_head][head_dim] */);
+                     float scale, float cap /* of scores; 0: none */, float *out /* [n_head][head_dim] */);
 /* act(gate) * up; up may be NULL: act(gate) */
 void solo_ref_glu(solo_act act, const float *gate, const float *up, uint32_t n, float *h);
 

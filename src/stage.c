@@ -18,15 +18,31 @@ static const struct { solo_stage stage; solo_need need; } ops[] = {
 const char *solo_stage_name(solo_stage stage) { return stages[stage].name; }
 solo_scope solo_stage_scope(solo_stage stage) { return stages[stage].scope; }
 solo_stage solo_op_stage(solo_op op) { return ops[op].stage; }
-solo_need solo_op_need(solo_op op) { return ops[op].need; }
 
 bool solo_has(const solo_hparams *hp, solo_need need) {
     switch (need) {
         case SOLO_NEED_ALL: return true;
         case SOLO_NEED_HEAD_NORM: return hp->has_head_norm;
         case SOLO_NEED_UP: return !hp->ungated;
+        case SOLO_NEED_POST_NORM: return hp->has_post_norm;
+        case SOLO_NEED_NO_POST_NORM: return !hp->has_post_norm;
     }
     solo_bug(__FILE__, __LINE__, "no such need");
+}
+
+bool solo_op_is_done(const solo_hparams *hp, solo_op op) { return solo_has(hp, ops[op].need); }
+
+bool solo_stage_is_done(const solo_hparams *hp, solo_stage stage) {
+    for (uint32_t op = 0; op < SOLO_OP_COUNT; op++)
+        if (ops[op].stage == stage && solo_op_is_done(hp, op)) return true;
+    return false;
+}
+
+bool solo_row_ops(const solo_hparams *hp, const solo_factor_row *row, solo_op *first, solo_op *last) {
+    *first = row->first, *last = row->last;
+    while (*first < *last && !solo_op_is_done(hp, *first)) ++*first;
+    while (*last > *first && !solo_op_is_done(hp, *last)) --*last;
+    return solo_op_is_done(hp, *first);
 }
 
 /* ---- factorings --------------------------------------------------------------------------- */
@@ -37,23 +53,25 @@ bool solo_has(const solo_hparams *hp, solo_need need) {
 #define SCOPE_ATTEND SOLO_SCOPE_LAYER
 #define SCOPE_COMBINE SOLO_SCOPE_LAYER
 #define SCOPE_OUT SOLO_SCOPE_LAYER
+#define SCOPE_NORM_OUT SOLO_SCOPE_LAYER
 #define SCOPE_GATE_UP SOLO_SCOPE_LAYER
 #define SCOPE_DOWN SOLO_SCOPE_LAYER
+#define SCOPE_NORM_DOWN SOLO_SCOPE_LAYER
 #define SCOPE_LOGITS SOLO_SCOPE_TOKEN
 #define SCOPE_SAMPLE SOLO_SCOPE_TOKEN
 
 static const solo_factor_row unfused_rows[] = {
 #define X(name, entry, stage, grid, part, layer_add, need)                                   \
     {#entry, SCOPE_OF(stage), SOLO_OP_##name, SOLO_OP_##name, SOLO_GRID_##grid, part,        \
-     layer_add, SOLO_SYNC_NONE, SOLO_NEED_##need},
+     layer_add, SOLO_SYNC_NONE},
     SOLO_OP_LIST(X)
 #undef X
 };
 
 #define TOKEN_ROW(entry, first, last, grid) \
-    {entry, SOLO_SCOPE_TOKEN, SOLO_OP_##first, SOLO_OP_##last, SOLO_GRID_##grid, 0, 0, SOLO_SYNC_NONE, 0}
+    {entry, SOLO_SCOPE_TOKEN, SOLO_OP_##first, SOLO_OP_##last, SOLO_GRID_##grid, 0, 0, SOLO_SYNC_NONE}
 #define LAYER_ROW(entry, first, last, grid) \
-    {entry, SOLO_SCOPE_LAYER, SOLO_OP_##first, SOLO_OP_##last, SOLO_GRID_##grid, 0, 0, SOLO_SYNC_NONE, 0}
+    {entry, SOLO_SCOPE_LAYER, SOLO_OP_##first, SOLO_OP_##last, SOLO_GRID_##grid, 0, 0, SOLO_SYNC_NONE}
 
 static const solo_factor_row stages_rows[] = {
     /* runs once a  entry point         first op  last op     a workgroup for each tile of */
@@ -62,8 +80,10 @@ static const solo_factor_row stages_rows[] = {
     LAYER_ROW("dispatch_attend",  SCORES,  MIX,        ATTEND),
     LAYER_ROW("dispatch_combine", COMBINE, COMBINE,    COMBINE),
     LAYER_ROW("dispatch_out",     OUT,     OUT_GAIN,   OUT),
+    LAYER_ROW("dispatch_norm_out", NORM_OUT, NORM_OUT_GAIN, EMBED),
     LAYER_ROW("dispatch_gate_up", GATE,    GLU,        GATE_UP),
     LAYER_ROW("dispatch_down",    DOWN,    DOWN_GAIN,  DOWN),
+    LAYER_ROW("dispatch_norm_down", NORM_DOWN, NORM_DOWN_GAIN, EMBED),
     TOKEN_ROW("dispatch_logits",  LOGITS,  LOGITS,     LOGITS),
     TOKEN_ROW("dispatch_sample",  SAMPLE,  SAMPLE,     ONE),
 };
@@ -74,33 +94,35 @@ static const solo_factor_row roles_rows[] = {
     TOKEN_ROW("role_rms_norm",  EMBED_SQUARE, EMBED_GAIN, EMBED),
     LAYER_ROW("role_qkv",       Q,            KV_STORE,   QKV),
     {"role_attention", SOLO_SCOPE_LAYER, SOLO_OP_SCORES, SOLO_OP_COMBINE, SOLO_GRID_HEADS, 0, 0,
-     SOLO_SYNC_STORAGE, 0},
-    LAYER_ROW("role_out",       OUT,          OUT,        OUT),
+     SOLO_SYNC_STORAGE},
+    LAYER_ROW("role_out",       OUT,          OUT_PUT,    OUT),
     LAYER_ROW("role_add_norm",  OUT_ADD,      OUT_GAIN,   EMBED),
+    LAYER_ROW("role_norm_out",  NORM_OUT,     NORM_OUT_GAIN, EMBED),
     LAYER_ROW("role_gate_up",   GATE,         GLU,        GATE_UP),
-    LAYER_ROW("role_down",      DOWN,         DOWN,       DOWN),
+    LAYER_ROW("role_down",      DOWN,         DOWN_PUT,   DOWN),
     {"role_add_norm", SOLO_SCOPE_LAYER, SOLO_OP_DOWN_ADD, SOLO_OP_DOWN_GAIN, SOLO_GRID_EMBED, 1, 0,
-     SOLO_SYNC_NONE, 0},
+     SOLO_SYNC_NONE},
+    LAYER_ROW("role_norm_down", NORM_DOWN,    NORM_DOWN_GAIN, EMBED),
     TOKEN_ROW("role_lm_head",   LOGITS,       LOGITS,     LOGITS),
     TOKEN_ROW("role_sample",    SAMPLE,       SAMPLE,     ONE),
 };
 
 static const solo_factor_row single_wg_rows[] = {
     {"dispatch_single_wg", SOLO_SCOPE_TOKEN, SOLO_OP_EMBED, SOLO_OP_SAMPLE, SOLO_GRID_ONE, 0, 0,
-     SOLO_SYNC_STORAGE, 0},
+     SOLO_SYNC_STORAGE},
 };
 
 /* The in-dispatch ones, in the two forms of assignment. */
 #define LAYER_ROWS(form)                                                                    \
     {                                                                                       \
         TOKEN_ROW("dispatch_embed", EMBED, EMBED_GAIN, EMBED),                              \
-        {"dispatch_layer_" form, SOLO_SCOPE_LAYER, SOLO_OP_Q, SOLO_OP_DOWN_GAIN, SOLO_GRID_WG, \
-         0, 0, SOLO_SYNC_WORDS, 0},                                                         \
+        {"dispatch_layer_" form, SOLO_SCOPE_LAYER, SOLO_OP_Q, SOLO_OP_NORM_DOWN_GAIN, SOLO_GRID_WG, \
+         0, 0, SOLO_SYNC_WORDS},                                                            \
         TOKEN_ROW("dispatch_logits", LOGITS, LOGITS, LOGITS),                               \
         TOKEN_ROW("dispatch_sample", SAMPLE, SAMPLE, ONE),                                  \
     }
 #define WHOLE_ROW(entry, scope)                                                              \
-    {entry, SOLO_SCOPE_##scope, SOLO_OP_EMBED, SOLO_OP_SAMPLE, SOLO_GRID_WG, 0, 0, SOLO_SYNC_WORDS, 0}
+    {entry, SOLO_SCOPE_##scope, SOLO_OP_EMBED, SOLO_OP_SAMPLE, SOLO_GRID_WG, 0, 0, SOLO_SYNC_WORDS}
 
 static const solo_factor_row layer_static_rows[] = LAYER_ROWS("static");
 static const solo_factor_row layer_ticket_rows[] = LAYER_ROWS("ticket");
@@ -195,12 +217,15 @@ static void add_step(solo_factor_step *out, uint32_t *n, solo_factor_step step) 
 }
 
 /* The chunks of a CHUNK row. */
-static void add_chunks(const solo_factoring *f, const solo_factor_row *row, uint32_t n_layer,
+static void add_chunks(const solo_factoring *f, const solo_factor_row *row, const solo_hparams *hp,
                        solo_factor_step *out, uint32_t *n) {
-    for (uint32_t l = 0; l < n_layer; l += f->n_chunk_layer) {
-        solo_factor_step step = {row, l, l + f->n_chunk_layer - 1, SOLO_OP_Q, SOLO_OP_DOWN_GAIN};
+    const solo_factor_row layer = {.first = SOLO_OP_Q, .last = SOLO_OP_NORM_DOWN_GAIN};
+    solo_op first, last;
+    solo_row_ops(hp, &layer, &first, &last);
+    for (uint32_t l = 0; l < hp->n_layer; l += f->n_chunk_layer) {
+        solo_factor_step step = {row, l, l + f->n_chunk_layer - 1, first, last};
         if (l == 0) step.first = row->first;
-        if (n_layer - l <= f->n_chunk_layer) step.last = row->last, step.last_layer = 0;
+        if (hp->n_layer - l <= f->n_chunk_layer) step.last = row->last, step.last_layer = 0;
         add_step(out, n, step);
     }
 }
@@ -209,9 +234,9 @@ static void add_chunks(const solo_factoring *f, const solo_factor_row *row, uint
 static void add_rows(const solo_factoring *f, const solo_hparams *hp, uint32_t from, uint32_t to,
                      uint32_t layer, solo_factor_step *out, uint32_t *n) {
     for (uint32_t k = from; k < to; k++) {
-        const solo_factor_row *row = &f->row[k];
-        if (solo_has(hp, row->need))
-            add_step(out, n, (solo_factor_step){row, layer, layer, row->first, row->last});
+        solo_op first, last;
+        if (solo_row_ops(hp, &f->row[k], &first, &last))
+            add_step(out, n, (solo_factor_step){&f->row[k], layer, layer, first, last});
     }
 }
 
@@ -220,7 +245,7 @@ uint32_t solo_factoring_steps(const solo_factoring *f, const solo_hparams *hp, s
     for (uint32_t i = 0, end; i < f->n_row; i = end) {
         const solo_scope scope = f->row[i].scope;
         end = i + 1;
-        if (scope == SOLO_SCOPE_CHUNK) add_chunks(f, &f->row[i], hp->n_layer, out, &n);
+        if (scope == SOLO_SCOPE_CHUNK) add_chunks(f, &f->row[i], hp, out, &n);
         if (scope == SOLO_SCOPE_TOKEN) add_rows(f, hp, i, end, 0, out, &n);
         if (scope != SOLO_SCOPE_LAYER) continue;
         while (end < f->n_row && f->row[end].scope == SOLO_SCOPE_LAYER) end++;
@@ -381,6 +406,9 @@ static void lay_out_messages(solo_geometry *g) {
     g->l_x1 = at, at += g->x_words;
     g->l_h = at, at += f32 ? hp->n_ff : hp->n_ff / 4;
     g->l_h_scale = at, at += f32 ? 0 : hp->n_ff / g->qf;
+    g->p_words = hp->has_post_norm ? d + g->n_ss : 0;
+    g->l_p_out = at, at += g->p_words;
+    g->l_p_down = at, at += g->p_words;
     g->layer_words = at;
     at = hp->n_layer * g->layer_words + g->x_words;
     g->m_logits = at, at += hp->n_vocab;
@@ -457,7 +485,8 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
     g->tiles_attend = hp->n_head / g->att_heads * g->n_split;
     cut_roles(g);
     if (!fit_scratch(g, err)) return false;
-    uint32_t most = hp->attn_window ? min_u32(desc->n_ctx, hp->attn_window) : desc->n_ctx;
+    uint32_t most = desc->n_ctx; /* positions that any layer attends to */
+    if (hp->attn_window && !hp->global_every) most = min_u32(most, hp->attn_window);
     g->att_max_block = ceil_div(ceil_div(most, g->n_split), g->att_block);
     lay_out_messages(g);
     count_grids(g);

@@ -17,7 +17,8 @@ typedef enum solo_sync {
     SOLO_SYNC_WORDS,   /* tagged words between workgroups */
 } solo_sync;
 
-/* A dispatch: its entry point, the operations it does, in order, and how often. A LAYER row runs once
+/* A dispatch: its entry point, the operations it does, in order, and how often. Operations that the model
+ * does not need fall out of it; a row of which none is left is no dispatch. A LAYER row runs once
  * a layer, together with its LAYER neighbours; a TOKEN row may span the layers. A CHUNK row runs once
  * for each run of n_chunk_layer layers; its operations that stand before the layers are the first
  * one's, those behind them the last one's. */
@@ -28,7 +29,6 @@ typedef struct solo_factor_row {
     solo_grid   grid;
     uint32_t    part, layer_add;
     solo_sync   sync;
-    solo_need   need; /* else the row is left out */
 } solo_factor_row;
 
 #define SOLO_MAX_BURST 16u  /* tokens a dispatch */
@@ -49,7 +49,10 @@ typedef struct solo_factoring {
 const char *solo_stage_name(solo_stage stage);
 solo_scope  solo_stage_scope(solo_stage stage);
 solo_stage  solo_op_stage(solo_op op);
-solo_need   solo_op_need(solo_op op);
+bool solo_op_is_done(const solo_hparams *hp, solo_op op);
+bool solo_stage_is_done(const solo_hparams *hp, solo_stage stage);
+/* The row's operations that the model does: first and last of them. False: none. */
+bool solo_row_ops(const solo_hparams *hp, const solo_factor_row *row, solo_op *first, solo_op *last);
 /* name as users say it, "chunk:4" and "burst:8" with their numbers; an in-dispatch factoring in its
  * ticket or static form by `assignment`. False, with err filled: unknown. */
 bool solo_factoring_find(const char *name, solo_assignment assignment, solo_factoring *out,
@@ -116,6 +119,7 @@ typedef struct solo_geometry {
     uint32_t x_y, x_scale, x_ss, x_words;                     /* within an X block; X_RES is 0 */
     /* within a layer's messages; L_X is 0 */
     uint32_t l_q, l_k, l_v, l_att, l_att_ml, l_a, l_a_scale, l_x1, l_h, l_h_scale, layer_words;
+    uint32_t l_p_out, l_p_down, p_words;       /* projections to be normed, and their squares; or 0 words */
     uint32_t m_logits, m_top, m_id, msg_words; /* behind the layers; msg_words: a token's block */
     uint32_t n_block;
     uint32_t t_raw, t_scores, tmp_words;                       /* temporaries, behind that */

@@ -13,7 +13,7 @@ uint32_t solo_tune_hand_offs(const solo_factoring *f, const solo_hparams *hp) {
     uint32_t n_stage = 0, n_dispatch = solo_factoring_steps(f, hp, NULL);
     if (!f->tagged) return 0;
     for (uint32_t i = 0; i < SOLO_STAGE_COUNT; i++)
-        n_stage += solo_stage_scope(i) == SOLO_SCOPE_LAYER ? hp->n_layer : 1;
+        if (solo_stage_is_done(hp, i)) n_stage += solo_stage_scope(i) == SOLO_SCOPE_LAYER ? hp->n_layer : 1;
     return n_stage > n_dispatch ? n_stage - n_dispatch : 0;
 }
 

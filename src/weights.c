@@ -58,6 +58,8 @@ static uint32_t vector_size(const solo_model *m, solo_vector vector) {
     switch (vector) {
         case SOLO_VECTOR_GAIN_ATTN:
         case SOLO_VECTOR_GAIN_FFN: return hp->n_embd;
+        case SOLO_VECTOR_GAIN_POST_ATTN:
+        case SOLO_VECTOR_GAIN_POST_FFN: return hp->has_post_norm ? hp->n_embd : 0;
         case SOLO_VECTOR_GAIN_HEAD: return hp->has_head_norm ? 2 * hp->head_dim : 0;
         case SOLO_VECTOR_BIAS_QKV: return l->q_bias || centred ? n_qkv : 0;
         case SOLO_VECTOR_BIAS_OUT: return l->out_bias ? hp->n_embd : 0;
@@ -253,6 +255,8 @@ static void fill_vector(const solo_model *m, solo_vector vector, uint32_t layer,
             solo_tensor_f32(layer < hp->n_layer ? l->attn_norm : m->output_norm, out);
             return;
         case SOLO_VECTOR_GAIN_FFN: solo_tensor_f32(l->ffn_norm, out); return;
+        case SOLO_VECTOR_GAIN_POST_ATTN: solo_tensor_f32(l->post_attn_norm, out); return;
+        case SOLO_VECTOR_GAIN_POST_FFN: solo_tensor_f32(l->post_ffn_norm, out); return;
         case SOLO_VECTOR_GAIN_HEAD:
             solo_tensor_f32(l->q_norm, out);
             solo_tensor_f32(l->k_norm, out + hp->head_dim);

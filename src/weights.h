@@ -31,6 +31,8 @@ typedef enum solo_matrix {
 #define SOLO_VECTOR_LIST(X)                                                                        \
     X(GAIN_ATTN, gain_attn) /* [n_layer + 1][n_embd], the last is output_norm */                   \
     X(GAIN_FFN, gain_ffn)   /* [n_layer][n_embd] */                                                \
+    X(GAIN_POST_ATTN, gain_post_attn) /* [n_layer][n_embd] */                                      \
+    X(GAIN_POST_FFN, gain_post_ffn) /* [n_layer][n_embd] */                                        \
     X(GAIN_HEAD, gain_head) /* [n_layer][2][head_dim] of q's heads, then of k's */                 \
     X(BIAS_QKV, bias_qkv)   /* [n_layer][rows of q, k and v] */                                    \
     X(BIAS_OUT, bias_out)   /* [n_layer][n_embd] */                                                \

@@ -103,6 +103,12 @@ static void add_shape(solo_text *out, const solo_geometry *g) {
     add_u32(out, "KV_ROW", g->kv_row);
     add_u32(out, "KV_VECS", g->kv_vecs);
     add_u32(out, "WINDOW", hp->attn_window < g->desc.n_ctx ? hp->attn_window : 0);
+    add_u32(out, "GLOBAL_EVERY", hp->global_every);
+    add_u32(out, "N_ROPE", hp->n_rope);
+    add_f32(out, "EMBD_SCALE", hp->embd_scale);
+    add_f32(out, "SCORE_CAP", hp->score_cap);
+    add_f32(out, "LOGIT_CAP", hp->logit_cap);
+    solo_text_add(out, "const POST_NORM = %s;\n", hp->has_post_norm ? "true" : "false");
     add_f32(out, "NORM_EPS", hp->norm_eps);
     solo_text_add(out, "const LAYER_NORM = %s;\n", hp->norm == SOLO_NORM_LAYER ? "true" : "false");
     add_f32(out, "ATTN_SCALE", hp->attn_scale);
@@ -133,6 +139,7 @@ static void add_geometry(solo_text *out, const solo_geometry *g, uint32_t spin_l
     add_u32(out, "ATT_MAX_BLOCK", g->att_max_block);
     add_u32(out, "EMBED_TILE", g->embed_tile);
     add_u32(out, "TILES_EMBED", g->tiles_embed);
+    add_u32(out, "TILES_NORM", g->desc.hp->has_post_norm ? g->tiles_embed : 0);
     add_u32(out, "TILES_Q", g->tiles_q);
     add_u32(out, "TILES_K", g->tiles_k);
     add_u32(out, "TILES_ATTEND", g->tiles_attend);
@@ -184,6 +191,8 @@ static void add_messages(solo_text *out, const solo_geometry *g) {
     add_u32(out, "L_X1", g->l_x1);
     add_u32(out, "L_H", g->l_h);
     add_u32(out, "L_H_SCALE", g->l_h_scale);
+    add_u32(out, "L_P_OUT", g->l_p_out);
+    add_u32(out, "L_P_DOWN", g->l_p_down);
     add_u32(out, "LAYER_WORDS", g->layer_words);
     add_u32(out, "M_LOGITS", g->m_logits);
     add_u32(out, "M_TOP", g->m_top);

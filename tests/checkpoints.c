@@ -19,6 +19,9 @@ const checkpoint checkpoints[] = {
     {"qwen2", {EXACT, .arch = "qwen2"}},
     {"qwen3", {EXACT, .arch = "qwen3", .head_dim = 24}},
     {"gpt2", {EXACT, .arch = "gpt2"}},
+    {"gemma2", {EXACT, .arch = "gemma2", .n_layer = 3, .tied = true, .attn_window = 7}},
+    {"gemma3", {EXACT, .arch = "gemma3", .n_layer = 3, .head_dim = 24, .tied = true, .attn_window = 7,
+                .global_every = 2, .rope_base = 1e6f, .rope_scale = 8.0f}},
 };
 const uint32_t n_checkpoint = SOLO_COUNT(checkpoints);
 

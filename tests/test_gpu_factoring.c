@@ -119,6 +119,7 @@ static const char *region_of(const solo_geometry *g, uint32_t at, uint32_t *laye
     if (in < g->l_a) return "attention's maxima and sums";
     if (in < g->l_x1) return in < g->l_a_scale ? "a" : "a's scales";
     if (in < g->l_h) return region_in_x(g, in - g->l_x1, x1);
+    if (in >= g->l_p_out && g->p_words) return in < g->l_p_down ? "out's projection" : "down's projection";
     return in < g->l_h_scale ? "h" : "h's scales";
 }
 
@@ -155,6 +156,7 @@ static void expect_not_blind(const config *c, const solo_plan *plan) {
     assert_true(g->n_split >= c->min_split);
     uint32_t n = c->n_prompt, window = g->desc.hp->attn_window;
     assert_true(window < n);
+    if (g->desc.hp->global_every) window = 0;
     uint32_t per_split = ((window ? window : n) + g->n_split) / g->n_split;
     assert_true((per_split + g->att_block - 1) / g->att_block >= c->min_block);
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
@@ -463,6 +465,16 @@ static void gpt2(void **state) {
                            .n_prompt = 9, .n_step = 3, .min_split = 2});
 }
 
+static void gemma(void **state) {
+    (void)state;
+    check_config(&(config){.name = "gemma2, f32", .model = gpu_gemma2,
+                           .plan = {.activations = SOLO_ACTIVATIONS_F32}, .n_prompt = 40, .n_step = 4,
+                           .min_block = 2, .all_forms = true});
+    check_config(&(config){.name = "gemma3, int8, teams", .model = gpu_gemma3,
+                           .plan = {.max_team = 4, .no_subgroups = true}, .n_prompt = 40, .n_step = 4,
+                           .min_split = 2, .all_forms = true});
+}
+
 static void more_parts_than_bindings(void **state) {
     (void)state;
     solo_weights *none;
@@ -539,7 +551,8 @@ static void expect_hand_offs(solo_plan *plan, const char *name, uint32_t n,
     plan->main = own;
     assert_int_equal(info.n_dispatch, p.n_dispatch);
     assert_int_equal(info.n_hand_off, n);
-    for (uint32_t i = 0; i < SOLO_STAGE_COUNT; i++) {
+    assert_int_equal(info.n_stage, 9);
+    for (uint32_t i = 0; i < info.n_stage; i++) {
         if (strcmp(info.stage[i].hand_off, wanted[i]))
             fail_msg("%s, %s: wanted %s, found %s", name, info.stage[i].name, wanted[i],
                      info.stage[i].hand_off);
@@ -631,6 +644,7 @@ int main(void) {
         cmocka_unit_test(qwen2),
         cmocka_unit_test(qwen3),
         cmocka_unit_test(gpt2),
+        cmocka_unit_test(gemma),
         cmocka_unit_test(subgroups_add_in_the_same_order),
         cmocka_unit_test(heads_share_a_scale),
         cmocka_unit_test(several_dispatches_of_words),

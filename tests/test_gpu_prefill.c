@@ -183,6 +183,8 @@ static void phi3_in_a_window(void **state) {
 static void architectures(void **state) {
     (void)state;
     check_types(gpu_gpt2, SOLO_KV_F32, SOLO_ROPE_NEIGHBOURS);
+    check_types(gpu_gemma2, SOLO_KV_F32, SOLO_ROPE_HALVES);
+    check_types(gpu_gemma3, SOLO_KV_F32, SOLO_ROPE_HALVES);
     check_types(gpu_qwen2, SOLO_KV_F32, SOLO_ROPE_HALVES);
     check_types(gpu_qwen3, SOLO_KV_F32, SOLO_ROPE_HALVES);
 }

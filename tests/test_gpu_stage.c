@@ -432,6 +432,12 @@ static void gpt2(void **state) {
     check_arch(&gpu_gpt2, SOLO_ROPE_NEIGHBOURS, true);
 }
 
+static void gemma(void **state) {
+    (void)state;
+    check_arch(&gpu_gemma2, SOLO_ROPE_HALVES, false);
+    check_arch(&gpu_gemma3, SOLO_ROPE_HALVES, true);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_types_f32),      cmocka_unit_test(many_types_int8),
@@ -441,6 +447,7 @@ int main(void) {
         cmocka_unit_test(inputs_in_chunks),    cmocka_unit_test(rope_halves_in_part),
         cmocka_unit_test(phi3),                cmocka_unit_test(qwen2),
         cmocka_unit_test(qwen3),               cmocka_unit_test(gpt2),
+        cmocka_unit_test(gemma),
     };
     cmocka_set_test_filter(getenv("SOLO_TEST_FILTER")); /* a pattern: only these tests */
     return cmocka_run_group_tests(tests, gpu_open, gpu_close);

@@ -193,14 +193,14 @@ static void test_phi3(void **state) {
     }
     assert_ptr_equal(l->out, solo_gguf_tensor(m->gguf, "blk.1.attn_output.weight"));
     for (uint32_t pos = 0; pos < 20; pos++)
-        assert_int_equal(solo_first_attended(&m->hp, pos), pos < 7 ? 0 : pos - 6);
+        assert_int_equal(solo_first_attended(&m->hp, 0, pos), pos < 7 ? 0 : pos - 6);
     solo_model_close(m);
     free(bytes);
     m = open_tiny(&(tiny_desc){.phi3 = true}, &bytes);
     info = solo_model_get_info(m);
     assert_string_equal(info.rope_factors, "none");
     assert_true(info.attn_window == 0 && info.rope_attn_factor == 1.0f && info.n_ctx_orig == 64);
-    assert_int_equal(solo_first_attended(&m->hp, 1000), 0);
+    assert_int_equal(solo_first_attended(&m->hp, 0, 1000), 0);
     solo_model_close(m);
     free(bytes);
 }

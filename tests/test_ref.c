@@ -85,7 +85,7 @@ static void attend_maps_heads(void **state) {
     (void)state;
     /* 6 query heads on 2 KV heads, one position: each returns its KV head's v */
     float q[6 * 2] = {0}, k[2 * 2] = {0}, v[] = {10, 11, 20, 21}, out[6 * 2];
-    solo_ref_attend(q, k, v, 1, 6, 2, 2, 1, out);
+    solo_ref_attend(q, k, v, 1, 6, 2, 2, 1, 0, out);
     for (uint32_t head = 0; head < 6; head++) {
         NEAR(out[2 * head], head < 3 ? 10 : 20, 1e-6);
         NEAR(out[2 * head + 1], head < 3 ? 11 : 21, 1e-6);
@@ -96,13 +96,13 @@ static void attend_by_hand(void **state) {
     (void)state;
     /* scores ln 1, ln 3 after scaling by 1/2: weights 1/4 and 3/4 */
     float q[] = {2}, k[] = {0, 1.0986123f}, v[] = {4, 8}, out[1];
-    solo_ref_attend(q, k, v, 2, 1, 1, 1, 0.5f, out);
+    solo_ref_attend(q, k, v, 2, 1, 1, 1, 0.5f, 0, out);
     NEAR(out[0], 7, 1e-5);
     float huge_k[] = {0, 1e4f}; /* exp of the bare score overflows */
-    solo_ref_attend(q, huge_k, v, 2, 1, 1, 1, 0.5f, out);
+    solo_ref_attend(q, huge_k, v, 2, 1, 1, 1, 0.5f, 0, out);
     NEAR(out[0], 8, 1e-6);
     float low_k[] = {-1e4f, -1e4f};
-    solo_ref_attend(q, low_k, v, 2, 1, 1, 1, 0.5f, out);
+    solo_ref_attend(q, low_k, v, 2, 1, 1, 1, 0.5f, 0, out);
     NEAR(out[0], 6, 1e-6);
 }
 
@@ -114,7 +114,7 @@ static void attend_against_formula(void **state) {
     rnd_fill(q, N_HEAD * DIM);
     rnd_fill(k, N_POS * N_KV * DIM);
     rnd_fill(v, N_POS * N_KV * DIM);
-    solo_ref_attend(q, k, v, N_POS, N_HEAD, N_KV, DIM, 2.5f, out);
+    solo_ref_attend(q, k, v, N_POS, N_HEAD, N_KV, DIM, 2.5f, 0, out);
     for (int head = 0; head < N_HEAD; head++) {
         double weight[N_POS], total = 0;
         for (int pos = 0; pos < N_POS; pos++) {
@@ -254,7 +254,7 @@ static small_model *small_open(variant v) {
                              .head_dim = DIM, .n_ff = FF, .n_vocab = VOCAB, .n_ctx_train = 64,
                              .norm_eps = 1e-3f, .rope_base = 100, .rope_scale = 1,
                              .rope_dim = TURN, .rope_pairs = v.pairs, .attn_scale = 0.6f,
-                             .rope_attn_factor = v.attn_factor, .attn_window = v.window,
+                             .rope_attn_factor = v.attn_factor, .attn_window = v.window, .n_rope = 1, .embd_scale = 1.0f,
                              .n_ctx_orig = POS - 1};
     for (int layer = 0; layer < LAYER; layer++) {
         solo_layer *l = &s->layer[layer];

@@ -26,7 +26,7 @@ static uint32_t list_ops(const solo_hparams *hp, op_at *out) {
             end++;
         for (uint32_t layer = 0; layer < hp->n_layer; layer++)
             for (uint32_t k = op; k < end; k++)
-                if (solo_has(hp, solo_op_need(k))) out[n++] = (op_at){k, layer};
+                if (solo_op_is_done(hp, k)) out[n++] = (op_at){k, layer};
         if (end == op) out[n++] = (op_at){op, 0}, end++;
         op = end;
     }
@@ -67,6 +67,7 @@ static void expect_covers_of(const solo_factoring *f, const solo_hparams *hp) {
 static void expect_covers(const solo_factoring *f, uint32_t n_layer) {
     expect_covers_of(f, &(solo_hparams){.n_layer = n_layer});
     expect_covers_of(f, &(solo_hparams){.n_layer = n_layer, .has_head_norm = true});
+    expect_covers_of(f, &(solo_hparams){.n_layer = n_layer, .has_post_norm = true, .ungated = true});
 }
 
 static void factorings_cover_every_operation(void **state) {
@@ -233,7 +234,8 @@ static void expect_messages(const solo_geometry *g) {
         {"att", g->l_att, q * g->n_split}, {"att_ml", g->l_att_ml, hp->n_head * g->n_split * 2},
         {"a", g->l_a, f32 ? q : q / 4}, {"a scales", g->l_a_scale, f32 ? 0 : q / g->qa},
         {"X1", g->l_x1, g->x_words}, {"h", g->l_h, f32 ? hp->n_ff : hp->n_ff / 4},
-        {"h scales", g->l_h_scale, f32 ? 0 : hp->n_ff / g->qf}};
+        {"h scales", g->l_h_scale, f32 ? 0 : hp->n_ff / g->qf},
+        {"projections", g->l_p_out, g->p_words}, {"down's", g->l_p_down, g->p_words}};
     expect_tiled("a layer", layer, SOLO_COUNT(layer), g->layer_words);
     uint32_t layers = hp->n_layer * g->layer_words;
     const range all[] = {{"layers", 0, layers}, {"the last X", layers, g->x_words},

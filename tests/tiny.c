@@ -121,10 +121,11 @@ static void set_type(solo_type *field, solo_type value) {
 static const char *arch_of(const tiny_desc *d) { return d->arch ? d->arch : d->phi3 ? "phi3" : "llama"; }
 
 /* Which architectures have a tensor. */
-enum { LLAMA = 1, PHI3 = 2, QWEN2 = 4, QWEN3 = 8, GPT2 = 16, ALL = 31, GATED = ALL - GPT2, FUSED = PHI3 | GPT2 };
+enum { LLAMA = 1, PHI3 = 2, QWEN2 = 4, QWEN3 = 8, GPT2 = 16, GEMMA2 = 32, GEMMA3 = 64, ALL = 127,
+       GATED = ALL - GPT2, FUSED = PHI3 | GPT2, GEMMA = GEMMA2 | GEMMA3 };
 
 static uint32_t arch_bit(const tiny_desc *d) {
-    static const char *const names[] = {"llama", "phi3", "qwen2", "qwen3", "gpt2"};
+    static const char *const names[] = {"llama", "phi3", "qwen2", "qwen3", "gpt2", "gemma2", "gemma3"};
     for (uint32_t i = 0; i < SOLO_COUNT(names); i++)
         if (!strcmp(arch_of(d), names[i])) return 1u << i;
     return 0;
@@ -182,9 +183,11 @@ static void add_hparams(solo_gguf_writer *w, const tiny_desc *d) {
     put_u32(w, d, "attention.value_length", d->head_dim);
     put_f32(w, d, "attention.layer_norm_rms_epsilon", 1e-5f);
     put_u32(w, d, "rope.dimension_count", d->rope_dim);
-    put_f32(w, d, "rope.freq_base", 10000.0f);
+    put_f32(w, d, "rope.freq_base", d->rope_base > 0.0f ? d->rope_base : 10000.0f);
+    if (d->rope_scale > 0.0f) put_f32(w, d, "rope.scaling.factor", d->rope_scale);
     if (d->n_ctx_orig) put_u32(w, d, "rope.scaling.original_context_length", d->n_ctx_orig);
     if (d->attn_factor > 0.0f) put_f32(w, d, "rope.scaling.attn_factor", d->attn_factor);
+    if (d->global_every) put_u32(w, d, "attention.sliding_window_pattern", d->global_every);
     if (d->attn_window) put_u32(w, d, "attention.sliding_window", d->attn_window);
 }
 
@@ -245,15 +248,17 @@ static bool add_layer(solo_gguf_writer *w, const tiny_desc *d, uint32_t layer) {
         BIAS("attn_q", n_q, QWEN2 | GPT2, "attn_qkv.bias"),
         BIAS("attn_k", n_kv, QWEN2 | GPT2, "attn_qkv.bias"),
         BIAS("attn_v", n_kv, QWEN2 | GPT2, "attn_qkv.bias"),
-        GAIN("attn_q_norm", d->head_dim, QWEN3),
-        GAIN("attn_k_norm", d->head_dim, QWEN3),
+        GAIN("attn_q_norm", d->head_dim, QWEN3 | GEMMA3),
+        GAIN("attn_k_norm", d->head_dim, QWEN3 | GEMMA3),
         MATRIX("attn_output", d->type_out, n_q, d->n_embd, ALL, false, NULL),
         BIAS("attn_output", d->n_embd, GPT2, NULL),
+        GAIN("post_attention_norm", d->n_embd, GEMMA),
         GAIN("ffn_norm", d->n_embd, ALL),
         NORM_BIAS("ffn_norm", d->n_embd),
         MATRIX("ffn_gate", is_fused ? d->type_up : d->type_gate, d->n_embd, d->n_ff, GATED, false,
                "ffn_up.weight"),
         MATRIX("ffn_up", d->type_up, d->n_embd, d->n_ff, ALL, false, "ffn_up.weight"),
+        GAIN("post_ffw_norm", d->n_embd, GEMMA),
         BIAS("ffn_up", d->n_ff, GPT2, NULL),
         BIAS("ffn_down", d->n_embd, GPT2, NULL),
         MATRIX("ffn_down", alt ? d->alt_down : d->type_down, d->n_ff, d->n_embd, ALL, false, NULL),

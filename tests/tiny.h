@@ -31,7 +31,9 @@ typedef struct tiny_desc { /* zero: the default in brackets */
     uint32_t  rope_dim;        /* [head_dim] */
     uint32_t  n_ctx_orig;      /* where not 0: rope_factors_long (those of rope_freqs) and _short */
     float     attn_factor;     /* where above 0 */
+    float     rope_base, rope_scale; /* [10000, none] */
     uint32_t  attn_window;     /* where not 0 */
+    uint32_t  global_every;    /* where not 0, of an architecture that has such layers */
     uint64_t  seed;
 } tiny_desc;
 

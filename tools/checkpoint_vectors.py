@@ -27,6 +27,7 @@ LENGTHS = (3, 40)
 SIZES = dict(hidden_size=D, num_attention_heads=HEADS, num_key_value_heads=KV, intermediate_size=FF,
              vocab_size=VOCAB, num_hidden_layers=2, max_position_embeddings=CTX, rms_norm_eps=EPS,
              tie_word_embeddings=False, pad_token_id=0, bos_token_id=0, eos_token_id=0)
+GEMMA = {**SIZES, "num_hidden_layers": 3, "tie_word_embeddings": True, "hidden_activation": "gelu_pytorch_tanh"}
 THETA = dict(rope_type="default", rope_theta=10000.0)
 N_TURN = DIM // 2
 
@@ -52,6 +53,16 @@ CHECKPOINTS = {
     "gpt2": ("gpt2", tf.GPT2LMHeadModel, tf.GPT2Config(
         n_embd=D, n_head=HEADS, n_inner=FF, n_layer=2, n_positions=CTX, vocab_size=VOCAB, layer_norm_epsilon=EPS,
         tie_word_embeddings=False, bos_token_id=0, eos_token_id=0), {}),
+    "gemma2": ("gemma2", tf.Gemma2ForCausalLM, tf.Gemma2Config(
+        head_dim=DIM, query_pre_attn_scalar=DIM, sliding_window=7, rope_parameters=THETA, **GEMMA),
+        {"attention.sliding_window": 7}),
+    "gemma3": ("gemma3", tf.Gemma3ForCausalLM, tf.Gemma3TextConfig(
+        head_dim=DIM + 8, query_pre_attn_scalar=DIM + 8, sliding_window=7,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"], rope_parameters=dict(
+            full_attention=dict(rope_type="linear", rope_theta=1000000.0, factor=8.0), sliding_attention=THETA),
+        **GEMMA),
+        {"attention.sliding_window": 7, "attention.sliding_window_pattern": 2, "rope.freq_base": 1000000.0,
+         "rope.scaling.factor": 8.0}),
 }
 
 
@@ -135,7 +146,7 @@ class Checkpoint:
         mine = a.astype(np.float64)
         if conv1d:
             mine = mine.T
-        if self.arch == "gemma3" and "norm" in role:
+        if self.arch.startswith("gemma") and "norm" in where:
             mine = mine - 1
         if self.arch == "llama" and role in ("attn_q", "attn_k"):  # the file's neighbours back to halves
             heads = self.heads if role == "attn_q" else self.kv_heads
