@@ -26,7 +26,8 @@ fn put_residual(at: u32, row0: u32, n: u32, lane: u32) {
   for (var r = lane; r < n; r += WG) { put(at + X_RES + row0 + r, word_of_f32(rows[r])); }
 }
 
-// Partial sums of squares, to `at` on. Those of a span are added as a tree over 32, as by the butterflies of spans_subgroup.
+// Partial sums of squares, to `at` on. Those of a span are added as a tree over 32, as by the butterflies of
+// spans_subgroup.
 fn put_ss(at: u32, row0: u32, n: u32, lane: u32) {
   for (var q = lane; q < n / QD; q += WG) {
     var v = array<f32, 32>();

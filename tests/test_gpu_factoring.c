@@ -620,6 +620,24 @@ static void bursts(void **state) {
                            .min_block = 1, .all_forms = true, .same_args = true}, names);
 }
 
+/* With norms behind projections a layer ends in another stage, which the next dispatch waits for. */
+static void gemma_in_parts(void **state) {
+    (void)state;
+    static const char *const names[] = {"burst:3", NULL};
+    config c = {.name = "gemma3, layers, chunks, bursts", .model = gpu_gemma3, .n_prompt = 9, .n_step = 6,
+                .same_args = true};
+    if (gpu_compiles_slowly()) return;
+    gpu_bed bed = gpu_bed_open(&c.model, 0);
+    solo_plan *plan = open_plan(&bed, &c);
+    record wanted = run_program(plan, &plan->main, &c);
+    check_ticket(plan, &c, "chunk:2", &wanted);
+    check_static(plan, &c, "layer", &wanted);
+    record_free(&wanted);
+    solo_plan_close(plan);
+    gpu_bed_close(&bed);
+    check_bursts(&c, names);
+}
+
 static void bursts_past_the_context(void **state) {
     (void)state;
     static const char *const names[] = {"burst:4", NULL};
@@ -649,6 +667,7 @@ int main(void) {
         cmocka_unit_test(heads_share_a_scale),
         cmocka_unit_test(several_dispatches_of_words),
         cmocka_unit_test(plans_say_how_they_hand_over),
+        cmocka_unit_test(gemma_in_parts),
         cmocka_unit_test(bursts),
         cmocka_unit_test(bursts_past_the_context),
     };

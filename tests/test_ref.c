@@ -254,7 +254,8 @@ static small_model *small_open(variant v) {
                              .head_dim = DIM, .n_ff = FF, .n_vocab = VOCAB, .n_ctx_train = 64,
                              .norm_eps = 1e-3f, .rope_base = 100, .rope_scale = 1,
                              .rope_dim = TURN, .rope_pairs = v.pairs, .attn_scale = 0.6f,
-                             .rope_attn_factor = v.attn_factor, .attn_window = v.window, .n_rope = 1, .embd_scale = 1.0f,
+                             .rope_attn_factor = v.attn_factor, .attn_window = v.window,
+                             .n_rope = 1, .embd_scale = 1.0f,
                              .n_ctx_orig = POS - 1};
     for (int layer = 0; layer < LAYER; layer++) {
         solo_layer *l = &s->layer[layer];
