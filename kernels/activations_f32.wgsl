@@ -12,26 +12,17 @@ fn x_load(g: u32) -> X {
            xv[4u * XG + g], xv[5u * XG + g], xv[6u * XG + g], xv[7u * XG + g]);
 }
 
-// Groups group0 .. group0 + n of the vector at `at`, and its n_ss partial sums of squares at at_ss. A lane
-// asks for TAKE words before it waits for the first. A barrier, then finish_y.
+// Groups group0 .. group0 + n of the vector at `at`, and its n_ss partial sums of squares at at_ss. A barrier,
+// then finish_y.
 fn take_y(at: u32, at_scale: u32, at_ss: u32, n_ss: u32, group0: u32, n: u32, q: u32, lane: u32) {
-  let n_y = n * 32u;
-  for (var first = lane; first < n_y + n_ss; first += TAKE * WG) {
-    var src = array<u32, TAKE>();
-    var word = array<u32, TAKE>();
-    for (var k = 0u; k < TAKE; k++) {
-      let i = first + k * WG;
-      src[k] = select(at_ss + i - n_y, at + group0 * 32u + i, i < n_y);
-      if (i < n_y + n_ss) { word[k] = peek(src[k]); }
-    }
-    for (var k = 0u; k < TAKE; k++) {
-      let i = first + k * WG;
-      if (i >= n_y + n_ss) { break; }
-      let v = bitcast<f32>(settle(src[k], word[k]));
-      if (i < n_y) { xv[((i >> 2u) & 7u) * XG + (i >> 5u)][i & 3u] = v; }
-      else { ss[i - n_y] = v; }
-    }
-  }
+  take_run(Run(at + group0 * 32u, n * 32u, at_scale, 0u, at_ss, n_ss, group0, q), lane);
+}
+
+// Word i of a run: numbers, sums.
+fn keep_word(r: Run, i: u32, w: u32) {
+  let v = bitcast<f32>(w);
+  if (i < r.n_y) { xv[((i >> 2u) & 7u) * XG + (i >> 5u)][i & 3u] = v; }
+  else { ss[i - r.n_y] = v; }
 }
 
 fn finish_y(n: u32, lane: u32) {}

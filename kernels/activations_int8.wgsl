@@ -10,38 +10,25 @@ alias X = XInt8;
 fn x_load(g: u32) -> X { return X(xq[g], xq[XG + g], xs[g], xsum[g]); }
 
 // Groups group0 .. group0 + n of the vector at `at`, the scales that they need, and n_ss partial sums of
-// squares at at_ss. A lane asks for all its words before it waits for the first; neighbouring lanes ask for
-// neighbouring words. A barrier, then finish_y.
+// squares at at_ss. A barrier, then finish_y.
 fn take_y(at: u32, at_scale: u32, at_ss: u32, n_ss: u32, group0: u32, n: u32, q: u32, lane: u32) {
-  let n_y = n * 8u;
   let scale0 = group0 * 32u / q;
   let n_scale = (group0 * 32u + n * 32u + q - 1u) / q - scale0;
-  let end = n_y + n_scale + n_ss;
-  for (var first = lane; first < end; first += TAKE * WG) {
-    var src = array<u32, TAKE>();
-    var word = array<u32, TAKE>();
-    for (var k = 0u; k < TAKE; k++) {
-      let i = first + k * WG;
-      src[k] = select(at_ss + i - n_y - n_scale, at_scale + scale0 + i - n_y, i < n_y + n_scale);
-      if (i < n_y) { src[k] = at + group0 * 8u + i; }
-      if (i < end) { word[k] = peek(src[k]); }
-    }
-    for (var k = 0u; k < TAKE; k++) {
-      let i = first + k * WG;
-      if (i >= end) { break; }
-      let w = settle(src[k], word[k]);
-      if (i < n_y) { xq[((i >> 2u) & 1u) * XG + (i >> 3u)][i & 3u] = w; }
-      else if (i < n_y + n_scale) { keep_scale(scale0 + i - n_y, group0, n, q, bitcast<f32>(w)); }
-      else { ss[i - n_y - n_scale] = bitcast<f32>(w); }
-    }
-  }
+  take_run(Run(at + group0 * 8u, n * 8u, at_scale + scale0, n_scale, at_ss, n_ss, group0, q), lane);
 }
 
-// Scale `k` of the vector, to the octets of groups group0 .. group0 + n that it spans.
-fn keep_scale(k: u32, group0: u32, n: u32, q: u32, v: f32) {
-  for (var o = 0u; o < q / 8u; o++) {
-    let octet = k * (q / 8u) + o - group0 * 4u;
-    if (octet < n * 4u) { xs[octet / 4u][octet % 4u] = v; }
+// Word i of a run: int8 words, scales, sums.
+fn keep_word(r: Run, i: u32, w: u32) {
+  if (i < r.n_y) { xq[((i >> 2u) & 1u) * XG + (i >> 3u)][i & 3u] = w; }
+  else if (i < r.n_y + r.n_scale) { keep_scale(r.group0 * 32u / r.q + i - r.n_y, r, bitcast<f32>(w)); }
+  else { ss[i - r.n_y - r.n_scale] = bitcast<f32>(w); }
+}
+
+// Scale `k` of the vector, to the octets of the run's groups that it spans.
+fn keep_scale(k: u32, r: Run, v: f32) {
+  for (var o = 0u; o < r.q / 8u; o++) {
+    let octet = k * (r.q / 8u) + o - r.group0 * 4u;
+    if (octet < r.n_y / 2u) { xs[octet / 4u][octet % 4u] = v; }
   }
 }
 

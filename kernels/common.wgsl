@@ -69,8 +69,6 @@ struct XInt8 {
   sum: f32,         // of all 32, scaled
 }
 
-const TAKE = 8u; // words that a lane asks for at once when a stage takes its input
-
 var<workgroup> rows: array<f32, MAX_ROWS>;   // a tile's finished rows
 var<workgroup> ys: array<f32, MAX_ROWS>;     // the same, made ready to be published
 var<workgroup> xsum: array<f32, XG>;         // sum of each group of 32 inputs

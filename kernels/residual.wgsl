@@ -3,6 +3,48 @@
 // consumer: it multiplies finished rows, so nobody waits for a reduction before multiplying.
 // (norm_*.wgsl.)
 
+// What a stage takes of its input: n_y words at y, n_scale at scale, n_ss sums at ss; groups from group0 on of
+// a vector whose scales span q numbers.
+struct Run {
+  y: u32, n_y: u32,
+  scale: u32, n_scale: u32,
+  ss: u32, n_ss: u32,
+  group0: u32, q: u32,
+}
+
+fn run_at(r: Run, i: vec4<u32>) -> vec4<u32> {
+  let behind = select(r.ss + i - r.n_y - r.n_scale, r.scale + i - r.n_y, i < vec4<u32>(r.n_y + r.n_scale));
+  return select(behind, r.y + i, i < vec4<u32>(r.n_y));
+}
+
+fn peek4(at: vec4<u32>) -> vec4<u32> { return vec4<u32>(peek(at.x), peek(at.y), peek(at.z), peek(at.w)); }
+
+fn keep4(r: Run, i: vec4<u32>, at: vec4<u32>, peeked: vec4<u32>) {
+  let end = r.n_y + r.n_scale + r.n_ss;
+  if (i.x < end) { keep_word(r, i.x, settle(at.x, peeked.x)); }
+  if (i.y < end) { keep_word(r, i.y, settle(at.y, peeked.y)); }
+  if (i.z < end) { keep_word(r, i.z, settle(at.z, peeked.z)); }
+  if (i.w < end) { keep_word(r, i.w, settle(at.w, peeked.w)); }
+}
+
+// A lane asks for up to eight words before it waits for the first; neighbouring lanes ask for neighbouring
+// words.
+fn take_run(r: Run, lane: u32) {
+  const STEPS = vec4<u32>(0u, WG, 2u * WG, 3u * WG);
+  let end = r.n_y + r.n_scale + r.n_ss;
+  for (var first = lane; first < end; first += 8u * WG) {
+    let i = first + STEPS;
+    let j = i + 4u * WG;
+    let at_i = run_at(r, min(i, vec4<u32>(end - 1u)));
+    let at_j = run_at(r, min(j, vec4<u32>(end - 1u)));
+    let word_i = peek4(at_i);
+    var word_j = vec4<u32>();
+    if (end > 4u * WG) { word_j = peek4(at_j); }
+    keep4(r, i, at_i, word_i);
+    if (end > 4u * WG) { keep4(r, j, at_j, word_j); }
+  }
+}
+
 // x_load of a group; zeros behind the last of n groups.
 fn x_load_within(g: u32, n: u32) -> X {
   if (g < n) { return x_load(g); }

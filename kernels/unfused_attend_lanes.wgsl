@@ -45,7 +45,8 @@ fn op_mix(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index)
     let p = p0 + lane / ATT_TEAM;
     att_load(place.layer, att_kv_head(wg.x), p, span.hi, lane);
     att_load_late(p, span, lane);
-    att_mix(att_v, bitcast<f32>(msg[at + lane / ATT_TEAM]), bitcast<f32>(msg[at + ATT_BLOCK]));
+    att_hold();
+    att_mix(bitcast<f32>(msg[at + lane / ATT_TEAM]), bitcast<f32>(msg[at + ATT_BLOCK]));
     block++;
   }
   att_finish(place.layer, wg.x, lane);

@@ -141,16 +141,19 @@ fn walk_layer_in_turns(l: u32, r: u32, lane: u32) {
 // The same with one tile a stage at most. Not in loops: there a compiler has to keep a stage's registers for
 // a next round that never comes (12 % of a token: bench/results/h200-2026-11-24-phi3).
 fn walk_layer_once(l: u32, r: u32, lane: u32) {
-  if (r < TILES_QKV) { run_qkv(l, r, true, lane); } else { skip_qkv(l, r, lane); }
-  if (r < TILES_ATTEND) { run_attend(l, r, true, lane); }
+  if (has(TILES_QKV, r)) { run_qkv(l, r, true, lane); } else { skip_qkv(l, r, lane); }
+  if (has(TILES_ATTEND, r)) { run_attend(l, r, true, lane); }
   refill_out(l, r, lane);
-  if (r < TILES_COMBINE) { run_combine(l, r, lane); }
-  if (r < TILES_OUT) { run_out(l, r, true, lane); } else { skip_out(l, r, lane); }
-  if (r < TILES_NORM) { run_norm_out(l, r, true, lane); }
-  if (r < TILES_GATE_UP) { run_gate_up(l, r, true, lane); } else { skip_gate_up(l, r, lane); }
-  if (r < TILES_DOWN) { run_down(l, r, true, lane); } else { skip_down(l, r, lane); }
-  if (r < TILES_NORM) { run_norm_down(l, r, true, lane); }
+  if (has(TILES_COMBINE, r)) { run_combine(l, r, lane); }
+  if (has(TILES_OUT, r)) { run_out(l, r, true, lane); } else { skip_out(l, r, lane); }
+  if (has(TILES_NORM, r)) { run_norm_out(l, r, true, lane); }
+  if (has(TILES_GATE_UP, r)) { run_gate_up(l, r, true, lane); } else { skip_gate_up(l, r, lane); }
+  if (has(TILES_DOWN, r)) { run_down(l, r, true, lane); } else { skip_down(l, r, lane); }
+  if (has(TILES_NORM, r)) { run_norm_down(l, r, true, lane); }
 }
+
+// Whether workgroup r has a tile; known to a compiler where all have.
+fn has(n_tile: u32, r: u32) -> bool { return n_tile == N_WG || r < n_tile; }
 
 fn walk_logits(r: u32, lane: u32) {
   for (var t = r; t < TILES_LOGITS; t += N_WG) { run_logits(t, t == r, lane); }

@@ -2,7 +2,7 @@
 #include "stream.h"
 
 #define MAX_UNIT 64u /* longer stages are loops: a text of many hundred units compiles for seconds */
-#define MAX_ROWS 12u /* of a pass: each has an accumulator */
+#define MAX_ROWS 16u /* of a pass: each has an accumulator */
 #define PART_ROWS 4u /* of a strip: used up before those behind the queue are requested */
 /* vec4 of the stages behind attention that stay requested across it, where registers are dear. A
  * starting value: no row says yet what is best. */

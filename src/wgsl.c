@@ -1,6 +1,7 @@
 /* wgsl.c: the prelude and the joining. What the kernels compute is in kernels/, not here. */
 #include "wgsl.h"
 
+#include "attend.h"
 #include "stream.h"
 
 #include <ctype.h>
@@ -481,6 +482,7 @@ char *solo_wgsl_join(const solo_wgsl_desc *desc) {
         add_file(&out, file);
     }
     add_file(&out, g->attend_lanes ? "attend_lanes.wgsl" : "attend_serial.wgsl");
+    if (g->attend_lanes) solo_attend_add(&out, desc->geometry);
     if (desc->factoring->shared) add_file(&out, desc->factoring->shared);
     if (!strcmp(desc->factoring->name, "unfused"))
         add_file(&out, g->attend_lanes ? "unfused_attend_lanes.wgsl" : "unfused_attend_serial.wgsl");
