@@ -13,15 +13,15 @@ static const float llama3_factors[] = {1.0f, 1.29397595f, 7.6673851f, 8.0f, 8.0f
               .type_up = F32, .type_down = F32, .type_embd = F32, .type_output = F32
 
 const checkpoint checkpoints[] = {
-    {"llama3", {EXACT, .rope_freqs = llama3_factors}},
-    {"mistral", {EXACT, .attn_window = 7}},
-    {"phi3", {EXACT, .arch = "phi3", .n_ctx_orig = 2, .attn_factor = 1.25f}},
-    {"qwen2", {EXACT, .arch = "qwen2"}},
-    {"qwen3", {EXACT, .arch = "qwen3", .head_dim = 24}},
-    {"gpt2", {EXACT, .arch = "gpt2"}},
-    {"gemma2", {EXACT, .arch = "gemma2", .n_layer = 3, .tied = true, .attn_window = 7}},
+    {"llama3", {EXACT, .rope_freqs = llama3_factors}, true},
+    {"mistral", {EXACT, .attn_window = 7}, true},
+    {"phi3", {EXACT, .arch = "phi3", .n_ctx_orig = 2, .attn_factor = 1.25f}, true},
+    {"qwen2", {EXACT, .arch = "qwen2"}, false},
+    {"qwen3", {EXACT, .arch = "qwen3", .head_dim = 24}, false},
+    {"gpt2", {EXACT, .arch = "gpt2"}, false},
+    {"gemma2", {EXACT, .arch = "gemma2", .n_layer = 3, .tied = true, .attn_window = 7}, false},
     {"gemma3", {EXACT, .arch = "gemma3", .n_layer = 3, .head_dim = 24, .tied = true, .attn_window = 7,
-                .global_every = 2, .rope_base = 1e6f, .rope_scale = 8.0f}},
+                .global_every = 2, .rope_base = 1e6f, .rope_scale = 8.0f}, false},
 };
 const uint32_t n_checkpoint = SOLO_COUNT(checkpoints);
 

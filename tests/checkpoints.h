@@ -9,6 +9,7 @@
 typedef struct checkpoint {
     const char *name;
     tiny_desc   model;
+    bool        host_only; /* what is its own happens on the host alone */
 } checkpoint;
 
 extern const checkpoint checkpoints[];

@@ -446,7 +446,7 @@ static void qwen2(void **state) {
     (void)state;
     check_config(&(config){.name = "qwen2, f32", .model = gpu_qwen2,
                            .plan = {.activations = SOLO_ACTIVATIONS_F32}, .n_prompt = 40, .n_step = 4,
-                           .min_block = 2, .all_forms = true});
+                           .min_block = 2});
 }
 
 static void qwen3(void **state) {
@@ -469,7 +469,7 @@ static void gemma(void **state) {
     (void)state;
     check_config(&(config){.name = "gemma2, f32", .model = gpu_gemma2,
                            .plan = {.activations = SOLO_ACTIVATIONS_F32}, .n_prompt = 40, .n_step = 4,
-                           .min_block = 2, .all_forms = true});
+                           .min_block = 2});
     check_config(&(config){.name = "gemma3, int8, teams", .model = gpu_gemma3,
                            .plan = {.max_team = 4, .no_subgroups = true}, .n_prompt = 40, .n_step = 4,
                            .min_split = 2, .all_forms = true});

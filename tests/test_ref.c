@@ -48,6 +48,38 @@ static void norm_takes_large_numbers(void **state) {
     NEAR(y[2], -1, 1e-6);
 }
 
+static void layer_norm_by_hand(void **state) {
+    (void)state;
+    float x[] = {1, 5}, gain[] = {2, 3}, bias[] = {0.5f, -1}, y[2];
+    solo_ref_layer_norm(x, gain, bias, 2, 0, y); /* mean 3, sigma 2 */
+    NEAR(y[0], -2 + 0.5, 1e-7);
+    NEAR(y[1], 3 - 1, 1e-7);
+    solo_ref_layer_norm(x, gain, bias, 2, 12, y); /* eps is added to the variance, under the root */
+    NEAR(y[1], 1.5 - 1, 1e-7);
+}
+
+static void gelu_by_hand(void **state) {
+    (void)state;
+    float gate[] = {0, 1, -1, 100, -100, 2}, up[] = {5, 2, 2, 3, 7, -1}, h[6];
+    solo_ref_glu(SOLO_ACT_GELU, gate, NULL, 6, h);
+    NEAR(h[0], 0, 0);
+    NEAR(h[1], 0.8411919906082768, 1e-7); /* by tanh, not by erf: 0.8413447 */
+    NEAR(h[2], -0.15880800939172324, 1e-7);
+    NEAR(h[3], 100, 0);
+    NEAR(h[4], 0, 0);
+    solo_ref_glu(SOLO_ACT_GELU, gate, up, 6, h);
+    NEAR(h[1], 2 * 0.8411919906082768, 1e-6);
+    NEAR(h[5], -1.954597694087775, 1e-6);
+}
+
+static void scores_are_capped(void **state) {
+    (void)state;
+    float q[] = {3}, k[] = {2, 4}, v[] = {1, 0}, out[1];
+    solo_ref_attend(q, k, v, 2, 1, 1, 1, 1, 5, out); /* scores 6 and 12, of which 5 tanh(x / 5) is left */
+    double a = exp(5 * tanh(1.2)), b = exp(5 * tanh(2.4));
+    NEAR(out[0], a / (a + b), 1e-6);
+}
+
 static void glu_by_hand(void **state) {
     (void)state;
     float gate[] = {0, 1, -1, 1000, -1000, 2}, up[] = {5, 2, 2, 3, 7, -1}, h[6];
@@ -478,7 +510,8 @@ static void open_refuses(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(norm_by_hand),        cmocka_unit_test(norm_takes_large_numbers),
-        cmocka_unit_test(glu_by_hand),         cmocka_unit_test(rope_neighbours),
+        cmocka_unit_test(layer_norm_by_hand), cmocka_unit_test(gelu_by_hand),
+        cmocka_unit_test(scores_are_capped), cmocka_unit_test(glu_by_hand),         cmocka_unit_test(rope_neighbours),
         cmocka_unit_test(rope_halves),         cmocka_unit_test(attend_maps_heads),
         cmocka_unit_test(attend_by_hand),      cmocka_unit_test(attend_against_formula),
         cmocka_unit_test(matvec_by_hand),      cmocka_unit_test(matvec_of_each_type),

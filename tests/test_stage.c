@@ -198,6 +198,13 @@ static const struct shape {
     {"narrow", SHAPE(2, 64, 4, 2, 16, 96, 333)},
     {"heads of 4", SHAPE(1, 96, 8, 1, 4, 224, 300)},
     {"heads of 12", SHAPE(3, 160, 8, 8, 12, 352, 1001)},
+    {"Qwen3-0.6B", {.n_layer = 28, .n_embd = 1024, .n_head = 16, .n_head_kv = 8, .head_dim = 128, .n_ff = 3072,
+                    .n_vocab = 151936, .rope_dim = 128, .has_head_norm = true}},
+    {"GPT-2", {.n_layer = 12, .n_embd = 768, .n_head = 12, .n_head_kv = 12, .head_dim = 64, .n_ff = 3072,
+               .n_vocab = 50257, .norm = SOLO_NORM_LAYER, .ungated = true}},
+    {"Gemma-3-270M", {.n_layer = 18, .n_embd = 640, .n_head = 4, .n_head_kv = 1, .head_dim = 256, .n_ff = 2048,
+                      .n_vocab = 262144, .rope_dim = 256, .attn_window = 512, .global_every = 6, .n_rope = 2,
+                      .has_head_norm = true, .has_post_norm = true}},
     {"one head of 256", SHAPE(2, 32, 1, 1, 256, 32, 7)},
 #undef SHAPE
 };
@@ -227,7 +234,7 @@ static void expect_messages(const solo_geometry *g) {
     const range x[] = {{"X", 0, d},
                        {"y", g->x_y, f32 ? d : d / 4},
                        {"scales", g->x_scale, f32 ? 0 : d / g->qd},
-                       {"squares", g->x_ss, d / g->qd}};
+                       {"squares, sums", g->x_ss, d / g->qd * (hp->norm == SOLO_NORM_LAYER ? 2 : 1)}};
     expect_tiled("X", x, SOLO_COUNT(x), g->x_words);
     const range layer[] = {
         {"X", 0, g->x_words}, {"q", g->l_q, q}, {"k", g->l_k, kv}, {"v", g->l_v, kv},
@@ -273,13 +280,14 @@ static void expect_roles(const solo_geometry *g) {
         assert_true(r->n_pass * r->rows_team >= r->team_rows);
         assert_true(r->chunk_groups <= g->xg && r->n_chunk * r->chunk_groups >= r->groups);
         assert_true((r->n_chunk - 1) * r->chunk_groups < r->groups);
-        assert_true(g->max_rows >= r->tile * (i == SOLO_ROLE_GATE_UP ? 2 : 1));
+        assert_true(g->max_rows >= r->tile * (i == SOLO_ROLE_GATE_UP && !hp->ungated ? 2 : 1));
     }
     assert_true(g->max_rows >= g->embed_tile);
     expect_cut(hp->n_embd, g->embed_tile, g->tiles_embed, g->qd);
     expect_cut(g->rows_q, g->combine_tile, g->tiles_combine, g->qa);
     assert_true(g->max_rows >= g->combine_tile);
-    expect_cut(g->rows_q, g->role[SOLO_ROLE_QKV].tile, g->tiles_q, 2);
+    const uint32_t whole = hp->has_head_norm ? hp->head_dim : 2; /* heads, or pairs, stay together */
+    expect_cut(g->rows_q, g->role[SOLO_ROLE_QKV].tile, g->tiles_q, whole);
     expect_cut(g->rows_k, g->role[SOLO_ROLE_QKV].tile, g->tiles_k, 2);
     expect_cut(g->rows_q + 2 * g->rows_k, g->role[SOLO_ROLE_QKV].tile, g->role[SOLO_ROLE_QKV].n_tile, 2);
     expect_cut(hp->n_embd, g->role[SOLO_ROLE_OUT].tile, g->role[SOLO_ROLE_OUT].n_tile, g->qd);
