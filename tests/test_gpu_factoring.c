@@ -526,6 +526,35 @@ static void subgroups_add_in_the_same_order(void **state) {
     skip();
 }
 
+/* Sums of means, norms of heads and behind projections: by subgroups against scratch memory; one matrix in place
+ * of gate and up with its weights requested ahead. */
+static void architectures_by_subgroups(void **state) {
+    (void)state;
+    static const tiny_desc *const models[] = {&gpu_gpt2, &gpu_gemma3};
+    const solo_device_info *info = solo_device_info_of(gpu_device);
+    if (!info->has_subgroups || info->subgroup_min < 8) {
+        printf("UNRUN: %s has no subgroups of 8\n", info->name);
+        skip();
+    }
+    for (uint32_t i = 0; i < SOLO_COUNT(models); i++) {
+        config c = {.name = models[i]->arch, .model = *models[i], .n_prompt = 9, .n_step = 3, .min_split = 2,
+                    .plan = {.max_team = info->subgroup_min < 32 ? info->subgroup_min : 32,
+                             .queue = i == 0 ? 5 : 0}};
+        gpu_bed bed = gpu_bed_open(&c.model, 0);
+        solo_plan *plan = open_plan(&bed, &c);
+        assert_true(plan->subgroups && strstr(plan->main.wgsl, "// ---- spans_subgroup.wgsl"));
+        plan->subgroups = false;
+        plan->geometry.desc.queue = 0;
+        solo_program scratch = open_program(plan, "stages", 0);
+        record wanted = run_program(plan, &scratch, &c);
+        check_program(plan, &plan->main, &c, "stages by subgroups, weights ahead", &wanted);
+        record_free(&wanted);
+        solo_program_close(&scratch);
+        solo_plan_close(plan);
+        gpu_bed_close(&bed);
+    }
+}
+
 /* Heads of 12 in groups of 8 that share a scale: attention by whole kv heads takes two at a time. */
 static void heads_share_a_scale(void **state) {
     (void)state;
@@ -664,6 +693,7 @@ int main(void) {
         cmocka_unit_test(gpt2),
         cmocka_unit_test(gemma),
         cmocka_unit_test(subgroups_add_in_the_same_order),
+        cmocka_unit_test(architectures_by_subgroups),
         cmocka_unit_test(heads_share_a_scale),
         cmocka_unit_test(several_dispatches_of_words),
         cmocka_unit_test(plans_say_how_they_hand_over),
