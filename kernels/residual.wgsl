@@ -12,37 +12,47 @@ struct Run {
   group0: u32, q: u32,
 }
 
-fn run_at(r: Run, i: vec4<u32>) -> vec4<u32> {
-  let behind = select(r.ss + i - r.n_y - r.n_scale, r.scale + i - r.n_y, i < vec4<u32>(r.n_y + r.n_scale));
-  return select(behind, r.y + i, i < vec4<u32>(r.n_y));
+// Where word i behind the numbers stands: scales, then sums. i is kept within them.
+fn behind_at(r: Run, i: u32) -> u32 {
+  let k = min(i, r.n_scale + r.n_ss - 1u);
+  return select(r.ss + k - r.n_scale, r.scale + k, k < r.n_scale);
+}
+
+fn keep_behind(r: Run, i: u32, w: u32) {
+  if (i < r.n_scale) { keep_scale(r, i, bitcast<f32>(w)); }
+  else if (i < r.n_scale + r.n_ss) { ss[i - r.n_scale] = bitcast<f32>(w); }
 }
 
 fn peek4(at: vec4<u32>) -> vec4<u32> { return vec4<u32>(peek(at.x), peek(at.y), peek(at.z), peek(at.w)); }
 
-fn keep4(r: Run, i: vec4<u32>, at: vec4<u32>, peeked: vec4<u32>) {
-  let end = r.n_y + r.n_scale + r.n_ss;
-  if (i.x < end) { keep_word(r, i.x, settle(at.x, peeked.x)); }
-  if (i.y < end) { keep_word(r, i.y, settle(at.y, peeked.y)); }
-  if (i.z < end) { keep_word(r, i.z, settle(at.z, peeked.z)); }
-  if (i.w < end) { keep_word(r, i.w, settle(at.w, peeked.w)); }
+fn keep4(r: Run, i: vec4<u32>, w: vec4<u32>) {
+  if (i.x < r.n_y) { keep_y(i.x, w.x); }
+  if (i.y < r.n_y) { keep_y(i.y, w.y); }
+  if (i.z < r.n_y) { keep_y(i.z, w.z); }
+  if (i.w < r.n_y) { keep_y(i.w, w.w); }
 }
 
-// A lane asks for up to eight words before it waits for the first; neighbouring lanes ask for neighbouring
-// words.
+// A lane asks for up to nine words before it waits for the first, and waits for four at a time; neighbouring
+// lanes ask for neighbouring words. One wait for each word makes a text too long for the instruction cache:
+// then a token of eight layers takes twice as long (bench/results/h200-2026-11-24-text).
 fn take_run(r: Run, lane: u32) {
   const STEPS = vec4<u32>(0u, WG, 2u * WG, 3u * WG);
-  let end = r.n_y + r.n_scale + r.n_ss;
-  for (var first = lane; first < end; first += 8u * WG) {
+  let n_behind = r.n_scale + r.n_ss;
+  var behind = 0u;
+  if (n_behind > 0u) { behind = peek(behind_at(r, lane)); }
+  for (var first = lane; first < r.n_y; first += 8u * WG) {
     let i = first + STEPS;
     let j = i + 4u * WG;
-    let at_i = run_at(r, min(i, vec4<u32>(end - 1u)));
-    let at_j = run_at(r, min(j, vec4<u32>(end - 1u)));
+    let at_i = r.y + min(i, vec4<u32>(r.n_y - 1u));
+    let at_j = r.y + min(j, vec4<u32>(r.n_y - 1u));
     let word_i = peek4(at_i);
     var word_j = vec4<u32>();
-    if (end > 4u * WG) { word_j = peek4(at_j); }
-    keep4(r, i, at_i, word_i);
-    if (end > 4u * WG) { keep4(r, j, at_j, word_j); }
+    if (r.n_y > 4u * WG) { word_j = peek4(at_j); }
+    keep4(r, i, settle4(at_i, word_i));
+    if (r.n_y > 4u * WG) { keep4(r, j, settle4(at_j, word_j)); }
   }
+  if (n_behind > 0u) { keep_behind(r, lane, settle(behind_at(r, lane), behind)); }
+  for (var i = lane + WG; i < n_behind; i += WG) { keep_behind(r, i, take(behind_at(r, i))); }
 }
 
 // x_load of a group; zeros behind the last of n groups.

@@ -139,7 +139,7 @@ fn walk_layer_in_turns(l: u32, r: u32, lane: u32) {
 }
 
 // The same with one tile a stage at most. Not in loops: there a compiler has to keep a stage's registers for
-// a next round that never comes (12 % of a token: bench/results/h200-2026-11-24-phi3).
+// a next round that never comes (12 % of a token: bench/results/h200-2026-11-24-text).
 fn walk_layer_once(l: u32, r: u32, lane: u32) {
   if (has(TILES_QKV, r)) { run_qkv(l, r, true, lane); } else { skip_qkv(l, r, lane); }
   if (has(TILES_ATTEND, r)) { run_attend(l, r, true, lane); }

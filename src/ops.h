@@ -51,8 +51,8 @@ typedef enum solo_need {
 } solo_need;
 bool solo_has(const solo_hparams *hp, solo_need need);
 
-/* The primitive operations in order: name, entry point in factor_unfused.wgsl, stage, grid, Place.part,
- * what is added to Place.layer, which models do it. */
+/* The primitive operations in order: name, entry point in factor_unfused.wgsl or unfused_attend_*.wgsl,
+ * stage, grid, Place.part, what is added to Place.layer, which models do it. */
 #define SOLO_OP_LIST(X)                                                         \
     X(EMBED,           op_embed,      EMBED,     EMBED,   0, 0, ALL)            \
     X(EMBED_SQUARE,    op_square_sum, EMBED,     EMBED,   0, 0, ALL)            \

@@ -2,6 +2,8 @@
  * dispatches, and the self-test that an in-dispatch plan must pass before it is trusted. */
 #include "plan.h"
 
+#include "probe.h"
+
 /* ---- programs ----------------------------------------------------------------------------- */
 
 void solo_pipelines_close(solo_pipeline *pipeline, uint32_t n) {
@@ -78,10 +80,13 @@ static void fill_defaults(solo_plan *plan, const solo_plan_desc *desc) {
     if (d->kv_type == SOLO_KV_AUTO)
         d->kv_type = d->activations == SOLO_ACTIVATIONS_F32 ? SOLO_KV_F32 : SOLO_KV_F16;
     if (d->n_ctx == 0) d->n_ctx = solo_plan_default_ctx(hp);
-    if (d->workgroup_size == 0) d->workgroup_size = info->is_software ? 32 : 256;
+    if (d->workgroup_size == 0) d->workgroup_size = info->is_software ? 32 : 384; /* 256 to 512 tried */
     if (d->workgroup_size > info->max_workgroup_size) d->workgroup_size = info->max_workgroup_size;
     if (d->spin_limit == 0) d->spin_limit = info->is_software ? SPIN_SOFTWARE : SPIN_GPU;
     if (d->max_team == 0) d->max_team = info->is_software ? 1 : 32;
+    /* 12: 8, 18 and 24 were slower, and none by 10 % (bench/results/h200-2026-11-24-text) */
+    if (d->queue == 0) d->queue = info->is_software ? SOLO_QUEUE_NONE : 12;
+    if (d->queue == SOLO_QUEUE_NONE) d->queue = 0;
 }
 
 static bool check_desc(const solo_plan *plan, solo_error *err) {
@@ -166,6 +171,19 @@ static bool make_geometry(solo_plan *plan, solo_error *err) {
     if (!solo_geometry_make(&gd, &plan->geometry, err)) return false;
     plan->geometry.n_wg = d->n_workgroup ? d->n_workgroup : info->is_software ? 2 : aim;
     plan->geometry.grid[SOLO_GRID_WG] = plan->geometry.n_wg;
+    return true;
+}
+
+/* Workgroups that wait for each other must all run: no more than the device is seen to run at once of their
+ * size. (A software adapter runs one a core; two are taken as given.) Slices stay as they are cut, so that
+ * the numbers do not depend on it. */
+static bool fit_resident(solo_plan *plan, solo_error *err) {
+    solo_geometry *g = &plan->geometry;
+    solo_factoring f;
+    if (!solo_factoring_find(plan->desc.factoring, plan->desc.assignment, &f, err)) return false;
+    if (!f.tagged || plan->desc.n_workgroup || solo_device_info_of(plan->device)->is_software) return true;
+    if (!solo_probe_resident(plan->device, g->wg, g->workgroup_bytes, g->n_wg, &g->n_wg, err)) return false;
+    g->grid[SOLO_GRID_WG] = g->n_wg;
     return true;
 }
 
@@ -422,7 +440,7 @@ static void join_wgsl(solo_plan *plan) {
 
 static bool open_on_gpu(solo_plan *plan, solo_error *err) {
     plan->subgroups = probe_subgroups(plan);
-    if (!make_geometry(plan, err) || !open_buffers(plan, err)) return false;
+    if (!make_geometry(plan, err) || !fit_resident(plan, err) || !open_buffers(plan, err)) return false;
     if (!open_bindings(plan, plan->msg, &plan->bindings, err)) return false;
     if (!solo_prefill_open(plan, err)) return false;
     if (!open_bindings(plan, plan->prefill.pf, &plan->prefill.bindings, err)) return false;

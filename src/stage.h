@@ -75,8 +75,7 @@ typedef enum solo_role { SOLO_ROLE_QKV, SOLO_ROLE_OUT, SOLO_ROLE_GATE_UP, SOLO_R
                          SOLO_ROLE_LOGITS, SOLO_ROLE_COUNT } solo_role;
 
 typedef struct solo_role_geometry {
-    uint32_t tile;         /* rows a tile: of q, k and v one after the other; gate_up: of each */
-    uint32_t n_tile;
+    uint32_t tile, n_tile; /* rows a tile: of q, k and v one after the other; gate_up: of each */
     uint32_t team;         /* neighbouring lanes that share a row: 1, 2, 4, ... 32 */
     uint32_t team_rows;    /* neighbouring rows that a team does of a tile (gate_up: of each) */
     uint32_t rows_team;    /* rows that a team does at once */
@@ -93,7 +92,7 @@ typedef struct solo_geometry_desc {
     uint32_t workgroup_size;            /* lanes */
     uint32_t n_workgroup;               /* aimed at: tiles are cut so that each gets about one */
     uint32_t max_team;                  /* 1 on software adapters: lanes do not share rows */
-    bool     attend_lanes;              /* attention in registers: wants subgroups of max_team lanes */
+    bool     attend_lanes;              /* attention in registers: attend_lanes.wgsl */
     uint32_t queue;                     /* vec4 of weights requested ahead (stream.h); 0: none */
     bool     queue_across;              /* across stages, where a factoring allows it */
     uint32_t max_workgroup_bytes;
@@ -109,8 +108,8 @@ typedef struct solo_geometry {
     uint32_t embed_tile, tiles_embed, tiles_attend, combine_tile, tiles_combine;
     uint32_t slice_heads;               /* units of att_heads of a workgroup of SOLO_GRID_HEADS */
     uint32_t n_split, att_block, att_heads, att_max_block;
-    uint32_t att_team, att_parts;       /* lanes that share a score; parts of a block that are mixed apart */
-    uint32_t att_vecs;                  /* attend_lanes: vec4 of a row of the cache that a lane holds */
+    uint32_t att_team, att_parts, att_vecs; /* lanes that share a score; parts of a block that are mixed
+                                              apart; vec4 of a row of the cache that a lane holds */
     uint32_t qd, qa, qf;                /* neighbours that share an int8 scale: of x, of a, of h */
     uint32_t ffn_parts;                 /* matrices of gate_up: 2, or 1 where there is no up */
     uint32_t xg, big, max_rows, n_ss;   /* sizes in workgroup memory */
@@ -131,8 +130,7 @@ typedef struct solo_geometry {
 #define SOLO_ATT_TEAM 4u /* lanes that share a score, where lanes share anything */
 #define SOLO_MAX_QUEUE 64u
 #define SOLO_MAX_WINDOW 256u /* of the repetition penalty */
-#define SOLO_ARRIVE_LINE 32u
-#define SOLO_STATE_ARRIVE 32u
+enum { SOLO_ARRIVE_LINE = 32, SOLO_STATE_ARRIVE = 32 };
 
 bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *out, solo_error *err);
 

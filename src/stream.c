@@ -103,7 +103,8 @@ static void make_role(const solo_weights *w, const solo_geometry *g, uint32_t i,
     r->form = form;
     r->planes = solo_form_get_info(form)->payload_words / 4;
     r->strips = (role->groups + role->team - 1) / role->team;
-    r->loop = spans[i].role == SOLO_ROLE_LOGITS || rows > MAX_ROWS || rows * r->strips > MAX_UNIT;
+    r->loop = spans[i].role == SOLO_ROLE_LOGITS || rows > MAX_ROWS || rows * r->strips > MAX_UNIT ||
+              (!g->desc.queue_across && rows * r->strips * r->planes > g->desc.queue);
     r->rows = rows;
     r->n_pass = 1;
     if (r->loop) {
@@ -184,8 +185,9 @@ static void add_registers(solo_text *out, const solo_stream *s, solo_role role) 
                   "fn %s_team(tile: u32, lane: u32) -> TeamRows {\n"
                   "  let start = tile * %uu;\n  let half = lane / %uu;\n"
                   "  let first = lane / %uu %% %uu * %uu;\n"
-                  "  let row = min(start + first, %uu);\n",
-                  name, g->tile, g->team * teams, g->team, teams, rows, n_row - rows);
+                  "  let row = min(start + min(first, %uu), %uu);\n",
+                  name, g->tile, g->team * teams, g->team, teams, rows,
+                  g->tile > rows ? g->tile - rows : 0, n_row - rows);
     solo_text_add(out,
                   "  return TeamRows(row + half * %uu, row - start + half * %uu, first + half * %uu,\n"
                   "                  min(min(first + %uu, %uu), %uu - start) + half * %uu);\n}\n",

@@ -59,6 +59,8 @@ class CommandLine(unittest.TestCase):
         self.refused(["run", "m", "--activations", "f64"], "int8", "f32", "'f64'")
         self.refused(["run", "m", "-p", "a", "--prompt-file", "b"], "--prompt-file")
         self.refused(["run", "m", "--raw", "--system", "b"], "--system", "--raw")
+        self.refused(["run", "m", "--raw", "--tools", "[]"], "--tools", "--raw")
+        self.refused(["run", "m", "--raw", "--vars", "{}"], "--vars", "--raw")
         self.refused(["logits", "m", "--kv", "f16"], "--kv")
         self.refused(["perplexity", "m"], "--file")
         self.refused(["devices", "m"], "'m'")
@@ -312,6 +314,14 @@ class Engine(unittest.TestCase):
 
 
 class Chat(unittest.TestCase):
+    def test_what_a_template_reads_is_json(self):
+        for option, text, wanted in (("--vars", "{", "variables: wanted JSON"), ("--vars", "[]", "found a list"),
+                                     ("--tools", "[1", "tools: wanted JSON")):
+            for command in ("run", "chat"):
+                got = solo(command, MODEL, "--device", "cpu", option, text, stdin="Hello\n")
+                self.assertEqual(got.returncode, 1, got)
+                self.assertIn(wanted, got.stderr.decode())
+
     def test_through_a_pipe(self):
         got = solo("chat", MODEL, *QUICK, "-n", "4", stdin="My name is Ada. Say hello.\n\n/stats\nWhat is 2+2?\n/stats\n/reset\n"
                    "/system Answer in French.\n/nosuch\n/help\n/quit\nnever read\n")

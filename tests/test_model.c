@@ -613,7 +613,8 @@ static void test_architectures_refused(void **state) {
     solo_gguf_writer w = {0};
     assert_true(tiny_model(&w, &(tiny_desc){.arch = "gemma2", .attn_window = 5}));
     solo_gguf_put_f32(&w, "gemma2.attn_logit_softcapping", -1.0f);
-    refused(&w, SOLO_FILE_FORMAT, "key 'gemma2.attn_logit_softcapping'", "wanted a finite number, 0 or above", "found -1");
+    refused(&w, SOLO_FILE_FORMAT, "key 'gemma2.attn_logit_softcapping'", "wanted a finite number, 0 or above",
+            "found -1");
     w = (solo_gguf_writer){0};
     assert_true(tiny_model(&w, &(tiny_desc){.arch = "gemma3", .attn_window = 5}));
     solo_gguf_put_u32(&w, "gemma3.attention.sliding_window_pattern", 0);

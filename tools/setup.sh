@@ -161,6 +161,7 @@ pin_is_there() { # TARGET SHA256
 }
 is_wanted() { # TARGET: the model is not needed to build; the pinned Dawn gives way to a system one
     case $1 in
+        .deps/tokenizers/*) [ "$goal" = test ] ;;
         .deps/parts/*) # what a model is joined from, and not needed behind that
             local model=${1#.deps/parts/}
             [ "$goal" = models ] && [ ! -s "models/${model%.part*}" ]
