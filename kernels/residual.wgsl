@@ -1,14 +1,7 @@
 // residual: the messages of an X block: the residual itself, its partial sums of squares, and the
 // residual times the next norm's gain, which is what the next matrices read. 1/rms is left to the
 // consumer: it multiplies finished rows, so nobody waits for a reduction before multiplying.
-var<private> x_inv: f32; // 1 / rms of the vector that take_x brought in
-
-// The order of additions depends on MAX_TEAM alone; every lane gets the sum.
-fn add_sums(n: u32, lane: u32) {
-  var s = 0.0;
-  for (var i = lane % MAX_TEAM; i < n; i += MAX_TEAM) { s += ss[i]; }
-  x_inv = inverseSqrt(fma(team_sum(s, MAX_TEAM, lane), 1.0 / f32(D), NORM_EPS));
-}
+// (norm_*.wgsl.)
 
 // What a stage takes of its input: n_y words at y, n_scale at scale, n_ss sums at ss; groups from group0 on of
 // a vector whose scales span q numbers.
@@ -72,9 +65,9 @@ fn x_load_within(g: u32, n: u32) -> X {
 fn take_x(at: u32, chunk: u32, chunk_groups: u32, lane: u32) {
   let g0 = chunk * chunk_groups;
   let n = min(chunk_groups, D / 32u - g0);
-  take_y(at + X_Y, at + X_SCALE, at + X_SS, N_SS, g0, n, QD, lane);
+  take_y(at + X_Y, at + X_SCALE, at + X_SS, N_SUM, g0, n, QD, lane);
   workgroupBarrier(); // words written before they are added up, and before x_load
-  add_sums(N_SS, lane);
+  add_sums(lane);
   if (X_SUMS) { finish_y(n, lane); }
 }
 
@@ -85,7 +78,8 @@ fn put_residual(at: u32, row0: u32, n: u32, lane: u32) {
   for (var r = lane; r < n; r += WG) { put(at + X_RES + row0 + r, word_of_f32(rows[r])); }
 }
 
-// The squares of a span are added as a tree over 32, as by the butterflies of spans_subgroup.
+// Partial sums of squares, to `at` on. Those of a span are added as a tree over 32, as by the butterflies of
+// spans_subgroup.
 fn put_ss(at: u32, row0: u32, n: u32, lane: u32) {
   for (var q = lane; q < n / QD; q += WG) {
     var v = array<f32, 32>();
@@ -93,7 +87,7 @@ fn put_ss(at: u32, row0: u32, n: u32, lane: u32) {
     for (var step = 16u; step > 0u; step /= 2u) {
       for (var i = 0u; i < step; i++) { v[i] += v[i + step]; }
     }
-    put(at + X_SS + row0 / QD + q, word_of_f32(v[0]));
+    put(at + row0 / QD + q, word_of_f32(v[0]));
   }
 }
 
@@ -114,9 +108,11 @@ fn ask_tail(res: u32, gain: u32, row0: u32, n: u32, lane: u32) -> Tail {
   return Tail(peek(res + row0 + r), gain_at(gain, row0 + r));
 }
 
-// rows[r] becomes the projection's row plus its residual.
-fn add_residual(res: u32, row0: u32, n: u32, own: u32, lane: u32) {
-  if (lane < n) { rows[lane] = bitcast<f32>(settle(res + row0 + lane, own)) + rows[lane]; }
-  for (var r = lane + WG; r < n; r += WG) { rows[r] = bitcast<f32>(take(res + row0 + r)) + rows[r]; }
+// rows[r] becomes the projection's row, with its bias, plus its residual.
+fn add_residual(res: u32, bias: u32, row0: u32, n: u32, own: u32, lane: u32) {
+  if (lane < n) { rows[lane] = bitcast<f32>(settle(res + row0 + lane, own)) + biased(rows[lane], bias + row0 + lane); }
+  for (var r = lane + WG; r < n; r += WG) {
+    rows[r] = bitcast<f32>(take(res + row0 + r)) + biased(rows[r], bias + row0 + r);
+  }
   workgroupBarrier(); // sums written before publish_x reads its quantisation groups
 }

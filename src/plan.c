@@ -6,13 +6,16 @@
 
 /* ---- programs ----------------------------------------------------------------------------- */
 
-void solo_program_close(solo_program *p) {
-    for (uint32_t i = 0; p->pipeline && i < p->factoring.n_row; i++) {
-        bool shared = false;
-        for (uint32_t k = 0; k < i; k++)
-            shared |= !strcmp(p->factoring.row[k].entry, p->factoring.row[i].entry);
-        if (!shared) solo_device_pipeline_close(&p->pipeline[i]);
+void solo_pipelines_close(solo_pipeline *pipeline, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t k = i + 1; k < n; k++) /* rows of one entry point share */
+            if (pipeline[k].handle == pipeline[i].handle) pipeline[k] = (solo_pipeline){0};
+        solo_device_pipeline_close(&pipeline[i]);
     }
+}
+
+void solo_program_close(solo_program *p) {
+    if (p->pipeline) solo_pipelines_close(p->pipeline, p->factoring.n_row);
     solo_device_module_close(&p->module);
     free(p->pipeline), free(p->dispatch), free(p->wgsl);
     memset(p, 0, sizeof *p);
@@ -29,6 +32,8 @@ bool solo_program_open(solo_plan *plan, const solo_factoring *f, solo_program *p
     if (!solo_device_module_open(plan->device, p->wgsl, f->kernel, &p->module, err)) return false;
     p->pipeline = solo_zalloc(f->n_row, sizeof *p->pipeline);
     for (uint32_t i = 0; i < f->n_row; i++) {
+        solo_op first, last;
+        if (!solo_row_ops(g->desc.hp, &f->row[i], &first, &last)) continue;
         for (uint32_t k = 0; k < i && !p->pipeline[i].handle; k++) {
             if (!strcmp(f->row[k].entry, f->row[i].entry)) p->pipeline[i] = p->pipeline[k];
         }
@@ -37,10 +42,9 @@ bool solo_program_open(solo_plan *plan, const solo_factoring *f, solo_program *p
                                        &p->pipeline[i], err))
             return false;
     }
-    uint32_t n_layer = g->desc.hp->n_layer;
-    p->n_dispatch = solo_factoring_steps(f, n_layer, NULL);
+    p->n_dispatch = solo_factoring_steps(f, g->desc.hp, NULL);
     solo_factor_step *steps = solo_zalloc(p->n_dispatch, sizeof *steps);
-    solo_factoring_steps(f, n_layer, steps);
+    solo_factoring_steps(f, g->desc.hp, steps);
     p->dispatch = solo_zalloc(p->n_dispatch, sizeof *p->dispatch);
     for (uint32_t i = 0; i < p->n_dispatch; i++) {
         const solo_factor_row *row = steps[i].row;
@@ -189,11 +193,12 @@ static uint32_t align_up(uint32_t n, uint32_t unit) { return (n + unit - 1) / un
 
 static bool open_rope(solo_plan *plan, solo_error *err) {
     const solo_model *m = plan->weights->model;
-    uint64_t n = (uint64_t)plan->desc.n_ctx * (m->hp.rope_dim / 2) * 2;
+    uint64_t n = (uint64_t)m->hp.n_rope * plan->desc.n_ctx * (m->hp.rope_dim / 2) * 2;
+    if (n == 0) n = 2; /* nothing turns, but a binding holds something */
     if (!solo_device_buffer_open(plan->device, SOLO_BUFFER_STORAGE, n * 4, "rope", &plan->rope,
                                  err))
         return false;
-    float *table = solo_alloc((size_t)n * 4 + 4);
+    float *table = solo_zalloc((size_t)n, 4);
     solo_model_rope_table(m, plan->desc.n_ctx, table);
     solo_device_write(plan->device, plan->rope, 0, table, n * 4);
     free(table);
@@ -510,10 +515,12 @@ uint64_t solo_plan_weight_bytes(const solo_weights *w) {
 
 /* How what the stage puts reaches the next one. Where it does so within a dispatch and, at the end of a
  * chunk, across the boundary, the former is named. */
-static const char *hand_off_of(const solo_factoring *f, solo_stage stage) {
+static const char *hand_off_of(const solo_hparams *hp, const solo_factoring *f, solo_stage stage) {
     for (uint32_t i = 0; i < f->n_row; i++) {
         const solo_factor_row *row = &f->row[i];
-        solo_stage last = solo_op_stage(row->last);
+        solo_op first_op, last_op;
+        if (!solo_row_ops(hp, row, &first_op, &last_op)) continue;
+        solo_stage last = solo_op_stage(last_op);
         if (row->sync == SOLO_SYNC_NONE || stage < solo_op_stage(row->first) || stage > last)
             continue;
         if (stage == last && f->n_token == 1) continue;
@@ -525,18 +532,21 @@ static const char *hand_off_of(const solo_factoring *f, solo_stage stage) {
 static void explain_stages(const solo_plan *plan, solo_plan_info *info) {
     const solo_geometry *g = &plan->geometry;
     static const int role_of[] = {
-        -1, SOLO_ROLE_QKV, -1, -1, SOLO_ROLE_OUT, SOLO_ROLE_GATE_UP, SOLO_ROLE_DOWN, SOLO_ROLE_LOGITS,
-        -1};
+        -1, SOLO_ROLE_QKV, -1, -1, SOLO_ROLE_OUT, -1, SOLO_ROLE_GATE_UP, SOLO_ROLE_DOWN, -1,
+        SOLO_ROLE_LOGITS, -1};
     const solo_program *p = solo_plan_program(plan);
+    uint32_t n_stage_a_token = 0;
     for (uint32_t i = 0; i < SOLO_STAGE_COUNT; i++) {
+        if (!solo_stage_is_done(g->desc.hp, i)) continue;
+        const bool of_rows = i == SOLO_STAGE_EMBED || i == SOLO_STAGE_NORM_OUT || i == SOLO_STAGE_NORM_DOWN;
         solo_stage_info *s = &info->stage[info->n_stage++];
         s->name = solo_stage_name(i);
         s->scope = solo_stage_scope(i) == SOLO_SCOPE_LAYER ? "layer" : "token";
-        s->n_tile = i == SOLO_STAGE_EMBED     ? g->tiles_embed
+        s->n_tile = of_rows                   ? g->tiles_embed
                     : i == SOLO_STAGE_ATTEND  ? g->tiles_attend
                     : i == SOLO_STAGE_COMBINE ? g->tiles_combine
                                               : 1;
-        s->tile_rows = i == SOLO_STAGE_EMBED     ? g->embed_tile
+        s->tile_rows = of_rows                   ? g->embed_tile
                        : i == SOLO_STAGE_COMBINE ? g->combine_tile
                                                  : 0;
         s->team = 1;
@@ -545,13 +555,13 @@ static void explain_stages(const solo_plan *plan, solo_plan_info *info) {
             s->n_tile = r->n_tile, s->tile_rows = r->tile, s->team = r->team;
         }
         s->weight_bytes = stage_bytes(plan->weights, i);
-        s->hand_off = hand_off_of(&p->factoring, i);
+        n_stage_a_token += solo_stage_scope(i) == SOLO_SCOPE_LAYER ? g->desc.hp->n_layer : 1;
+        s->hand_off = hand_off_of(g->desc.hp, &p->factoring, i);
         info->weight_bytes += s->weight_bytes;
     }
     /* every stage but the last of each dispatch; in a burst the last hands over as well */
     if (p->factoring.tagged)
-        info->n_hand_off =
-            6 * g->desc.hp->n_layer + 3 - (p->factoring.n_token > 1 ? 0 : p->n_dispatch);
+        info->n_hand_off = n_stage_a_token - (p->factoring.n_token > 1 ? 0 : p->n_dispatch);
 }
 
 solo_plan_info solo_plan_get_info(const solo_plan *plan) {
