@@ -184,8 +184,8 @@ export class Memory {
 
   /** A WGPUStringView at `at` as text; its length may say "to the NUL". */
   stringView(at: number): string {
-    const data = this.getNumber("WGPUStringView.data", at);
-    const length = this.getNumber("WGPUStringView.length", at);
+    const data = this.u32(at + this.off("WGPUStringView.data"));
+    const length = this.u32(at + this.off("WGPUStringView.length"));
     if (data === 0) return "";
     if (length === 0xffffffff) return this.cString(data);
     return this.#decoder.decode(this.bytes.subarray(data, data + length));

@@ -209,7 +209,7 @@ export class WebGpu {
   #adapterInfoFree(info: number): void {
     const memory = this.#memory();
     for (const name of ["vendor", "architecture", "device", "description"])
-      memory.free(memory.getNumber("WGPUStringView.data", info + memory.off(`WGPUAdapterInfo.${name}`)));
+      memory.free(memory.u32(info + memory.off(`WGPUAdapterInfo.${name}`) + memory.off("WGPUStringView.data")));
   }
 
   #featureName(number: number): GPUFeatureName | undefined {
