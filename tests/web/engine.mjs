@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { browser, check, chromiumPath, finish, newPage, serve, source, unrun } from "./harness.mjs";
+import { browser, check, chromiumPath, finish, killGpuProcess, newPage, serve, source, unrun } from "./harness.mjs";
 
 const tarball = process.env.SOLO_WEB_PACKAGE ?? join(source, "build/web/solo-engine.tgz");
 if (!existsSync(tarball)) unrun(`no ${tarball} (tools/web.sh builds it)`);
@@ -134,6 +134,22 @@ const destroyed = await inPage(async () => {
 });
 check("a destroyed device is told", destroyed.lost !== "", destroyed);
 check("the next answer, on a new device, is as before", JSON.stringify(destroyed.ids) === JSON.stringify(first.answer.solo_ids), destroyed);
+
+const during = inPage(async () => {
+  let n = 0;
+  try {
+    for await (const _ of await engine.completions.create({ ...ask, max_tokens: 4000, stream: true })) window.written = ++n;
+    return { n };
+  } catch (error) {
+    return { n, status: error.status, message: error.message };
+  }
+});
+await page.waitForFunction(() => window.written > 2);
+check("the GPU process was there to be ended", killGpuProcess() === 1);
+const crashed = await during;
+check("a device lost in the middle of an answer ends it with DEVICE_LOST", crashed.status === "DEVICE_LOST", crashed);
+const recovered = await inPage(async () => (await engine.completions.create(ask)).solo_ids);
+check("and the next answer is as before", JSON.stringify(recovered) === JSON.stringify(first.answer.solo_ids), recovered);
 check("no errors in the console", errors.length === 0, errors);
 await page.close();
 

@@ -1,6 +1,6 @@
 // harness.mjs: what the browser tests share: a static server with Range, Chromium on its software adapter, a page that loads
 // the packed package, and checks that say which.
-import { createReadStream, existsSync, statSync } from "node:fs";
+import { createReadStream, existsSync, readFileSync, readdirSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { extname, join, normalize } from "node:path";
@@ -73,6 +73,22 @@ export async function newPage(context, url) {
   page.on("pageerror", (error) => errors.push(`uncaught: ${error.message}`));
   await page.goto(url);
   return { page, errors };
+}
+
+/** Ends the GPU process of the Chromium that this process started: a device lost by something that went wrong. */
+export function killGpuProcess() {
+  const parent = new Map();
+  const gpu = [];
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number)) {
+    try {
+      parent.set(pid, Number(readFileSync(`/proc/${pid}/stat`, "utf8").replace(/.*\) /s, "").split(" ")[1]));
+      if (readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("--type=gpu-process")) gpu.push(pid);
+    } catch {} // it ended meanwhile
+  }
+  const isOurs = (pid) => pid === process.pid || (pid > 1 && isOurs(parent.get(pid) ?? 0));
+  const ours = gpu.filter(isOurs);
+  ours.forEach((pid) => process.kill(pid, "SIGKILL"));
+  return ours.length;
 }
 
 let nFailed = 0;
