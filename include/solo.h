@@ -81,13 +81,13 @@ bool solo_model_open(solo_model **out, const solo_model_desc *desc, solo_error *
 void solo_model_close(solo_model *model);
 typedef struct solo_model_info {
     const char *name;         /* general.name, or the file's name */
-    const char *arch;         /* "llama", "phi3" */
+    const char *arch;         /* "llama", "phi3", ... */
     const char *tokenizer;    /* "gpt2/smollm", "llama" */
     const char *chat_family;  /* what its template looks like: "chatml", ..., "custom"; "none" */
     const char *file_type;    /* the weight type most tensors' bytes are in: "Q4_1" */
     uint32_t n_layer, n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab, n_ctx_train;
     uint64_t n_param, n_tensor, n_bytes; /* n_bytes: of all tensors */
-    uint32_t attn_window; /* positions that a token attends to at most, its own included; 0: all */
+    uint32_t attn_window, attn_global_every; /* positions attended to, 0: all; but by each so-manyth layer */
     uint32_t rope_dim;    /* dimensions of a head that RoPE turns */
     const char *rope_factors; /* of frequencies: "none", "all" (one set for all contexts), "by context" */
     uint32_t n_ctx_orig;  /* "by context": longer contexts take the long factors, others the short */
@@ -293,7 +293,7 @@ typedef struct solo_plan_info {
     uint32_t n_ctx, n_hand_off;       /* hand-offs inside dispatches, a token */
     uint64_t weight_bytes;            /* read a token */
     uint64_t kv_bytes_per_pos;        /* read a token for each earlier position that it attends to */
-    uint32_t attn_window;             /* the model's: so many positions at most; 0: all */
+    uint32_t attn_window, attn_global_every; /* the model's */
     uint64_t weights_buffer_bytes, kv_buffer_bytes, message_buffer_bytes, prefill_buffer_bytes;
     uint32_t n_stage;
     solo_stage_info stage[16];

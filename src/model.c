@@ -678,7 +678,7 @@ solo_model_info solo_model_get_info(const solo_model *m) {
         .n_vocab = hp->n_vocab, .n_ctx_train = hp->n_ctx_train,
         .n_tensor = solo_gguf_n_tensor(m->gguf),
         .rope_base = hp->rope_base, .norm_eps = hp->norm_eps, .tied = m->output == m->embd,
-        .attn_window = hp->attn_window, .rope_dim = hp->rope_dim,
+        .attn_window = hp->attn_window, .attn_global_every = hp->global_every, .rope_dim = hp->rope_dim,
         .rope_factors = m->rope_factors_long ? "by context" : m->rope_factors ? "all" : "none",
         .rope_attn_factor = hp->rope_attn_factor, .n_ctx_orig = hp->n_ctx_orig,
         .bos = solo_tokenizer_bos(m->tokenizer), .eos = solo_tokenizer_eos(m->tokenizer),

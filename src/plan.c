@@ -591,6 +591,7 @@ solo_plan_info solo_plan_get_info(const solo_plan *plan) {
     info.workgroup_bytes = g->workgroup_bytes;
     info.kv_bytes_per_pos = 2ull * g->desc.hp->n_layer * g->desc.hp->n_head_kv * g->kv_vecs * 16;
     info.attn_window = g->desc.hp->attn_window;
+    info.attn_global_every = g->desc.hp->global_every;
     info.weights_buffer_bytes = plan->weights->payload_words4 * 16 + plan->weights->scale_words * 4;
     info.kv_buffer_bytes = plan->kv_k.n_bytes + plan->kv_v.n_bytes;
     info.message_buffer_bytes = plan->msg.n_bytes + plan->state.n_bytes;
