@@ -13,8 +13,8 @@ export interface Address {
   hub?: { repo: string; revision: string; path: string };
 }
 
-/** Takes a URL, a path on this server, or a file on the hub by its shape: org/repo/file.gguf, org/repo:file.gguf. A hub's
- *  page of a file (…/blob/…) becomes the file itself (…/resolve/…). */
+/** Takes a URL, a path on this server, or a file on the hub by its shape: org/repo/file.gguf, org/repo:file.gguf. A
+ *  hub's page of a file (…/blob/…) becomes the file itself (…/resolve/…). */
 export function parseAddress(text: string, base: string, hub = HUB): Address {
   const typed = text.trim();
   const short = /^([\w.-]+\/[\w.-]+)(?::|\/(?!\/))((?:[\w.-]+\/)*[\w.-]+\.\w+)$/.exec(typed);
@@ -42,7 +42,8 @@ export function parseAddress(text: string, base: string, hub = HUB): Address {
   return found;
 }
 
-/** Size and SHA-256 of a file on the hub; undefined where it does not say so within a few seconds: loading goes on without. */
+/** Size and SHA-256 of a file on the hub; undefined where it does not say so within a few seconds: loading goes on
+ *  without. */
 export async function askHub(hub: string, file: NonNullable<Address["hub"]>, headers?: Record<string, string>) {
   try {
     // A form, not JSON: such a request needs no preflight.
@@ -53,7 +54,9 @@ export async function askHub(hub: string, file: NonNullable<Address["hub"]>, hea
       signal: AbortSignal.timeout(4000),
     });
     if (!response.ok) return undefined;
-    const found = ((await response.json()) as { path?: string; size?: number; lfs?: { oid?: string; size?: number } }[])[0];
+    const found = (
+      (await response.json()) as { path?: string; size?: number; lfs?: { oid?: string; size?: number } }[]
+    )[0];
     const sha256 = found?.lfs?.oid;
     return found?.path === file.path && sha256 && /^[0-9a-f]{64}$/.test(sha256)
       ? { sha256, size: found.lfs?.size ?? found.size }

@@ -1,7 +1,8 @@
-/** Models kept in the browser's private file system (OPFS). Each has two files, ID.bin and ID.json; a Web Lock of the same
- *  id keeps tabs apart: exclusive while a model is written or deleted, shared while a complete one is read.
+/** Models kept in the browser's private file system (OPFS). Each has two files, ID.bin and ID.json; a Web Lock of
+ *  the same id keeps tabs apart: exclusive while a model is written or deleted, shared while a complete one is
+ *  read.
  *
- *  Listing and deleting work anywhere; writing needs a Worker (createSyncAccessHandle). */
+ *  *  Listing and deleting work anywhere; writing needs a Worker (createSyncAccessHandle). */
 import { bytesText, LoadError } from "./error.js";
 import type { Validator } from "./network.js";
 
@@ -103,16 +104,15 @@ export function hold(
   });
 }
 
-/** Throws unless `bytes` more can be stored. */
-export async function checkQuota(name: string, bytes: number): Promise<void> {
-  const { quota, usage } = await navigator.storage.estimate();
-  if (quota === undefined || usage === undefined || quota - usage >= bytes) return;
-  throw quotaError(name, bytes, quota - usage, usage);
-}
-
-function quotaError(name: string, bytes: number, free: number, usage: number): LoadError {
-  return new LoadError("FILE_IO", `${name}: wanted room for ${bytesText(bytes)} in this browser's storage, found ` +
-    `${bytesText(Math.max(free, 0))} free (${bytesText(usage)} are used by this site). Delete kept models, or free disk space.`);
+/** Room is asked for before the first byte comes. What estimate() says is a guess, and in some browsers a fixed
+ *  number. */
+async function quotaError(name: string, wanted: number, free: number): Promise<LoadError> {
+  const { usage = 0 } = await navigator.storage.estimate();
+  return new LoadError(
+    "FILE_IO",
+    `${name}: wanted room for ${bytesText(wanted)} in this browser's storage, found about ` +
+      `${bytesText(free)} (this site uses ${bytesText(usage)}). Delete kept models, or free disk space.`,
+  );
 }
 
 /** The two files of one model, open for writing. The caller holds the exclusive lock and gives it up after close(). */
@@ -122,12 +122,14 @@ export class StoredFile {
     private readonly note: FileSystemSyncAccessHandle,
   ) {}
 
-  static async open(id: string): Promise<StoredFile> {
+  /** Makes room for all of `size`; the first `received` bytes are kept. */
+  static async open(id: string, name: string, size: number, received: number): Promise<StoredFile> {
     const where = await folder();
-    const handle = async (name: string) =>
-      (await where.getFileHandle(name, { create: true })).createSyncAccessHandle();
+    const handle = async (file: string) => (await where.getFileHandle(file, { create: true })).createSyncAccessHandle();
     const data = await handle(`${id}.bin`);
     try {
+      const free = reserve(data, size, received);
+      if (free < size - received) throw await quotaError(name, size - received, free);
       return new StoredFile(data, await handle(`${id}.json`));
     } catch (error) {
       data.close();
@@ -136,17 +138,17 @@ export class StoredFile {
   }
 
   async write(name: string, at: number, bytes: Uint8Array, size: number): Promise<void> {
-    let n = 0;
     try {
-      n = this.data.write(bytes, { at });
+      if (this.data.write(bytes, { at }) === bytes.length) return;
     } catch (error) {
       if ((error as Error).name !== "QuotaExceededError") {
-        throw new LoadError("FILE_IO", `${name}: writing to this browser's storage failed: ${(error as Error).message}`);
+        throw new LoadError(
+          "FILE_IO",
+          `${name}: writing to this browser's storage failed: ${(error as Error).message}`,
+        );
       }
     }
-    if (n === bytes.length) return;
-    const { quota = 0, usage = 0 } = await navigator.storage.estimate();
-    throw quotaError(name, size - at, quota - usage, usage);
+    throw await quotaError(name, size - at, 0);
   }
 
   read(at: number, into: Uint8Array): number {
@@ -168,6 +170,29 @@ export class StoredFile {
   }
 }
 
+/** Gives the file its whole size, which counts as used from then on. Where that is refused, the bytes that could be
+ *  added. */
+function reserve(data: FileSystemSyncAccessHandle, size: number, received: number): number {
+  const grow = (to: number) => {
+    try {
+      data.truncate(to);
+      return true;
+    } catch (error) {
+      if ((error as Error).name !== "QuotaExceededError") throw error;
+      return false;
+    }
+  };
+  if (grow(size)) return size - received;
+  let [fits, more] = [received, size];
+  for (let i = 0; i < 8; i++) {
+    const middle = Math.floor((fits + more) / 2);
+    if (grow(middle)) fits = middle;
+    else more = middle;
+  }
+  data.truncate(received);
+  return fits - received;
+}
+
 /** In place of StoredFile where nothing can be stored. */
 export class MemoryFile {
   private readonly data: Uint8Array;
@@ -186,7 +211,9 @@ export class MemoryFile {
 }
 
 /** A complete model, for reading; many tabs may. */
-export async function openComplete(id: string): Promise<{ read(at: number, into: Uint8Array): Promise<number>; close(): void }> {
+export async function openComplete(
+  id: string,
+): Promise<{ read(at: number, into: Uint8Array): Promise<number>; close(): void }> {
   const file = await (await folder()).getFileHandle(`${id}.bin`);
   try {
     // Browsers that do not know the mode open it for one reader alone, and the next one takes the slower way.

@@ -1,6 +1,6 @@
-/** A file on its way from the network into the cache, read while it comes. One pump writes what arrives; read() waits until
- *  its bytes are there. The pump runs at most `ahead` bytes in front of the reader, so that looking at a model's head does
- *  not fetch the model. */
+/** A file on its way from the network into the cache, read while it comes. One pump writes what arrives; read()
+ *  waits until its bytes are there. The pump runs at most `ahead` bytes in front of the reader, so that looking at
+ *  a model's head does not fetch the model. */
 import { createSHA256, type IHasher } from "hash-wasm";
 import type { ByteSource, SourceProgress } from "../byte-source.js";
 import type { CacheEntry } from "./cache.js";
@@ -34,14 +34,13 @@ const REPORT_MS = 200;
 
 export class Download implements ByteSource {
   readonly name: string;
-  private readonly abort = new AbortController();
   private readonly meter = new Meter();
   private hasher: IHasher | undefined;
   private failure: Error | undefined;
   private changed: () => void = () => {};
   private wanted = 0; // the end of the furthest read
   private saved = 0;
-  private reported = 0;
+  private reporting: number | undefined;
   private note = "";
   private done = false;
   private closed = false;
@@ -50,6 +49,7 @@ export class Download implements ByteSource {
     private readonly entry: CacheEntry,
     private readonly store: Store,
     private readonly options: DownloadOptions,
+    private readonly abort: AbortController,
   ) {
     this.name = entry.name;
     this.saved = entry.received;
@@ -60,23 +60,26 @@ export class Download implements ByteSource {
     entry: CacheEntry,
     options: DownloadOptions,
     admit: (entry: CacheEntry) => Promise<Store>,
-    signal?: AbortSignal,
   ): Promise<Download> {
     const wanted = entry.size;
-    const first = await Download.retry(options, () => connect(entry, options, signal));
+    const abort = new AbortController();
+    const first = await Download.retry(options, () => connect(entry, options, abort.signal));
     if (entry.size === 0) {
       void first.body.cancel().catch(() => {});
       throw new LoadError("FILE_IO", `${entry.name}: the server does not say how long the file is (no Content-Length)`);
     }
     if (wanted > 0 && entry.size !== wanted) {
       void first.body.cancel().catch(() => {});
-      throw new LoadError("FILE_IO", `${entry.name}: wanted a file of ${wanted} bytes, the server has one of ${entry.size}`);
+      throw new LoadError(
+        "FILE_IO",
+        `${entry.name}: wanted a file of ${wanted} bytes, the server has one of ${entry.size}`,
+      );
     }
     const store = await admit(entry).catch((error) => {
       void first.body.cancel().catch(() => {});
       throw error;
     });
-    const download = new Download(entry, store, options);
+    const download = new Download(entry, store, options, abort);
     download.running = download.run(first);
     return download;
   }
@@ -102,13 +105,17 @@ export class Download implements ByteSource {
       await this.change();
     }
     if (this.store.read(offset, into) !== into.length) {
-      throw new LoadError("FILE_IO", `${this.name}: the browser's copy of the file is cut short; delete it and load again`);
+      throw new LoadError(
+        "FILE_IO",
+        `${this.name}: the browser's copy of the file is cut short; delete it and load again`,
+      );
     }
   }
 
   close(): void {
     if (this.closed) return;
     this.closed = true;
+    clearTimeout(this.reporting);
     this.abort.abort(new LoadError("FILE_IO", `${this.name}: was closed`));
     this.changed();
     void this.running.then(() => {
@@ -221,7 +228,7 @@ export class Download implements ByteSource {
   private arrived(): void {
     this.changed();
     if (this.entry.received - this.saved >= SAVE_EVERY) this.save();
-    if (performance.now() - this.reported >= REPORT_MS) this.report();
+    this.reporting ??= self.setTimeout(() => this.report(), REPORT_MS);
   }
 
   private async startHash(): Promise<void> {
@@ -248,7 +255,9 @@ export class Download implements ByteSource {
     if (this.closed) return;
     const found = this.hasher?.digest("hex");
     if (found && found !== entry.sha256) {
-      throw new Spoilt(`${entry.name}: the file is damaged or another one: wanted SHA-256 ${entry.sha256}, found ${found}`);
+      throw new Spoilt(
+        `${entry.name}: the file is damaged or another one: wanted SHA-256 ${entry.sha256}, found ${found}`,
+      );
     }
     this.hasher = undefined;
     delete entry.hashState;
@@ -265,8 +274,11 @@ export class Download implements ByteSource {
     const { entry } = this;
     if (error instanceof Retryable) {
       this.save();
-      error = new LoadError("FILE_IO", `${entry.name}: ${error.message}, ${this.options.attempts} times in a row. ` +
-        `${bytesText(entry.received)} of ${bytesText(entry.size)} are kept; loading again goes on from there.`);
+      error = new LoadError(
+        "FILE_IO",
+        `${entry.name}: ${error.message}, ${this.options.attempts} times in a row. ` +
+          `${bytesText(entry.received)} of ${bytesText(entry.size)} are kept; loading again goes on from there.`,
+      );
     } else if (error instanceof LoadError) {
       if (error instanceof Spoilt || error.status === "FILE_FORMAT") entry.received = 0;
       this.save();
@@ -283,7 +295,8 @@ export class Download implements ByteSource {
   }
 
   private report(): void {
-    this.reported = performance.now();
+    clearTimeout(this.reporting);
+    this.reporting = undefined;
     this.options.onProgress?.({
       received: this.entry.received,
       total: this.entry.size,
@@ -295,19 +308,21 @@ export class Download implements ByteSource {
 }
 
 /** Asks for what is missing, and settles what the answer says about version and size. */
-async function connect(entry: CacheEntry, options: DownloadOptions, signal?: AbortSignal): Promise<Answer> {
+async function connect(entry: CacheEntry, options: DownloadOptions, signal: AbortSignal): Promise<Answer> {
   const answer = await request(entry.url, entry.received, {
     name: entry.name,
     ...(options.headers && { headers: options.headers }),
     validator: entry,
-    signal: signal ?? new AbortController().signal,
+    signal,
     stallMs: options.stallMs,
   });
   const size = answer.size ?? entry.size;
   if (entry.received > 0 && (!sameVersion(entry, answer) || (entry.size > 0 && size !== entry.size))) {
     void answer.body.cancel().catch(() => {});
-    throw new Spoilt(`${entry.name}: the file on the server became another one (${bytesText(size)}, was ` +
-      `${bytesText(entry.size)}) while this one was being received`);
+    throw new Spoilt(
+      `${entry.name}: the file on the server became another one (${bytesText(size)}, was ` +
+        `${bytesText(entry.size)}) while this one was being received`,
+    );
   }
   entry.size = size;
   if (answer.etag) entry.etag = answer.etag;

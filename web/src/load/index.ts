@@ -2,7 +2,16 @@
 import type { ByteSource, ModelRef, OpenSource, SourceProgress } from "../byte-source.js";
 import { askHub, HUB, parseAddress } from "./address.js";
 import {
-  cacheId, cacheWorks, checkQuota, hold, MemoryFile, openComplete, readEntry, removeFiles, StoredFile, type CacheEntry, type Hold,
+  cacheId,
+  cacheWorks,
+  hold,
+  MemoryFile,
+  openComplete,
+  readEntry,
+  removeFiles,
+  StoredFile,
+  type CacheEntry,
+  type Hold,
 } from "./cache.js";
 import { Download, Spoilt, type DownloadOptions } from "./download.js";
 import { bytesText, LoadError } from "./error.js";
@@ -22,7 +31,12 @@ type Settings = Required<LoadOptions>;
 type OnProgress = (progress: SourceProgress) => void;
 
 const DEFAULTS: Settings = {
-  stallMs: 20_000, backoffMs: 1000, attempts: 6, ahead: 64 << 20, memoryLimit: 1_000_000_000, hub: HUB,
+  stallMs: 20_000,
+  backoffMs: 1000,
+  attempts: 6,
+  ahead: 64 << 20,
+  memoryLimit: 1_000_000_000,
+  hub: HUB,
 };
 
 export function createOpenSource(options: LoadOptions = {}): OpenSource {
@@ -60,7 +74,10 @@ async function openFile(file: Blob, name: string, onProgress: OnProgress): Promi
     try {
       return new Uint8Array(await file.slice(at, at + n).arrayBuffer());
     } catch (error) {
-      throw new LoadError("FILE_IO", `${name}: could not be read (${(error as Error).message}); was it moved or changed?`);
+      throw new LoadError(
+        "FILE_IO",
+        `${name}: could not be read (${(error as Error).message}); was it moved or changed?`,
+      );
     }
   };
   checkMagic(name, name, await read(0, 64));
@@ -87,12 +104,19 @@ type UrlRef = Extract<ModelRef, { url: string }>;
 async function openAddress(ref: UrlRef, settings: Settings, onProgress: OnProgress): Promise<ByteSource> {
   const address = parseAddress(ref.url, self.location.href, settings.hub);
   const entry: CacheEntry = {
-    id: "", url: address.url, name: address.name, size: ref.size ?? 0, received: 0, complete: false, used: Date.now(),
+    id: "",
+    url: address.url,
+    name: address.name,
+    size: ref.size ?? 0,
+    received: 0,
+    complete: false,
+    used: Date.now(),
   };
   const sha256 = ref.sha256 ?? address.sha256;
   if (sha256) entry.sha256 = sha256.toLowerCase();
   const download: DownloadOptions = { ...settings, onProgress, ...(ref.headers && { headers: ref.headers }) };
-  const learn = async () => { // from the hub, and only when the network is used at all
+  const learn = async () => {
+    // from the hub, and only when the network is used at all
     if (entry.sha256 || !address.hub) return;
     const said = await askHub(settings.hub, address.hub, ref.headers);
     if (!said) return;
@@ -103,8 +127,11 @@ async function openAddress(ref: UrlRef, settings: Settings, onProgress: OnProgre
     await learn();
     return Download.open(entry, download, async ({ name, size }) => {
       if (size <= settings.memoryLimit) return new MemoryFile(size);
-      throw new LoadError("MEMORY", `${name}: this browser lets the page store no files (a private window?), so the model ` +
-        `must fit ${bytesText(settings.memoryLimit)} of memory; it has ${bytesText(size)}`);
+      throw new LoadError(
+        "MEMORY",
+        `${name}: this browser lets the page store no files (a private window?), so the model ` +
+          `must fit ${bytesText(settings.memoryLimit)} of memory; it has ${bytesText(size)}`,
+      );
     });
   }
   entry.id = await cacheId(address.url);
@@ -112,7 +139,11 @@ async function openAddress(ref: UrlRef, settings: Settings, onProgress: OnProgre
 }
 
 /** From the cache where it is complete, else the rest from the network, alone among all tabs. */
-async function openCached(fresh: CacheEntry, options: DownloadOptions, learn: () => Promise<void>): Promise<ByteSource> {
+async function openCached(
+  fresh: CacheEntry,
+  options: DownloadOptions,
+  learn: () => Promise<void>,
+): Promise<ByteSource> {
   for (;;) {
     const before = usable(await readEntry(fresh.id), fresh);
     const lock = await waitFor(fresh, before?.complete ? "shared" : "exclusive", options.onProgress);
@@ -161,7 +192,10 @@ async function waitFor(entry: CacheEntry, mode: LockMode, onProgress?: OnProgres
 
 async function openStored(entry: CacheEntry, lock: Hold, onProgress?: OnProgress): Promise<ByteSource> {
   const file = await openComplete(entry.id).catch((error: Error) => {
-    throw new LoadError("FILE_IO", `${entry.name}: the browser's copy cannot be opened (${error.message}); delete it and load again`);
+    throw new LoadError(
+      "FILE_IO",
+      `${entry.name}: the browser's copy cannot be opened (${error.message}); delete it and load again`,
+    );
   });
   onProgress?.({ received: entry.size, total: entry.size, from: "cache", rate: 0 });
   let open = true;
@@ -172,7 +206,10 @@ async function openStored(entry: CacheEntry, lock: Hold, onProgress?: OnProgress
       within(entry.name, entry.size, at, into);
       const n = await file.read(at, into).catch(() => 0);
       if (n !== into.length) {
-        throw new LoadError("FILE_IO", `${entry.name}: the browser's copy is cut short or gone; delete it and load again`);
+        throw new LoadError(
+          "FILE_IO",
+          `${entry.name}: the browser's copy is cut short or gone; delete it and load again`,
+        );
       }
     },
     close: () => {
@@ -191,8 +228,7 @@ async function openDownload(entry: CacheEntry, options: DownloadOptions, lock: H
   };
   try {
     return await Download.open(entry, { ...options, onEnd: end }, async ({ id, name, size, received }) => {
-      await checkQuota(name, size - received);
-      const store = await StoredFile.open(id);
+      const store = await StoredFile.open(id, name, size, received);
       store.save(entry);
       return store;
     });

@@ -33,7 +33,7 @@ export async function request(url: string, from: number, options: RequestOptions
   const headers = new Headers(options.headers);
   if (from > 0) {
     headers.set("Range", `bytes=${from}-`);
-    // Across origins If-Range would need a preflight that few servers allow; there the answer's own validator is compared.
+    // Across origins If-Range would need a preflight that few servers allow; the answer's own validator is compared.
     const version = options.validator?.etag?.startsWith('"') ? options.validator.etag : options.validator?.modified;
     if (version && new URL(url).origin === self.location.origin) headers.set("If-Range", version);
   }
@@ -49,7 +49,7 @@ export async function request(url: string, from: number, options: RequestOptions
     if (late.signal.aborted) {
       throw new Retryable(`no answer from ${new URL(url).host} for ${options.stallMs / 1000} s`);
     }
-    throw await diagnose(url, options, error);
+    throw await diagnose(url, from, options, error);
   } finally {
     clearTimeout(timer);
   }
@@ -65,10 +65,13 @@ function readHead(response: Response, from: number, options: RequestOptions, url
   const bad = (text: string) => refuse(new LoadError("FILE_IO", `${options.name}: ${text}`));
   if (status === 404 || status === 410) bad(`there is no such file on the server (status ${status}) at ${url}`);
   if (status === 401 || status === 403) {
-    bad(`the server wants a login or permission (status ${status}) for ${url}. If the model's terms must be accepted ` +
-      `first, download it in the browser and open the file here.`);
+    bad(
+      `the server wants a login or permission (status ${status}) for ${url}. If the model's terms must be accepted ` +
+        `first, download the file and open it here.`,
+    );
   }
-  if (status === 416) bad(`the server has no bytes after ${bytesText(from)}, though it had said that the file is longer`);
+  if (status === 416)
+    bad(`the server has no bytes after ${bytesText(from)}, though it had said that the file is longer`);
   if (status === 429 || status >= 500) {
     refuse(new Retryable(`the server is busy or broken (status ${status})`, Number(headers.get("Retry-After")) || 0));
   }
@@ -86,30 +89,47 @@ function readHead(response: Response, from: number, options: RequestOptions, url
   const size = range ? Number(range[2]) : length === null ? undefined : begin + Number(length);
   const etag = headers.get("ETag") ?? undefined;
   const modified = headers.get("Last-Modified") ?? undefined;
-  return { body: response.body!, from: begin, ...(size !== undefined && { size }), ...(etag && { etag }),
-    ...(modified && { modified }) };
+  return {
+    body: response.body!,
+    from: begin,
+    ...(size !== undefined && { size }),
+    ...(etag && { etag }),
+    ...(modified && { modified }),
+  };
 }
 
 function htmlText(url: string): string {
-  return `a web page came in place of a model from ${url}: a login, an error page, or the page about the file rather than ` +
-    `the file itself`;
+  return (
+    `a web page came in place of a model from ${url}: a login, an error page, or the page about the file rather than ` +
+    `the file itself`
+  );
 }
 
-/** fetch says only "failed": whether a server answers at all tells the network's failure from one of permission. */
-async function diagnose(url: string, options: RequestOptions, error: unknown): Promise<Error> {
+/** fetch says only "failed": whether a server answers at all tells the network's failure from one of permission.
+ *  Where bytes came before (from > 0), permission was given. */
+async function diagnose(url: string, from: number, options: RequestOptions, error: unknown): Promise<Error> {
   const { host, protocol } = new URL(url);
   if (protocol === "http:" && self.location.protocol === "https:") {
     return new LoadError("FILE_IO", `${options.name}: a page served over https may not load from http://${host}`);
   }
   if (navigator.onLine === false) return new Retryable("this device is offline");
   try {
-    await fetch(url, { method: "HEAD", mode: "no-cors", cache: "no-store", signal: AbortSignal.timeout(options.stallMs) });
+    await fetch(url, {
+      method: "HEAD",
+      mode: "no-cors",
+      cache: "no-store",
+      signal: AbortSignal.timeout(options.stallMs),
+    });
   } catch {
     return new Retryable(`no connection to ${host} (${(error as Error).message})`);
   }
-  if (new URL(url).origin === self.location.origin) return new Retryable(`the connection to ${host} failed`);
-  return new LoadError("FILE_IO", `${options.name}: ${host} answers, but does not let this page read the file (no CORS: ` +
-    `Access-Control-Allow-Origin is missing). Download it in the browser and open the file here, or use another server.`);
+  if (from > 0 || new URL(url).origin === self.location.origin)
+    return new Retryable(`the connection to ${host} failed`);
+  return new LoadError(
+    "FILE_IO",
+    `${options.name}: ${host} answers, but does not let this page read the file (no CORS: ` +
+      `Access-Control-Allow-Origin is missing). Download the file and open it here, or use another server.`,
+  );
 }
 
 /** A model begins with "GGUF". What often comes in its place is named; throws then. */

@@ -1,0 +1,60 @@
+/** Debian's Chromium through playwright-core, and bundles of test pages. */
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+import { build } from "vite";
+
+export const CHROMIUM = process.env.SOLO_CHROMIUM ?? "/usr/bin/chromium";
+export const noBrowser = existsSync(CHROMIUM) ? false : `${CHROMIUM} is missing (tools/setup.sh test installs it)`;
+
+const ARGS = [
+  "--enable-unsafe-webgpu",
+  "--no-sandbox",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/** A profile of its own, kept from context to context until closed, so that a test can "close the tab" and come
+ *  back. */
+export async function startBrowser(options = {}) {
+  const profile = mkdtempSync(join(tmpdir(), "solo-web-"));
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: CHROMIUM,
+    args: ARGS,
+    headless: true,
+    viewport: { width: 1280, height: 800 },
+    ...options,
+  });
+  context.setDefaultTimeout(20_000);
+  return {
+    context,
+    async close() {
+      await context.close();
+      rmSync(profile, { recursive: true, force: true });
+    },
+  };
+}
+
+/** One file of JavaScript from a TypeScript entry. */
+export async function bundle(entry) {
+  const result = await build({
+    configFile: false,
+    logLevel: "warn",
+    build: { write: false, minify: false, target: "esnext", lib: { entry, formats: ["es"], fileName: "out" } },
+  });
+  return Buffer.from((Array.isArray(result) ? result[0] : result).output[0].code);
+}
+
+/** Console errors and uncaught exceptions of a page and its workers; `expected` are left out. */
+export function watchErrors(page, expected = []) {
+  const errors = [];
+  const add = (text) => expected.some((pattern) => pattern.test(text)) || errors.push(text);
+  page.on("console", (message) => message.type() === "error" && add(`${message.text()} ${message.location().url}`));
+  page.on("pageerror", (error) => add(String(error)));
+  page.on("crash", () => add("the page crashed"));
+  return errors;
+}
