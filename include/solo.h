@@ -232,6 +232,8 @@ typedef struct solo_weights_desc {
 } solo_weights_desc;
 
 bool solo_weights_open(solo_weights **out, const solo_weights_desc *desc, solo_error *err);
+/* *n_bytes on the device; false: it cannot bind them. Reads nothing, so before a download too. */
+bool solo_weights_measure(const solo_weights_desc *desc, uint64_t *n_bytes, solo_error *err);
 void solo_weights_close(solo_weights *weights);
 
 /* ---- plan --------------------------------------------------------------------------------- */
@@ -367,7 +369,6 @@ typedef struct solo_session_desc {
 
 bool solo_session_open(solo_session **out, const solo_session_desc *desc, solo_error *err);
 void solo_session_close(solo_session *session);
-
 /* Makes the context equal to ids[0..n): keeps the longest common prefix of the KV cache, prefills
  * the rest. n >= 1. */
 bool solo_session_sync(solo_session *session, const uint32_t *ids, uint32_t n, solo_error *err);

@@ -65,7 +65,8 @@ static bool lay_out(solo_weights *w, solo_error *err) {
     return true;
 }
 
-static bool open_buffers(solo_weights *w, uint64_t max_binding, solo_error *err) {
+/* Into how many payload buffers of what size, by the device's limits. */
+static bool cut_payload(solo_weights *w, uint64_t max_binding, solo_error *err) {
     const solo_device_info *info = solo_device_info_of(w->device);
     if (max_binding == 0 || max_binding > info->max_binding_bytes)
         max_binding = info->max_binding_bytes;
@@ -83,6 +84,11 @@ static bool open_buffers(solo_weights *w, uint64_t max_binding, solo_error *err)
             (unsigned long long)w->payload_words4 * 16, most, (unsigned long long)max_binding,
             info->name);
     w->n_payload = (uint32_t)n;
+    return true;
+}
+
+static bool open_buffers(solo_weights *w, solo_error *err) {
+    const uint64_t span = w->span;
     for (uint32_t i = 0; i < w->n_payload; i++) {
         uint64_t left = w->payload_words4 - i * span;
         if (!solo_device_buffer_open(w->device, SOLO_BUFFER_STORAGE,
@@ -298,14 +304,23 @@ bool solo_weights_open(solo_weights **out, const solo_weights_desc *desc, solo_e
     w->device = desc->device;
     bool ok = solo_device_is_reference(w->device)
                   ? check_at_hand(w, err)
-                  : lay_out(w, err) && open_buffers(w, desc->max_binding_bytes, err) &&
-                        upload(w, desc, err);
+                  : lay_out(w, err) && cut_payload(w, desc->max_binding_bytes, err) &&
+                        open_buffers(w, err) && upload(w, desc, err);
     if (!ok) {
         solo_weights_close(w);
         return false;
     }
     *out = w;
     return true;
+}
+
+bool solo_weights_measure(const solo_weights_desc *desc, uint64_t *n_bytes, solo_error *err) {
+    solo_weights w = {.model = desc->model, .device = desc->device};
+    bool ok = lay_out(&w, err);
+    *n_bytes = w.payload_words4 * 16 + w.scale_words * 4;
+    ok = ok && (solo_device_is_reference(w.device) || cut_payload(&w, desc->max_binding_bytes, err));
+    free(w.place);
+    return ok;
 }
 
 void solo_weights_close(solo_weights *w) {
