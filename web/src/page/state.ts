@@ -90,7 +90,7 @@ export async function load(ref: ModelRef): Promise<void> {
     phase.value = "ready";
     remember(ref);
   } catch (error) {
-    if (mine !== engine || phase.value === "lost") return; // stopped by hand, or the lost screen says it
+    if (mine !== engine || (phase.value as Phase) === "lost") return; // stopped by hand, or the lost screen says it
     problem.value = textOf(error);
     phase.value = "empty";
   }
