@@ -253,7 +253,7 @@ export function Chat() {
       {settings.value && <Settings />}
       <Log />
       <form class="composer" onSubmit={(event) => (event.preventDefault(), send(), box.current?.focus())}>
-        <textarea ref={box} rows={2} aria-label="Message" placeholder="Write a message (Enter sends, Shift+Enter starts a line)"
+        <textarea ref={box} rows={2} aria-label="Message" placeholder="Write a message" title="Enter sends, Shift+Enter starts a line, Escape stops"
           value={draft.value} onInput={(event) => (draft.value = event.currentTarget.value)}
           onKeyDown={(event) => {
             if (event.key === "Escape" && busy) theEngine().interruptGenerate();

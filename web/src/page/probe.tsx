@@ -22,6 +22,8 @@ async function copy(): Promise<void> {
 interface Verdict {
   what: string;
   ok: boolean;
+  /** Nothing is missed without it. */
+  optional?: boolean;
   why: string;
 }
 
@@ -48,7 +50,7 @@ function verdicts(): Verdict[] {
       ok: now.has_subgroups,
       why: now.has_subgroups ? `${now.subgroup_min} to ${now.subgroup_max} lanes` : "sums go through workgroup memory, a little slower",
     },
-    { what: "shader-f16", ok: now.has_f16, why: now.has_f16 ? "there" : "not needed" },
+    { what: "shader-f16", optional: true, ok: now.has_f16, why: now.has_f16 ? "there" : "not needed" },
   ];
 }
 
@@ -90,9 +92,9 @@ export function Probe() {
       <section class="card">
         <h2>What runs here</h2>
         <ul class="verdicts">
-          {verdicts().map(({ what, ok, why }) => (
+          {verdicts().map(({ what, ok, why, optional }) => (
             <li key={what}>
-              <span class={ok ? "yes" : "no"}>{ok ? "yes" : "no"}</span>
+              <span class={ok ? "yes" : optional ? "no neutral" : "no"}>{ok ? "yes" : "no"}</span>
               <span>
                 <strong>{what}</strong> <span class="dim">{why}</span>
               </span>

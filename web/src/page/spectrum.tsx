@@ -37,56 +37,78 @@ const best = (): BenchRow | undefined =>
   rows.value.find((row) => row.winner) ??
   timed().filter((row) => row.status === "ok").sort((a, b) => b.tokens_per_second - a.tokens_per_second)[0];
 
+const dark = signal(matchMedia("(prefers-color-scheme: dark)").matches);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => (dark.value = event.matches));
+
+/** A variable of the style sheet as a color that a canvas takes. */
+function ink(at: HTMLElement, name: string): string {
+  at.style.color = `var(${name})`;
+  const color = getComputedStyle(at).color;
+  at.style.color = "";
+  return color;
+}
+
+/** Points with their names, the winner's larger; a name that would cover another one moves down. */
+function drawPoints(u: uPlot, shown: BenchRow[], winner: BenchRow | undefined, accent: string, dim: string): void {
+  const scale = devicePixelRatio;
+  const { ctx } = u;
+  const taken: { x: number; y: number }[] = [];
+  ctx.save();
+  ctx.font = `${12 * scale}px system-ui, sans-serif`;
+  for (const row of shown) {
+    const x = u.valToPos(row.dispatches_per_token, "x", true);
+    const y = u.valToPos(row.tokens_per_second, "y", true);
+    const wins = row.factoring === winner?.factoring;
+    ctx.fillStyle = wins ? accent : dim;
+    ctx.beginPath();
+    ctx.arc(x, y, (wins ? 7 : 4.5) * scale, 0, 2 * Math.PI);
+    ctx.fill();
+    const left = x > u.bbox.left + u.bbox.width * 0.75;
+    ctx.textAlign = left ? "right" : "left";
+    let at = y + 4 * scale;
+    while (taken.some((other) => Math.abs(other.x - x) < 80 * scale && Math.abs(other.y - at) < 13 * scale)) at -= 13 * scale;
+    taken.push({ x, y: at });
+    ctx.fillText(wins ? `${row.factoring} ★` : row.factoring, x + (left ? -12 : 12) * scale, at);
+  }
+  ctx.restore();
+}
+
 function Chart() {
   const box = useRef<HTMLDivElement>(null);
   const points = timed();
   useEffect(() => {
     const at = box.current;
     if (!at || points.length === 0) return;
-    const style = getComputedStyle(at);
-    const color = (name: string) => style.getPropertyValue(name).trim();
-    const sorted = [...points].sort((a, b) => a.dispatches_per_token - b.dispatches_per_token);
-    const winner = best();
-    const names = (u: uPlot) => {
-      u.ctx.save();
-      u.ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
-      for (const row of sorted) {
-        const x = u.valToPos(row.dispatches_per_token, "x", true);
-        const y = u.valToPos(row.tokens_per_second, "y", true);
-        const wins = row.factoring === winner?.factoring;
-        u.ctx.fillStyle = wins ? color("--accent") : color("--dim");
-        const right = x > u.bbox.left + u.bbox.width * 0.7;
-        u.ctx.textAlign = right ? "right" : "left";
-        u.ctx.fillText(`${row.factoring}${wins ? " ★" : ""}`, x + (right ? -10 : 10) * devicePixelRatio, y - 8 * devicePixelRatio);
-      }
-      u.ctx.restore();
-    };
-    const axis = { stroke: color("--dim"), grid: { stroke: color("--line"), width: 1 }, ticks: { stroke: color("--line") } };
+    const shown = [...points].sort((a, b) => a.dispatches_per_token - b.dispatches_per_token);
+    const [accent, dim, line] = [ink(at, "--accent"), ink(at, "--dim"), ink(at, "--line")];
+    const axis = { stroke: dim, grid: { stroke: line, width: 1 }, ticks: { stroke: line }, labelSize: 22, labelFont: "12px system-ui" };
+    const most = Math.max(...shown.map((row) => row.dispatches_per_token));
+    const decades = [0.1, 1, 10, 100, 1000, 10_000].filter((n) => n <= 2 * most);
     const plot = new uPlot(
       {
         width: at.clientWidth,
-        height: Math.min(380, Math.max(260, at.clientWidth * 0.5)),
-        padding: [24, 16, 8, 8],
+        height: Math.min(360, Math.max(280, at.clientWidth * 0.5)),
+        padding: [20, 16, 0, 0],
         legend: { show: false },
         cursor: { show: false },
         scales: {
-          x: { time: false, distr: 3, range: () => [0.2, Math.max(1000, ...sorted.map((row) => row.dispatches_per_token * 1.5))] },
+          x: { time: false, distr: 3, range: () => [0.15, 3 * most] },
           y: { range: (_u, _min, max) => [0, max * 1.15] },
         },
         axes: [
-          { ...axis, label: "dispatches a token", labelSize: 24, values: (_u, ticks) => ticks.map((t) => (t !== null && /^(0\.)?10*1?$|^0\.0*1$/.test(String(t)) ? String(t) : "")) },
-          { ...axis, label: "tokens a second", labelSize: 24, size: 60 },
+          { ...axis, label: "dispatches a token", splits: () => decades, values: (_u, ticks) => ticks.map(String) },
+          { ...axis, label: "tokens a second", size: 56 },
         ],
-        series: [{}, { stroke: color("--accent"), width: 1, points: { show: true, size: 9, fill: color("--accent") } }],
-        hooks: { draw: [names] },
+        series: [{}, { paths: () => null, points: { show: false } }],
+        hooks: { draw: [(u) => drawPoints(u, shown, best(), accent, dim)] },
       },
-      [sorted.map((row) => row.dispatches_per_token), sorted.map((row) => row.tokens_per_second)],
+      [shown.map((row) => row.dispatches_per_token), shown.map((row) => row.tokens_per_second)],
       at,
     );
     const watch = new ResizeObserver(() => plot.setSize({ width: at.clientWidth, height: plot.height }));
     watch.observe(at);
     return () => (watch.disconnect(), plot.destroy());
-  }, [rows.value]);
+  }, [rows.value, dark.value]);
   const winner = best();
   return (
     <figure class="card chart">
