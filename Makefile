@@ -5,7 +5,7 @@ P ?= Write a short story about a lighthouse keeper who finds a message in a bott
 
 export MODEL P # through the environment: a prompt may hold any character of the shell's
 
-.PHONY: run test build asan mutants lint clean help
+.PHONY: run test build web asan mutants lint clean help
 .DEFAULT_GOAL := build
 
 run: ## set up, build, and stream text for a prompt: make run P="Why is the sky blue?" ARGS="--temp 0.7"
@@ -16,11 +16,16 @@ run: ## set up, build, and stream text for a prompt: make run P="Why is the sky 
 test: ## set up, build, and run the whole suite
 	@tools/setup.sh test
 	@tools/build.sh release
+	@tools/web.sh --if-possible
 	@tools/ctest.sh build $(CTEST)
 
 build: ## set up and build build/solo and the tests
 	@tools/setup.sh build
 	@tools/build.sh release
+
+web: ## build the engine for browsers: web/wasm, web/lib and the package build/web/solo-engine.tgz
+	@tools/setup.sh web
+	@tools/web.sh
 
 asan: ## the suite once more, built with AddressSanitizer and UndefinedBehaviorSanitizer
 	@tools/setup.sh test
@@ -35,7 +40,7 @@ lint: ## the house rules that a script can check
 	@tools/lint.sh
 
 clean: ## remove what was built (keeps .deps and models)
-	rm -rf build build-asan
+	rm -rf build build-asan web/lib web/wasm
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\): ## /\1\t/p' Makefile | expand -t 10

@@ -2,12 +2,22 @@
 # web.sh: builds the engine for browsers: the core as WebAssembly in two builds (JSPI, asyncify), the
 # TypeScript around it, and the npm package's tarball build/web/solo-engine.tgz. Checks what the core
 # imports and exports, and that what a page downloads stays small.
+#
+#   tools/web.sh [--if-possible]   with it, a Node that is too old is told and leaves no package, whose
+#                                  tests then say UNRUN
 set -Eeuo pipefail
 cd "$(dirname "$0")/.."
 MAX_GZIP_BYTES=300000
 build=build/web
 log=$build/build.log
 mkdir -p $build
+
+if ! why=$(node tools/node_version.mjs 2>&1); then
+    echo "$why" >&2
+    rm -f $build/solo-engine.tgz
+    [ "${1:-}" = --if-possible ] && exit 0
+    exit 1
+fi
 
 quietly() { # shows what a step said only if it failed
     "$@" > "$log" 2>&1 || {
