@@ -10,6 +10,8 @@ const MB = 1 << 20;
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 const here = (name) => new URL(name, import.meta.url).pathname;
 
+if (noBrowser) console.log(`UNRUN: ${noBrowser}`);
+
 describe("loader", { skip: noBrowser, timeout: 120_000 }, () => {
   let home, other, browser;
   const model = fakeModel(6 * MB + 12345);

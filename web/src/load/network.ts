@@ -127,8 +127,9 @@ async function diagnose(url: string, from: number, options: RequestOptions, erro
     return new Retryable(`the connection to ${host} failed`);
   return new LoadError(
     "FILE_IO",
-    `${options.name}: ${host} answers, but does not let this page read the file (no CORS: ` +
-      `Access-Control-Allow-Origin is missing). Download the file and open it here, or use another server.`,
+    `${options.name}: ${host} answers, but does not let this page read the file (no CORS: its answer lacks ` +
+      `Access-Control-Allow-Origin, which some servers leave out too where there is no such file). Download the file and ` +
+      `open it here, or use another server.`,
   );
 }
 

@@ -189,13 +189,13 @@ function Bar() {
   const now = plan.value;
   return (
     <div class="bar">
-      <span class="grow">
-        <strong>{model.value?.name}</strong>{" "}
+      <div class="grow">
+        <h1>{model.value?.name}</h1>
         <span class="dim">
           {model.value?.file_type}
           {now && ` · ${countText(now.n_dispatch / Math.max(1, now.n_token))} dispatches a token (${now.factoring})`}
         </span>
-      </span>
+      </div>
       <FactoringPicker />
       <button aria-expanded={settings.value} aria-controls="settings" onClick={() => (settings.value = !settings.value)}>
         Settings
