@@ -16,7 +16,10 @@ const { values } = parseArgs({
   },
 });
 const TYPES = {
-  ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".json": "application/json",
+  ".html": "text/html; charset=utf-8",
+  ".js": "text/javascript",
+  ".css": "text/css",
+  ".json": "application/json",
   ".wasm": "application/wasm",
 };
 
@@ -49,7 +52,8 @@ const server = createServer((request, response) => {
   if (!file) return void response.writeHead(404, { "Content-Type": "text/plain" }).end(`no such file: ${pathname}\n`);
   const { size, mtime } = statSync(file);
   const headers = {
-    "Content-Type": TYPES[extname(file)] ?? "application/octet-stream", "Accept-Ranges": "bytes",
+    "Content-Type": TYPES[extname(file)] ?? "application/octet-stream",
+    "Accept-Ranges": "bytes",
     "Last-Modified": mtime.toUTCString(),
   };
   const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "");
@@ -60,7 +64,9 @@ const server = createServer((request, response) => {
   headers["Content-Length"] = end - start + 1;
   response.writeHead(range ? 206 : 200, headers);
   if (request.method === "HEAD" || size === 0) return void response.end();
-  createReadStream(file, { start, end }).on("error", () => response.destroy()).pipe(response);
+  createReadStream(file, { start, end })
+    .on("error", () => response.destroy())
+    .pipe(response);
 });
 server.on("error", (error) => {
   const busy = `port ${values.port} is taken: choose another with PORT=N`;

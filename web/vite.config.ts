@@ -12,7 +12,9 @@ const localModels: Plugin = {
       const name = /^\/models\/([\w.-]+\.gguf)$/.exec(request.url ?? "")?.[1];
       if (request.url === "/local-models.json") {
         const names = existsSync(models) ? readdirSync(models).filter((each) => each.endsWith(".gguf")) : [];
-        return void response.end(JSON.stringify(names.map((each) => ({ url: `models/${each}`, size: statSync(models + each).size }))));
+        return void response.end(
+          JSON.stringify(names.map((each) => ({ url: `models/${each}`, size: statSync(models + each).size }))),
+        );
       }
       if (!name || !existsSync(models + name)) return next();
       response.setHeader("Content-Length", statSync(models + name).size);

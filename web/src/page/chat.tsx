@@ -4,7 +4,18 @@ import { useEffect, useRef } from "preact/hooks";
 import type { CompletionUsage, FinishReason } from "../api.js";
 import { Markdown } from "./markdown.js";
 import { countText, Field, rateText } from "./parts.js";
-import { chooseFactoring, factoring, factorings, idle, leaveModel, model, phase, plan, theEngine, working } from "./state.js";
+import {
+  chooseFactoring,
+  factoring,
+  factorings,
+  idle,
+  leaveModel,
+  model,
+  phase,
+  plan,
+  theEngine,
+  working,
+} from "./state.js";
 
 interface Message {
   role: "user" | "assistant";
@@ -22,13 +33,23 @@ interface Sampling {
   seed: string; // "": another each time
 }
 const DEFAULT_SAMPLING: Sampling = {
-  temperature: 0.7, top_p: 0.95, top_k: 40, min_p: 0, repetition_penalty: 1.1, max_tokens: 1024, seed: "",
+  temperature: 0.7,
+  top_p: 0.95,
+  top_k: 40,
+  min_p: 0,
+  repetition_penalty: 1.1,
+  max_tokens: 1024,
+  seed: "",
 };
 
 function kept<T>(name: string, fallback: T): T {
   try {
     const value = JSON.parse(localStorage.getItem(name) ?? "null") as T | null;
-    return value === null ? fallback : Array.isArray(fallback) || typeof fallback !== "object" ? value : { ...fallback, ...value };
+    return value === null
+      ? fallback
+      : Array.isArray(fallback) || typeof fallback !== "object"
+        ? value
+        : { ...fallback, ...value };
   } catch {
     return fallback;
   }
@@ -59,8 +80,11 @@ async function answer(): Promise<void> {
   pace.value = 0;
   await working(async (engine) => {
     const chunks = await engine.chat.completions.create({
-      messages: request, ...rest, seed: seed === "" ? Math.floor(Math.random() * 2 ** 31) : Number(seed),
-      stream: true, stream_options: { include_usage: true },
+      messages: request,
+      ...rest,
+      seed: seed === "" ? Math.floor(Math.random() * 2 ** 31) : Number(seed),
+      stream: true,
+      stream_options: { include_usage: true },
     });
     let pieces = 0;
     let first = 0;
@@ -85,7 +109,10 @@ async function answer(): Promise<void> {
   });
   answering.value = undefined;
   if (text !== "" || finish) {
-    messages.value = [...messages.value, { role: "assistant", content: text, ...(finish && { finish }), ...(usage && { usage }) }];
+    messages.value = [
+      ...messages.value,
+      { role: "assistant", content: text, ...(finish && { finish }), ...(usage && { usage }) },
+    ];
   }
 }
 
@@ -115,8 +142,9 @@ function Stats({ usage, finish }: Message) {
   const ends = { stop: "", length: " · cut at the limit", abort: " · stopped" } as const;
   return (
     <p class="stats dim">
-      {rateText(extra.decode_tokens_per_s)} tok/s · {countText(extra.dispatches_per_token)} dispatches a token · {extra.factoring} ·{" "}
-      {completion_tokens} tokens · first after {extra.time_to_first_token_s.toFixed(2)} s{finish && ends[finish]}
+      {rateText(extra.decode_tokens_per_s)} tok/s · {countText(extra.dispatches_per_token)} dispatches a token ·{" "}
+      {extra.factoring} · {completion_tokens} tokens · first after {extra.time_to_first_token_s.toFixed(2)} s
+      {finish && ends[finish]}
     </p>
   );
 }
@@ -127,12 +155,23 @@ function Bubble({ message, live }: { message: Message; live?: boolean }) {
     <article class={`message ${message.role}`} aria-label={mine ? "You" : "Answer"}>
       {mine ? <p class="said">{message.content}</p> : <Markdown text={message.content} />}
       {live && message.content === "" && <p class="dim">Reading the prompt…</p>}
-      {live ? <p class="stats dim">{pace.value > 0 ? `${rateText(pace.value)} tok/s` : "\u00a0"}</p> : <Stats {...message} />}
+      {live ? (
+        <p class="stats dim">{pace.value > 0 ? `${rateText(pace.value)} tok/s` : "\u00a0"}</p>
+      ) : (
+        <Stats {...message} />
+      )}
     </article>
   );
 }
 
-const NUMBERS: { name: keyof Omit<Sampling, "seed">; label: string; min: number; max: number; step: number; hint?: string }[] = [
+const NUMBERS: {
+  name: keyof Omit<Sampling, "seed">;
+  label: string;
+  min: number;
+  max: number;
+  step: number;
+  hint?: string;
+}[] = [
   { name: "temperature", label: "Temperature", min: 0, max: 2, step: 0.05, hint: "0: always the likeliest" },
   { name: "top_p", label: "Top p", min: 0, max: 1, step: 0.01 },
   { name: "top_k", label: "Top k", min: 0, max: 1000, step: 1, hint: "0: off" },
@@ -146,22 +185,39 @@ function Settings() {
   return (
     <section class="card settings" id="settings" aria-label="Settings">
       <Field label="System prompt">
-        <textarea rows={3} value={system.value} onInput={(event) => (system.value = event.currentTarget.value)}
-          placeholder="You are a helpful assistant." />
+        <textarea
+          rows={3}
+          value={system.value}
+          onInput={(event) => (system.value = event.currentTarget.value)}
+          placeholder="You are a helpful assistant."
+        />
       </Field>
       <div class="grid">
         {NUMBERS.map(({ name, label, hint, ...range }) => (
           <Field key={name} label={label} {...(hint && { hint })}>
-            <input type="number" {...range} value={sampling.value[name]}
+            <input
+              type="number"
+              {...range}
+              value={sampling.value[name]}
               onChange={(event) => {
                 const value = event.currentTarget.valueAsNumber;
-                set({ [name]: Number.isFinite(value) ? Math.min(range.max, Math.max(range.min, value)) : DEFAULT_SAMPLING[name] });
-              }} />
+                set({
+                  [name]: Number.isFinite(value)
+                    ? Math.min(range.max, Math.max(range.min, value))
+                    : DEFAULT_SAMPLING[name],
+                });
+              }}
+            />
           </Field>
         ))}
         <Field label="Seed" hint="empty: another each time">
-          <input type="number" min={0} step={1} value={sampling.value.seed}
-            onChange={(event) => set({ seed: event.currentTarget.value.replace(/\D/g, "") })} />
+          <input
+            type="number"
+            min={0}
+            step={1}
+            value={sampling.value.seed}
+            onChange={(event) => set({ seed: event.currentTarget.value.replace(/\D/g, "") })}
+          />
         </Field>
       </div>
       <button onClick={() => (sampling.value = DEFAULT_SAMPLING)}>Defaults</button>
@@ -173,7 +229,11 @@ export function FactoringPicker() {
   return (
     <label class="inline">
       <span>Factoring</span>
-      <select value={factoring.value} disabled={!idle.value} onChange={(event) => void chooseFactoring(event.currentTarget.value)}>
+      <select
+        value={factoring.value}
+        disabled={!idle.value}
+        onChange={(event) => void chooseFactoring(event.currentTarget.value)}
+      >
         <option value="">by the device</option>
         {factorings.value.map((name) => (
           <option key={name} value={name}>
@@ -197,7 +257,11 @@ function Bar() {
         </span>
       </div>
       <FactoringPicker />
-      <button aria-expanded={settings.value} aria-controls="settings" onClick={() => (settings.value = !settings.value)}>
+      <button
+        aria-expanded={settings.value}
+        aria-controls="settings"
+        onClick={() => (settings.value = !settings.value)}
+      >
         Settings
       </button>
       <button disabled={!idle.value} onClick={() => void leaveModel()}>
@@ -253,14 +317,21 @@ export function Chat() {
       {settings.value && <Settings />}
       <Log />
       <form class="composer" onSubmit={(event) => (event.preventDefault(), send(), box.current?.focus())}>
-        <textarea ref={box} rows={2} aria-label="Message" placeholder="Write a message" title="Enter sends, Shift+Enter starts a line, Escape stops"
-          value={draft.value} onInput={(event) => (draft.value = event.currentTarget.value)}
+        <textarea
+          ref={box}
+          rows={2}
+          aria-label="Message"
+          placeholder="Write a message"
+          title="Enter sends, Shift+Enter starts a line, Escape stops"
+          value={draft.value}
+          onInput={(event) => (draft.value = event.currentTarget.value)}
           onKeyDown={(event) => {
             if (event.key === "Escape" && busy) theEngine().interruptGenerate();
             if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
             event.preventDefault();
             send();
-          }} />
+          }}
+        />
         <div class="buttons">
           {answering.value !== undefined ? (
             <button type="button" class="primary" onClick={() => theEngine().interruptGenerate()}>

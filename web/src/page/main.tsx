@@ -24,8 +24,9 @@ function Unable() {
       <h1>This does not run here yet</h1>
       <p>{problem.value}</p>
       <p class="dim">
-        Solo needs a GPU that the browser lets pages use. Update the browser, look at its WebGPU settings, or try another device. On
-        Linux, Chrome may want <code>--enable-unsafe-webgpu</code> or <code>--enable-features=Vulkan</code>.
+        Solo needs a GPU that the browser lets pages use. Update the browser, look at its WebGPU settings, or try
+        another device. On Linux, Chrome may want <code>--enable-unsafe-webgpu</code> or{" "}
+        <code>--enable-features=Vulkan</code>.
       </p>
       <button class="primary" onClick={() => void start()}>
         Try again
@@ -40,8 +41,8 @@ function Lost() {
       <h1>The GPU went away</h1>
       <p>{problem.value || "The browser lost the GPU device."}</p>
       <p class="dim">
-        A driver was reset or updated, the device slept, or another program took the memory. The conversation is kept, and so is the
-        model{model.value ? ` ${model.value.name}` : ""}.
+        A driver was reset or updated, the device slept, or another program took the memory. The conversation is kept,
+        and so is the model{model.value ? ` ${model.value.name}` : ""}.
       </p>
       <button class="primary" onClick={() => void recover()}>
         {lastRef.value ? "Load the model again" : "Start again"}
@@ -63,7 +64,11 @@ function Main() {
 function App() {
   return (
     <>
-      <a class="skip" href="#main" onClick={(event) => (event.preventDefault(), document.getElementById("main")?.focus())}>
+      <a
+        class="skip"
+        href="#main"
+        onClick={(event) => (event.preventDefault(), document.getElementById("main")?.focus())}
+      >
         To the content
       </a>
       <header class="top">

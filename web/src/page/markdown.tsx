@@ -1,4 +1,4 @@
-/** A model's text is a stranger's text: Markdown is rendered, then sanitised; links open elsewhere, nothing is fetched. */
+/** A model's text is a stranger's: Markdown is rendered, then sanitised; links open elsewhere, nothing is fetched. */
 import DOMPurify from "dompurify";
 import { marked } from "marked";
 
@@ -7,7 +7,11 @@ DOMPurify.addHook("afterSanitizeAttributes", (node) => {
   node.setAttribute("target", "_blank");
   node.setAttribute("rel", "noopener noreferrer");
 });
-const RULES = { USE_PROFILES: { html: true }, FORBID_TAGS: ["img", "picture", "video", "audio", "source", "style", "form", "input", "button", "svg", "iframe"], FORBID_ATTR: ["style", "class", "id"] };
+const RULES = {
+  USE_PROFILES: { html: true },
+  FORBID_TAGS: ["img", "picture", "video", "audio", "source", "style", "form", "input", "button", "svg", "iframe"],
+  FORBID_ATTR: ["style", "class", "id"],
+};
 
 export function Markdown({ text }: { text: string }) {
   const html = DOMPurify.sanitize(marked.parse(text, { async: false, gfm: true, breaks: true }), RULES);

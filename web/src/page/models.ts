@@ -31,9 +31,19 @@ export const PRESETS: Preset[] = [
 /** Models that this page's own host offers beside it. */
 export async function localModels(): Promise<Preset[]> {
   try {
-    const list = (await (await fetch("local-models.json")).json()) as { url: string; size: number; title?: string; about?: string }[];
+    const list = (await (await fetch("local-models.json")).json()) as {
+      url: string;
+      size: number;
+      title?: string;
+      about?: string;
+    }[];
     return list.map(({ url, size, title, about }) => ({
-      title: title ?? url.split("/").pop()!.replace(/\.gguf$/, ""),
+      title:
+        title ??
+        url
+          .split("/")
+          .pop()!
+          .replace(/\.gguf$/, ""),
       url: new URL(url, location.href).href,
       bytes: size,
       about: about ?? "On this server",

@@ -76,7 +76,8 @@ export function Figure({ label, value, unit }: { label: string; value: string; u
   );
 }
 
-export const rateText = (n: number): string => (n >= 1000 ? Math.round(n).toLocaleString("en") : n >= 100 ? n.toFixed(0) : n.toFixed(1));
+export const rateText = (n: number): string =>
+  n >= 1000 ? Math.round(n).toLocaleString("en") : n >= 100 ? n.toFixed(0) : n.toFixed(1);
 export const countText = (n: number): string => (n >= 10 || Number.isInteger(n) ? String(Math.round(n)) : n.toFixed(2));
 
 export function download(name: string, value: unknown): void {

@@ -49,7 +49,9 @@ function Kept({ entries, refresh }: { entries: CacheEntry[]; refresh: () => void
             <span class="name" title={entry.url}>
               {entry.name}
               <small class="dim">
-                {entry.complete ? bytesText(entry.size) : `${bytesText(entry.received)} of ${bytesText(entry.size)} received`}
+                {entry.complete
+                  ? bytesText(entry.size)
+                  : `${bytesText(entry.received)} of ${bytesText(entry.size)} received`}
               </small>
             </span>
             <button onClick={() => void load({ cached: entry.id })} aria-label={`Load ${entry.name}`}>
@@ -107,8 +109,16 @@ export function Picker() {
         <form onSubmit={submit}>
           <label for="address">Any .gguf by its address, or as org/repo/file.gguf</label>
           <div class="row">
-            <input id="address" type="text" inputMode="url" autocomplete="off" spellcheck={false} value={address}
-              placeholder="https://…/model.gguf" onInput={(event) => setAddress(event.currentTarget.value)} />
+            <input
+              id="address"
+              type="text"
+              inputMode="url"
+              autocomplete="off"
+              spellcheck={false}
+              value={address}
+              placeholder="https://…/model.gguf"
+              onInput={(event) => setAddress(event.currentTarget.value)}
+            />
             <button class="primary" type="submit" disabled={address.trim() === ""}>
               Load
             </button>

@@ -1,4 +1,4 @@
-/** What this device is and does: limits as the browser says them, costs as measured here, what that means for models. */
+/** What this device is and does: limits as the browser says them, costs as measured, what that means for models. */
 import { signal } from "@preact/signals";
 import type { ProbeResult } from "../api.js";
 import { bytesText } from "../load/error.js";
@@ -14,10 +14,14 @@ async function run(): Promise<void> {
 }
 
 async function copy(): Promise<void> {
-  await navigator.clipboard.writeText(JSON.stringify({ page: navigator.userAgent, device: device.value, ...result.value }, null, 2));
+  await navigator.clipboard.writeText(
+    JSON.stringify({ page: navigator.userAgent, device: device.value, ...result.value }, null, 2),
+  );
   copied.value = true;
   setTimeout(() => (copied.value = false), 2000);
 }
+
+const residentText = ({ n_resident }: ProbeResult): string => (n_resident >= 1024 ? "≥ 1024" : String(n_resident));
 
 interface Verdict {
   what: string;
@@ -41,14 +45,18 @@ function verdicts(): Verdict[] {
     {
       what: "One dispatch a token",
       ok: !result.value || met > 0,
-      why: !result.value ? "measure to know" : met > 0
-        ? `${result.value.n_resident >= 1024 ? "1024 or more" : result.value.n_resident} workgroups run together and hand values over`
-        : "workgroups of one dispatch do not meet; Solo then uses dispatch boundaries",
+      why: !result.value
+        ? "measure to know"
+        : met > 0
+          ? `${residentText(result.value)} workgroups run together and hand values over`
+          : "workgroups of one dispatch do not meet; Solo then uses dispatch boundaries",
     },
     {
       what: "Subgroups",
       ok: now.has_subgroups,
-      why: now.has_subgroups ? `${now.subgroup_min} to ${now.subgroup_max} lanes` : "sums go through workgroup memory, a little slower",
+      why: now.has_subgroups
+        ? `${now.subgroup_min} to ${now.subgroup_max} lanes`
+        : "sums go through workgroup memory, a little slower",
     },
     { what: "shader-f16", optional: true, ok: now.has_f16, why: now.has_f16 ? "there" : "not needed" },
   ];
@@ -58,12 +66,19 @@ function Measured({ probe }: { probe: ProbeResult }) {
   const handOff = probe.hand_off.at(-1);
   return (
     <dl class="figures">
-      <Figure label="Read bandwidth" value={probe.read_bytes_s > 0 ? (probe.read_bytes_s / 1e9).toFixed(1) : "–"} unit="GB/s" />
+      <Figure
+        label="Read bandwidth"
+        value={probe.read_bytes_s > 0 ? (probe.read_bytes_s / 1e9).toFixed(1) : "–"}
+        unit="GB/s"
+      />
       <Figure label="A dispatch" value={probe.dispatch_us.toFixed(1)} unit="µs" />
       <Figure label="Submit and wait" value={probe.round_trip_us.toFixed(0)} unit="µs" />
-      <Figure label="Workgroups together" value={probe.n_resident >= 1024 ? "≥ 1024" : String(probe.n_resident)} />
-      <Figure label="A hand-off" value={handOff ? handOff.us.toFixed(2) : "none met"}
-        unit={handOff ? `µs, ${handOff.n_workgroup} workgroups` : ""} />
+      <Figure label="Workgroups together" value={residentText(probe)} />
+      <Figure
+        label="A hand-off"
+        value={handOff ? handOff.us.toFixed(2) : "none met"}
+        unit={handOff ? `µs, ${handOff.n_workgroup} workgroups` : ""}
+      />
     </dl>
   );
 }
@@ -82,12 +97,20 @@ export function Probe() {
       </header>
       <section class="card">
         <div class="row">
-          <button class="primary" disabled={phase.value !== "ready" && phase.value !== "empty"} onClick={() => void run()}>
+          <button
+            class="primary"
+            disabled={phase.value !== "ready" && phase.value !== "empty"}
+            onClick={() => void run()}
+          >
             {phase.value === "working" ? "Measuring…" : "Measure"}
           </button>
           <button onClick={() => void copy()}>{copied.value ? "Copied" : "Copy as JSON"}</button>
         </div>
-        {result.value ? <Measured probe={result.value} /> : <p class="dim">Bandwidth, dispatches and hand-offs take a few seconds.</p>}
+        {result.value ? (
+          <Measured probe={result.value} />
+        ) : (
+          <p class="dim">Bandwidth, dispatches and hand-offs take a few seconds.</p>
+        )}
       </section>
       <section class="card">
         <h2>What runs here</h2>
@@ -104,7 +127,11 @@ export function Probe() {
       </section>
       <section class="card">
         <h2>Features</h2>
-        <p class="chips">{now.features.map((name) => <code key={name}>{name}</code>)}</p>
+        <p class="chips">
+          {now.features.map((name) => (
+            <code key={name}>{name}</code>
+          ))}
+        </p>
         <h2>Limits</h2>
         <div class="scroll" tabIndex={0} role="region" aria-label="Limits">
           <table>
@@ -114,7 +141,9 @@ export function Probe() {
                 .map(([name, value]) => (
                   <tr key={name}>
                     <th scope="row">{name}</th>
-                    <td class="n">{/Size$/.test(name) && value > 99_999 ? bytesText(value) : value.toLocaleString("en")}</td>
+                    <td class="n">
+                      {/Size$/.test(name) && value > 99_999 ? bytesText(value) : value.toLocaleString("en")}
+                    </td>
                   </tr>
                 ))}
             </tbody>

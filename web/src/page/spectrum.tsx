@@ -25,7 +25,12 @@ async function run(): Promise<void> {
   await working(async (engine) => {
     const { tokens, samples, positions } = size.value;
     const done = await engine.bench({
-      factorings: chosen.value ?? factorings.value, tokens, samples, positions, onRow: keep, signal: running.signal,
+      factorings: chosen.value ?? factorings.value,
+      tokens,
+      samples,
+      positions,
+      onRow: keep,
+      signal: running.signal,
     });
     result.value = done;
     done.rows.forEach(keep);
@@ -35,7 +40,9 @@ async function run(): Promise<void> {
 const timed = (): BenchRow[] => rows.value.filter((row) => row.status !== "failed" && row.tokens_per_second > 0);
 const best = (): BenchRow | undefined =>
   rows.value.find((row) => row.winner) ??
-  timed().filter((row) => row.status === "ok").sort((a, b) => b.tokens_per_second - a.tokens_per_second)[0];
+  timed()
+    .filter((row) => row.status === "ok")
+    .sort((a, b) => b.tokens_per_second - a.tokens_per_second)[0];
 
 const dark = signal(matchMedia("(prefers-color-scheme: dark)").matches);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => (dark.value = event.matches));
@@ -66,7 +73,8 @@ function drawPoints(u: uPlot, shown: BenchRow[], winner: BenchRow | undefined, a
     const left = x > u.bbox.left + u.bbox.width * 0.75;
     ctx.textAlign = left ? "right" : "left";
     let at = y + 4 * scale;
-    while (taken.some((other) => Math.abs(other.x - x) < 80 * scale && Math.abs(other.y - at) < 13 * scale)) at -= 13 * scale;
+    while (taken.some((other) => Math.abs(other.x - x) < 80 * scale && Math.abs(other.y - at) < 13 * scale))
+      at -= 13 * scale;
     taken.push({ x, y: at });
     ctx.fillText(wins ? `${row.factoring} ★` : row.factoring, x + (left ? -12 : 12) * scale, at);
   }
@@ -81,9 +89,16 @@ function Chart() {
     if (!at || points.length === 0) return;
     const shown = [...points].sort((a, b) => a.dispatches_per_token - b.dispatches_per_token);
     const [accent, dim, line] = [ink(at, "--accent"), ink(at, "--dim"), ink(at, "--line")];
-    const axis = { stroke: dim, grid: { stroke: line, width: 1 }, ticks: { stroke: line }, labelSize: 22, labelFont: "12px system-ui" };
+    const axis = {
+      stroke: dim,
+      grid: { stroke: line, width: 1 },
+      ticks: { stroke: line },
+      labelSize: 22,
+      labelFont: "12px system-ui",
+    };
     const most = Math.max(...shown.map((row) => row.dispatches_per_token));
-    const decades = [0.1, 1, 10, 100, 1000, 10_000].filter((n) => n <= 2 * most);
+    const least = Math.min(0.7, 0.6 * shown[0]!.dispatches_per_token);
+    const decades = [0.1, 1, 10, 100, 1000, 10_000].filter((n) => n >= least && n <= 2 * most);
     const plot = new uPlot(
       {
         width: at.clientWidth,
@@ -92,7 +107,7 @@ function Chart() {
         legend: { show: false },
         cursor: { show: false },
         scales: {
-          x: { time: false, distr: 3, range: () => [0.15, 3 * most] },
+          x: { time: false, distr: 3, range: () => [least, 3 * most] },
           y: { range: (_u, _min, max) => [0, max * 1.15] },
         },
         axes: [
@@ -112,7 +127,11 @@ function Chart() {
   const winner = best();
   return (
     <figure class="card chart">
-      <div ref={box} role="img" aria-label={winner ? `Fastest so far: ${winner.factoring}. The table below has all figures.` : "No figures yet"} />
+      <div
+        ref={box}
+        role="img"
+        aria-label={winner ? `Fastest so far: ${winner.factoring}. The table below has all figures.` : "No figures yet"}
+      />
       {points.length === 0 && <p class="empty dim">Each factoring becomes a point here.</p>}
     </figure>
   );
@@ -120,16 +139,23 @@ function Chart() {
 
 function Table() {
   const winner = best();
-  const agree = (row: BenchRow) => (winner && row.ids_hash && winner.ids_hash ? (row.ids_hash === winner.ids_hash ? "same" : "differ") : "");
+  const agree = (row: BenchRow) =>
+    winner && row.ids_hash && winner.ids_hash ? (row.ids_hash === winner.ids_hash ? "same" : "differ") : "";
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label="Figures">
       <table>
         <thead>
           <tr>
             <th scope="col">Factoring</th>
-            <th scope="col" class="n">Dispatches a token</th>
-            <th scope="col" class="n">tok/s</th>
-            <th scope="col" class="n">ms a token</th>
+            <th scope="col" class="n">
+              Dispatches a token
+            </th>
+            <th scope="col" class="n">
+              tok/s
+            </th>
+            <th scope="col" class="n">
+              ms a token
+            </th>
             <th scope="col">Tokens</th>
             <th scope="col">Note</th>
           </tr>
@@ -166,7 +192,9 @@ export function Spectrum() {
   const all = factorings.value;
   const picked = chosen.value ?? all;
   const toggle = (name: string) => {
-    const next = picked.includes(name) ? picked.filter((each) => each !== name) : all.filter((each) => each === name || picked.includes(each));
+    const next = picked.includes(name)
+      ? picked.filter((each) => each !== name)
+      : all.filter((each) => each === name || picked.includes(each));
     chosen.value = next.length === all.length ? undefined : next;
   };
   const running = phase.value === "working";
@@ -191,11 +219,18 @@ export function Spectrum() {
         <div class="grid">
           {SIZES.map(([name, label, min, max]) => (
             <Field key={name} label={label}>
-              <input type="number" min={min} max={max} value={size.value[name]} disabled={running}
+              <input
+                type="number"
+                min={min}
+                max={max}
+                value={size.value[name]}
+                disabled={running}
                 onChange={(event) => {
                   const value = event.currentTarget.valueAsNumber;
-                  if (Number.isFinite(value)) size.value = { ...size.value, [name]: Math.min(max, Math.max(min, Math.round(value))) };
-                }} />
+                  if (Number.isFinite(value))
+                    size.value = { ...size.value, [name]: Math.min(max, Math.max(min, Math.round(value))) };
+                }}
+              />
             </Field>
           ))}
         </div>
@@ -209,11 +244,18 @@ export function Spectrum() {
               Run
             </button>
           )}
-          <button disabled={rows.value.length === 0} onClick={() => download("solo-spectrum.json", result.value ?? { rows: rows.value })}>
+          <button
+            disabled={rows.value.length === 0}
+            onClick={() => download("solo-spectrum.json", result.value ?? { rows: rows.value })}
+          >
             Download JSON
           </button>
           <span class="dim" role="status">
-            {running ? `${rows.value.length} of ${picked.length} begun` : result.value && best() ? `Fastest: ${best()!.factoring}` : ""}
+            {running
+              ? `${rows.value.length} of ${picked.length} begun`
+              : result.value && best()
+                ? `Fastest: ${best()!.factoring}`
+                : ""}
           </span>
         </div>
       </section>

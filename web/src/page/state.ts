@@ -81,7 +81,9 @@ export async function load(ref: ModelRef): Promise<void> {
     const looked = await mine.inspect(ref);
     if (!looked.fits) {
       const { why, model, file_bytes } = looked;
-      throw new Error(`${model.name} (${bytesText(file_bytes)}) does not fit this device, and was not downloaded: ${why}`);
+      throw new Error(
+        `${model.name} (${bytesText(file_bytes)}) does not fit this device, and was not downloaded: ${why}`,
+      );
     }
     await mine.reload(ref, factoring.value ? { factoring: factoring.value } : {});
     model.value = await mine.modelInfo();

@@ -1,5 +1,5 @@
-/** The engine's worker, with a loader that keeps models. What the loader reports goes to the page by itself, since it may
- *  wait (for a server, for another tab) where the engine has nothing to say. */
+/** The engine's worker, with a loader that keeps models. What the loader reports goes to the page by itself, since it
+ *  may wait (for a server, for another tab) where the engine has nothing to say. */
 import { EngineHost } from "../engine/host.js";
 import type { FromWorker } from "../engine/protocol.js";
 import { createOpenSource } from "../load/index.js";
