@@ -1,7 +1,7 @@
 // serve_web.mjs [--port N] [--dist DIR] [--models DIR]: serves the page that `make web` built, and the models of
 // this checkout beside it, on localhost, and prints the address. Plain files with Range: nothing here that any
 // other host of static files lacks, and no special headers.
-import { createReadStream, existsSync, readdirSync, statSync } from "node:fs";
+import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -28,16 +28,21 @@ if (!existsSync(join(values.dist, "index.html"))) {
   process.exit(1);
 }
 
+/** What dist/ lists, and the models of this checkout. */
 function localModels() {
+  const listed = JSON.parse(readFileSync(join(values.dist, "local-models.json"), "utf8"));
   const names = existsSync(values.models) ? readdirSync(values.models).filter((name) => name.endsWith(".gguf")) : [];
-  return names.map((name) => ({ url: `models/${name}`, size: statSync(join(values.models, name)).size }));
+  return [
+    ...names.map((name) => ({ url: `models/${name}`, size: statSync(join(values.models, name)).size })),
+    ...listed,
+  ];
 }
 
 function fileOf(path) {
   const inside = normalize(decodeURIComponent(path)); // ".." cannot climb out: the path is absolute
-  const file = inside.startsWith("/models/") ? join(values.models, inside.slice(8)) : join(values.dist, inside);
-  const found = inside.endsWith("/") ? join(file, "index.html") : file;
-  return existsSync(found) && statSync(found).isFile() ? found : undefined;
+  const places = [join(values.dist, inside.endsWith("/") ? `${inside}index.html` : inside)];
+  if (inside.startsWith("/models/")) places.push(join(values.models, inside.slice(8)));
+  return places.find((file) => existsSync(file) && statSync(file).isFile());
 }
 
 const server = createServer((request, response) => {

@@ -66,4 +66,11 @@ done
     cat "$log" >&2
     exit 1
 }
+# Where the program is built too, a model of random weights for the spectrum: nothing to download.
+if [ -x build/solo ]; then
+    mkdir -p dist/models
+    quietly build/solo synth toy:256x8x8 dist/models/toy.gguf --ctx 1024
+    printf '[{"url": "models/toy.gguf", "size": %d, "title": "Toy", "about": "%s"}]\n' \
+        "$(stat -c %s dist/models/toy.gguf)" "Random weights: for the spectrum, it writes nonsense" > dist/local-models.json
+fi
 echo "web: the page is in dist/: $(cat dist/assets/index-*.js dist/assets/index-*.css | gzip -9 | wc -c) bytes gzipped, and the engine"

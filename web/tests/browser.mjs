@@ -1,5 +1,5 @@
 /** Debian's Chromium through playwright-core, and bundles of test pages. */
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -41,6 +41,28 @@ export async function startBrowser(options = {}) {
       rmSync(profile, { recursive: true, force: true });
     },
   };
+}
+
+/** Private bytes of this process's renderers, all together (Linux). */
+export function rendererBytes() {
+  const text = (pid, file) => {
+    try {
+      return readFileSync(`/proc/${pid}/${file}`, "utf8");
+    } catch {
+      return ""; // ended meanwhile
+    }
+  };
+  const parent = new Map();
+  for (const pid of readdirSync("/proc")) {
+    if (/^\d+$/.test(pid)) parent.set(pid, /^PPid:\s+(\d+)/m.exec(text(pid, "status"))?.[1]);
+  }
+  const mine = (pid) => pid !== undefined && (pid === String(process.pid) || mine(parent.get(pid)));
+  let bytes = 0;
+  for (const pid of parent.keys()) {
+    if (!text(pid, "cmdline").includes("--type=renderer") || !mine(pid)) continue;
+    bytes += 1024 * Number(/^RssAnon:\s+(\d+)/m.exec(text(pid, "status"))?.[1] ?? 0);
+  }
+  return bytes;
 }
 
 /** One file of JavaScript from a TypeScript entry. */

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { bundle, noBrowser, startBrowser, watchErrors } from "./browser.mjs";
+import { bundle, noBrowser, rendererBytes, startBrowser, watchErrors } from "./browser.mjs";
 import { fakeModel, startServer } from "./server.mjs";
 
 const MB = 1 << 20;
@@ -156,6 +156,22 @@ describe("loader", { skip: noBrowser, timeout: 120_000 }, () => {
     const range = at.requests()[1].range;
     assert.ok(Number(/=(\d+)-/.exec(range)[1]) >= 32 * MB, `went on with ${range}`);
     await again.close();
+  });
+
+  test("a large file costs the page little memory", async () => {
+    const tab = await open();
+    const size = Number(process.env.SOLO_TEST_MODEL_MB ?? 256) * MB;
+    const at = serve({ range: false, repeat: size, bytes: model.subarray(0, MB) });
+    const before = rendererBytes();
+    let peak = 0;
+    const timer = setInterval(() => (peak = Math.max(peak, rendererBytes())), 20);
+    const { source } = await tab.call("open", { url: at.url, sha256: "0".repeat(64) });
+    await assert.rejects(tab.call("drain", source), /wanted SHA-256 0/);
+    clearInterval(timer);
+    await tab.call("close", source);
+    console.log(`${size / MB} MiB through the page: its memory grew by ${((peak - before) / 1e6).toFixed(0)} MB at most`);
+    assert.ok(before > 0 && peak - before < 150e6, `${before} bytes before, ${peak} at most`);
+    await tab.close();
   });
 
   test("a file that changed on the server is never mixed with the old one", async () => {

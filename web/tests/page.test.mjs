@@ -25,7 +25,7 @@ describe("page", { skip: missing, timeout: 300_000 }, () => {
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), "solo-page-"));
     mkdirSync(join(folder, "models"));
-    execFileSync(solo, ["synth", "toy:64x2x4", join(folder, "models/toy.gguf"), "--ctx", "512"], { stdio: "ignore" });
+    execFileSync(solo, ["synth", "toy:64x2x4", join(folder, "models/tiny.gguf"), "--ctx", "512"], { stdio: "ignore" });
     server = spawn(process.execPath, [
       join(top, "tools/serve_web.mjs"),
       "--port",
@@ -94,7 +94,7 @@ describe("page", { skip: missing, timeout: 300_000 }, () => {
     );
     await picker(page);
     await look(page, "picker");
-    await page.getByRole("button", { name: /^toy/ }).click();
+    await page.getByRole("button", { name: /^tiny/ }).click();
     await ready(page);
     assert.ok(await message(page).evaluate((e) => e === document.activeElement), "one can type at once");
 
@@ -140,7 +140,7 @@ describe("page", { skip: missing, timeout: 300_000 }, () => {
     await page.context().setOffline(false);
     await page.reload();
     await picker(page);
-    await page.getByRole("button", { name: "Load toy.gguf" }).click();
+    await page.getByRole("button", { name: "Load tiny.gguf" }).click();
     await ready(page);
     assert.equal(await page.locator(".message.assistant").last().textContent(), answer, "the conversation is kept");
     await page.getByRole("button", { name: "Settings" }).click();
@@ -243,7 +243,7 @@ describe("page", { skip: missing, timeout: 300_000 }, () => {
   test("a download shows how far it is, stops, and goes on later", async () => {
     const page = await open();
     await picker(page);
-    const bytes = readFileSync(join(folder, "models/toy.gguf"));
+    const bytes = readFileSync(join(folder, "models/tiny.gguf"));
     faulty.files.set("/slow.gguf", { bytes, stallAfter: [100_000] });
     await page.getByLabel(/Any .gguf by its address/).fill(faulty.url("/slow.gguf"));
     await page.keyboard.press("Enter");

@@ -1,6 +1,7 @@
 /** A file server with the faults of real ones, asked for file by file. Each file: {bytes, …}, see serve(). */
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { Readable } from "node:stream";
 
 export async function startServer() {
   const files = new Map();
@@ -30,9 +31,9 @@ export async function startServer() {
   };
 }
 
-/** file: bytes; type; cors (false: none); range (false: not offered); etag; status; length (a lie); cutAfter: [n,
- *  …] (of the first request, the second, …: bytes sent before the connection is destroyed); stallAfter: [n, …];
- *  bytesPerSecond; hold. */
+/** file: bytes; type; cors (false: none); range (false: not offered); etag; status; length (a lie); cutAfter: [n, …] (of
+ *  the first request, the second, …: bytes sent before the connection is destroyed); stallAfter: [n, …]; bytesPerSecond;
+ *  repeat (so many bytes: these over and over, always from the first). */
 async function serve(file, request, response) {
   const { bytes = Buffer.alloc(0) } = file;
   const headers = { "Content-Type": file.type ?? "application/octet-stream" };
@@ -50,9 +51,10 @@ async function serve(file, request, response) {
     if (from >= bytes.length) return void response.writeHead(416, headers).end();
     headers["Content-Range"] = `bytes ${from}-${bytes.length - 1}/${file.length ?? bytes.length}`;
   }
-  if (!file.noLength) headers["Content-Length"] = (file.length ?? bytes.length) - from;
+  if (!file.noLength) headers["Content-Length"] = (file.repeat ?? file.length ?? bytes.length) - from;
   response.writeHead(asked && headers["Content-Range"] ? 206 : 200, headers);
   if (request.method === "HEAD") return void response.end();
+  if (file.repeat) return void Readable.from(over(bytes, file.repeat)).pipe(response);
   const ended = new AbortController();
   const { signal } = ended;
   const gone = new Promise((resolve) => response.once("close", () => (ended.abort(), resolve())));
@@ -71,6 +73,11 @@ async function serve(file, request, response) {
   }
   if (file.length > bytes.length) return void response.destroy();
   response.end();
+}
+
+/** The bytes again and again, `size` in all. */
+function* over(bytes, size) {
+  for (let at = 0; at < size; at += bytes.length) yield bytes.subarray(0, Math.min(bytes.length, size - at));
 }
 
 /** Bytes that begin as a model does and never repeat. */

@@ -234,6 +234,12 @@ export function Spectrum() {
             </Field>
           ))}
         </div>
+        {device.value?.is_software && (
+          <p class="dim">
+            This is a software adapter: kernels of whole layers and tokens take minutes to compile on it, and the figures
+            say nothing about a GPU.
+          </p>
+        )}
         <div class="row">
           {running ? (
             <button class="primary" onClick={() => stop?.abort()}>

@@ -27,6 +27,12 @@ const calls = {
       await source.read(at, all.subarray(at, Math.min(at + piece, all.length)));
     return sha256(all);
   },
+  /** The same, with one piece of memory: what a model of any size costs the page. */
+  async drain(id: number, piece = 4 << 20) {
+    const source = sources.get(id)!;
+    const into = new Uint8Array(piece);
+    for (let at = 0; at < source.size; at += piece) await source.read(at, into.subarray(0, Math.min(piece, source.size - at)));
+  },
   async read(id: number, at: number, n: number) {
     const into = new Uint8Array(n);
     await sources.get(id)!.read(at, into);
