@@ -313,8 +313,9 @@ export interface BenchRow {
   tokens_per_second: number; // of the median sample
   ms_per_token: number;
   samples_ms: number[]; // a token
-  /** FNV-1a of the ids drawn: equal for factorings that agree. */
+  /** FNV-1a of the ids drawn, and of the bits of all logits after the prompt: equal for factorings of one geometry. */
   ids_hash: string;
+  logits_hash: string;
   /** "ok"; "fell-back": its hand-offs gave up, the figures are another factoring's; "failed": note says why. */
   status: "ok" | "fell-back" | "failed";
   note: string;

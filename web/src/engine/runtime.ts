@@ -215,7 +215,6 @@ export class Runtime {
 
   async load(ref: ModelRef, options: PlanOptions, report: Report): Promise<void> {
     await this.unload();
-    this.#wanted = { ref, options };
     report({ progress: 0, phase: "device", text: "Opening the GPU device" });
     await this.#device_();
     const core = this.#core!;
@@ -236,6 +235,7 @@ export class Runtime {
       core.closeSource(source);
       report({ progress: 0.9, phase: "plan", text: "Compiling the kernels" });
       await this.#openPlan(loaded);
+      this.#wanted = { ref, options };
       report({ progress: 1, phase: "ready", text: `${loaded.info.name} is ready` });
     } catch (error) {
       await this.#closeModel();
@@ -348,14 +348,18 @@ export class Runtime {
   async #ready(): Promise<Loaded> {
     if (!this.#lost && !this.#core?.broken && this.#loaded?.session) return this.#loaded;
     if (!this.#wanted) throw new SoloError("ARGUMENT", "wanted a loaded model, found none: call reload(model) first");
-    const { ref, options } = this.#wanted;
-    await this.load(ref, options, () => {});
+    await this.reload(() => {});
     return this.#loaded!;
   }
 
   async reload(report: Report): Promise<void> {
-    if (!this.#wanted) throw new SoloError("ARGUMENT", "reload: wanted a model, found none");
-    await this.load(this.#wanted.ref, this.#wanted.options, report);
+    const wanted = this.#wanted;
+    if (!wanted) throw new SoloError("ARGUMENT", "reload: wanted a model, found none");
+    try {
+      await this.load(wanted.ref, wanted.options, report);
+    } finally {
+      this.#wanted = wanted; // what failed may be tried again
+    }
   }
 
   async modelInfo(): Promise<ModelInfo> {
@@ -605,12 +609,24 @@ export class Runtime {
     return { rows, device, model: loaded.info, positions, tokens, version: this.#core!.memory.version, build: this.build };
   }
 
+  async #logitsHash(session: number, prompt: number[]): Promise<string> {
+    const { memory } = this.#core!;
+    await this.#sync(session, prompt);
+    const n_vocab = this.#loaded!.info.n_vocab;
+    const at = memory.alloc(4 * n_vocab);
+    await this.#core!.try("solo_session_logits", session, at);
+    const hash = fnv1a(new Uint32Array(memory.bytes.buffer, at, n_vocab));
+    memory.free(at);
+    return hash;
+  }
+
   async #benchRow(
     weights: number, plan: PlanOptions,
     how: { tokens: number; samples: number; warmup: number; prompt: number[]; warm: boolean },
   ): Promise<BenchRow> {
     const row: BenchRow = {
       factoring: plan.factoring!, dispatches_per_token: 0, tokens_per_second: 0, ms_per_token: 0, samples_ms: [], ids_hash: "",
+      logits_hash: "",
       status: "ok", note: "",
     };
     const core = this.#core!;
@@ -637,6 +653,7 @@ export class Runtime {
         if (i === how.warmup) row.ids_hash = fnv1a(ids);
       }
       const after = this.#sessionInfo(open.session);
+      row.logits_hash = await this.#logitsHash(open.session, how.prompt);
       row.dispatches_per_token = (after.n_step_dispatch - before.n_step_dispatch) / (after.n_step - before.n_step);
       row.ms_per_token = [...row.samples_ms].sort((a, b) => a - b)[row.samples_ms.length >> 1]!;
       row.tokens_per_second = 1000 / row.ms_per_token;
@@ -654,9 +671,9 @@ export class Runtime {
   }
 }
 
-function fnv1a(ids: number[]): string {
+function fnv1a(words: Iterable<number>): string {
   let hash = 0x811c9dc5;
-  for (const id of ids)
-    for (let shift = 0; shift < 32; shift += 8) hash = Math.imul(hash ^ ((id >>> shift) & 0xff), 0x01000193) >>> 0;
+  for (const word of words)
+    for (let shift = 0; shift < 32; shift += 8) hash = Math.imul(hash ^ ((word >>> shift) & 0xff), 0x01000193) >>> 0;
   return hash.toString(16).padStart(8, "0");
 }

@@ -463,8 +463,14 @@ export class WebGpu {
   #mappedRange(handle: number, off: number, size: number): number {
     const memory = this.#memory();
     const entry = this.#of<MappedBuffer>(handle);
+    let range: ArrayBuffer;
+    try {
+      range = entry.buffer.getMappedRange(off, size);
+    } catch {
+      return 0; // the device went since it was mapped
+    }
     const copy = memory.alloc(size);
-    memory.bytes.set(new Uint8Array(entry.buffer.getMappedRange(off, size)), copy);
+    memory.bytes.set(new Uint8Array(range), copy);
     entry.copies.push(copy);
     return copy;
   }
