@@ -52,6 +52,8 @@ done | complain "a header without its guard"
 git grep -nIE '(https?|ftp)://' -- tools/*.sh tools/*.cmake tools/pins.txt Makefile '*CMakeLists.txt' .ci \
     '*.json' 2> /dev/null | grep -v '^web/package-lock.json:[0-9]*: *"url":' | # where packages ask for gifts
     complain "an address in a build file: use the package manager's own configuration"
+# The lock file names who takes donations; where packages come from it may not name.
+git grep -nI '"resolved"' -- web/package-lock.json 2> /dev/null | complain "an address in the lock file: see web/.npmrc"
 for script in tools/*.sh tests/*.sh .ci/run; do
     if [ -e "$script" ]; then bash -n "$script" || echo "$script"; fi
 done | complain "does not parse"

@@ -1,7 +1,8 @@
 #!/bin/bash
 # web.sh: builds the engine for browsers: the core as WebAssembly in two builds (JSPI, asyncify), the
-# TypeScript around it, and the npm package's tarball build/web/solo-engine.tgz. Checks what the core
-# imports and exports, and that what a page downloads stays small.
+# TypeScript around it, the npm package's tarball build/web/solo-engine.tgz, and the page in dist/, which
+# any host of static files can serve. Checks what the core imports and exports, and that what a page
+# downloads stays small.
 #
 #   tools/web.sh [--if-possible]   with it, a Node that is too old is told and leaves no package, whose
 #                                  tests then say UNRUN
@@ -60,3 +61,16 @@ for wasm in solo solo-asyncify; do
         exit 1
     fi
 done
+
+(cd web && npx tsc --noEmit && npx vite build) > "$log" 2>&1 || {
+    cat "$log" >&2
+    exit 1
+}
+# Where the program is built too, a model of random weights for the spectrum: nothing to download.
+if [ -x build/solo ]; then
+    mkdir -p dist/models
+    quietly build/solo synth toy:256x8x8 dist/models/toy.gguf --ctx 1024
+    printf '[{"url": "models/toy.gguf", "size": %d, "title": "Toy", "about": "%s"}]\n' \
+        "$(stat -c %s dist/models/toy.gguf)" "Random weights: for the spectrum, it writes nonsense" > dist/local-models.json
+fi
+echo "web: the page is in dist/: $(cat dist/assets/index-*.js dist/assets/index-*.css | gzip -9 | wc -c) bytes gzipped, and the engine"
