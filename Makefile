@@ -5,7 +5,7 @@ P ?= Write a short story about a lighthouse keeper who finds a message in a bott
 
 export MODEL P # through the environment: a prompt may hold any character of the shell's
 
-.PHONY: run test build web asan mutants lint clean help
+.PHONY: run test build web models asan mutants lint clean help
 .DEFAULT_GOAL := build
 
 run: ## set up, build, and stream text for a prompt: make run P="Why is the sky blue?" ARGS="--temp 0.7"
@@ -26,6 +26,9 @@ build: ## set up and build build/solo and the tests
 web: ## build the engine for browsers: web/wasm, web/lib and the package build/web/solo-engine.tgz
 	@tools/setup.sh web
 	@tools/web.sh
+
+models: ## fetch the small real models, SmolLM2-135M and Gemma-3-270M, into models/
+	@tools/setup.sh models
 
 asan: ## the suite once more, built with AddressSanitizer and UndefinedBehaviorSanitizer
 	@tools/setup.sh test
