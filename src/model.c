@@ -719,6 +719,11 @@ void solo_model_rope_table(const solo_model *m, uint32_t n_ctx, float *out) {
     free(factor);
 }
 
+void solo_model_find_views(const solo_model *m, const solo_tensor *t) {
+    for (uint32_t i = 0; i < m->n_view; i++)
+        if (m->view[i].name == t->name) m->view[i].data = t->data + (m->view[i].off - t->off);
+}
+
 void solo_tensor_f32(const solo_tensor *t, float *out) {
     SOLO_ASSERT(t->type == SOLO_TYPE_F32 || t->type == SOLO_TYPE_F16 || t->type == SOLO_TYPE_BF16);
     solo_dequant(t->type, t->data, t->dim[0] * t->dim[1] * t->dim[2] * t->dim[3], out);

@@ -85,6 +85,9 @@ static inline uint32_t solo_first_attended(const solo_hparams *hp, uint32_t laye
     return pos - hp->attn_window + 1;
 }
 
+/* A fused tensor's data came to hand (solo_gguf_load): so did its views'. */
+void solo_model_find_views(const solo_model *model, const solo_tensor *tensor);
+
 /* n numbers of a small f32/f16/bf16 tensor (norm gains, biases) as f32. */
 void solo_tensor_f32(const solo_tensor *tensor, float *out);
 

@@ -160,18 +160,12 @@ static uint32_t row_in_file(const solo_hparams *hp, solo_matrix matrix, uint32_t
 #define PIECE_BYTES (4u << 20)
 #define UNSENT_BYTES (32u << 20) /* written but perhaps not yet taken: the queue's own memory */
 
-/* One matrix on its way. */
+/* One tensor on its way: a matrix, or what must be at hand when vectors are filled (place NULL). */
 typedef struct parcel {
     const solo_tensor *tensor;
     const solo_matrix_place *place;
     solo_matrix matrix;
 } parcel;
-
-/* A tensor that was read whole. */
-typedef struct held {
-    solo_tensor tensor;
-    struct held *next;
-} held;
 
 typedef struct uploader {
     solo_weights *w;
@@ -182,9 +176,6 @@ typedef struct uploader {
     uint32_t *row;   /* one row as solo_repack_row gives it */
     uint32_t *piece; /* some rows, planes interleaved */
     uint8_t *scales; /* the same rows' scales */
-    held *held;      /* what one of the vectors is made of, where that is not at hand */
-    bool failed;     /* some of that could not be read: err says why */
-    solo_error *err;
 } uploader;
 
 /* Bytes [off, off + n) of a tensor: where they are at hand, else read into u->file. */
@@ -225,14 +216,14 @@ static uint32_t rows_of_piece(const solo_hparams *hp, solo_matrix matrix, uint32
     return n ? n : unit;
 }
 
-static bool upload_matrix(uploader *u, const parcel *one, solo_error *err) {
-    const solo_tensor *t = one->tensor;
-    const solo_matrix_place *place = one->place;
+static bool upload_matrix(uploader *u, const parcel *parcel, solo_error *err) {
+    const solo_tensor *t = parcel->tensor;
+    const solo_matrix_place *place = parcel->place;
     const solo_form_info *form = solo_form_get_info(place->form);
     uint32_t row_words = place->n_group * form->payload_words;
     size_t row_scale = (size_t)place->n_group * form->scale_bytes;
     uint64_t file_row = t->n_bytes / place->n_row;
-    uint32_t rows_piece = rows_of_piece(&u->w->model->hp, one->matrix, row_words * 4);
+    uint32_t rows_piece = rows_of_piece(&u->w->model->hp, parcel->matrix, row_words * 4);
     if (rows_piece > place->n_row) rows_piece = place->n_row;
     u->row = solo_realloc(u->row, (size_t)row_words * 4);
     u->piece = solo_realloc(u->piece, (size_t)row_words * 4 * rows_piece);
@@ -244,7 +235,7 @@ static bool upload_matrix(uploader *u, const parcel *one, solo_error *err) {
         const uint8_t *rows = bytes_of(u, t, r * file_row, n * file_row, err);
         if (!rows) return false;
         for (uint32_t i = 0; i < n; i++) {
-            uint32_t from = row_in_file(&u->w->model->hp, one->matrix, r + i) - r;
+            uint32_t from = row_in_file(&u->w->model->hp, parcel->matrix, r + i) - r;
             SOLO_ASSERT(from < n);
             solo_repack_row(t->type, rows + from * file_row, (uint32_t)t->dim[0], u->row,
                             row_scale ? u->scales + i * row_scale : NULL);
@@ -271,104 +262,76 @@ static void in_row_order(const solo_hparams *hp, uint32_t n, float *numbers) {
     free(in_file);
 }
 
-/* The tensor with its bytes: of small ones, or of a matrix that is folded into a bias, where nothing is mapped. */
-static const solo_tensor *whole(uploader *u, const solo_tensor *t) {
-    if (!t || t->data) return t;
-    held *h = solo_zalloc(1, sizeof *h);
-    uint8_t *data = solo_zalloc(1, (size_t)t->n_bytes);
-    u->failed = u->failed || !solo_source_read(t->source, t->off, t->n_bytes, data, u->err);
-    *h = (held){.tensor = *t, .next = u->held};
-    h->tensor.data = data;
-    u->held = h;
-    return &h->tensor;
-}
-
-static void let_go(uploader *u) {
-    for (held *h = u->held, *next; h; h = next) {
-        next = h->next;
-        free((void *)(uintptr_t)h->tensor.data);
-        free(h);
-    }
-    u->held = NULL;
-}
-
-static void read_vector(uploader *u, const solo_tensor *t, float *out) { solo_tensor_f32(whole(u, t), out); }
-
 /* For each row of a matrix its own bias, where it has one, plus, behind a LAYER norm, the row times the
  * norm's bias; with `sums` the row times the norm's gain alone. `norm` is the one of the two. */
-static void fill_part(uploader *u, const solo_tensor *matrix, const solo_tensor *bias,
+static void fill_part(const solo_hparams *hp, const solo_tensor *matrix, const solo_tensor *bias,
                       const solo_tensor *norm, bool sums, float *out) {
-    const solo_hparams *hp = &u->w->model->hp;
     const uint32_t n = (uint32_t)matrix->dim[1];
     memset(out, 0, n * sizeof *out);
     if (hp->norm == SOLO_NORM_LAYER) {
         float *x = solo_alloc(hp->n_embd * sizeof *x);
-        read_vector(u, norm, x);
-        solo_ref_matvec(whole(u, matrix), x, out);
+        solo_tensor_f32(norm, x);
+        solo_ref_matvec(matrix, x, out);
         free(x);
     }
     if (sums || !bias) return;
     float *own = solo_alloc(n * sizeof *own);
-    read_vector(u, bias, own);
+    solo_tensor_f32(bias, own);
     solo_ref_add(out, own, n);
     free(own);
 }
 
-static void fill_qkv(uploader *u, const solo_layer *l, bool sums, float *out) {
-    const solo_hparams *hp = &u->w->model->hp;
+static void fill_qkv(const solo_model *m, const solo_layer *l, bool sums, float *out) {
+    const solo_hparams *hp = &m->hp;
     const solo_tensor *norm = sums ? l->attn_norm : l->attn_norm_bias;
     const uint32_t n_q = hp->n_head * hp->head_dim, n_kv = hp->n_head_kv * hp->head_dim;
-    fill_part(u, l->q, l->q_bias, norm, sums, out);
-    fill_part(u, l->k, l->k_bias, norm, sums, out + n_q);
-    fill_part(u, l->v, l->v_bias, norm, sums, out + n_q + n_kv);
+    fill_part(hp, l->q, l->q_bias, norm, sums, out);
+    fill_part(hp, l->k, l->k_bias, norm, sums, out + n_q);
+    fill_part(hp, l->v, l->v_bias, norm, sums, out + n_q + n_kv);
     in_row_order(hp, n_q, out);
     in_row_order(hp, n_kv, out + n_q);
 }
 
-static void fill_vector(uploader *u, solo_vector vector, uint32_t layer, float *out) {
-    const solo_model *m = u->w->model;
+static void fill_vector(const solo_model *m, solo_vector vector, uint32_t layer, float *out) {
     const solo_hparams *hp = &m->hp;
     const solo_layer *l = &m->layer[layer < hp->n_layer ? layer : 0];
     switch (vector) {
         case SOLO_VECTOR_GAIN_ATTN:
-            read_vector(u, layer < hp->n_layer ? l->attn_norm : m->output_norm, out);
+            solo_tensor_f32(layer < hp->n_layer ? l->attn_norm : m->output_norm, out);
             return;
-        case SOLO_VECTOR_GAIN_FFN: read_vector(u, l->ffn_norm, out); return;
-        case SOLO_VECTOR_GAIN_POST_ATTN: read_vector(u, l->post_attn_norm, out); return;
-        case SOLO_VECTOR_GAIN_POST_FFN: read_vector(u, l->post_ffn_norm, out); return;
+        case SOLO_VECTOR_GAIN_FFN: solo_tensor_f32(l->ffn_norm, out); return;
+        case SOLO_VECTOR_GAIN_POST_ATTN: solo_tensor_f32(l->post_attn_norm, out); return;
+        case SOLO_VECTOR_GAIN_POST_FFN: solo_tensor_f32(l->post_ffn_norm, out); return;
         case SOLO_VECTOR_GAIN_HEAD:
-            read_vector(u, l->q_norm, out);
-            read_vector(u, l->k_norm, out + hp->head_dim);
+            solo_tensor_f32(l->q_norm, out);
+            solo_tensor_f32(l->k_norm, out + hp->head_dim);
             in_row_order(hp, 2 * hp->head_dim, out);
             return;
-        case SOLO_VECTOR_BIAS_QKV: fill_qkv(u, l, false, out); return;
-        case SOLO_VECTOR_SUM_QKV: fill_qkv(u, l, true, out); return;
-        case SOLO_VECTOR_BIAS_OUT: read_vector(u, l->out_bias, out); return;
-        case SOLO_VECTOR_BIAS_DOWN: read_vector(u, l->down_bias, out); return;
-        case SOLO_VECTOR_BIAS_GATE_UP: fill_part(u, l->gate, l->gate_bias, l->ffn_norm_bias, false, out); return;
-        case SOLO_VECTOR_SUM_GATE_UP: fill_part(u, l->gate, NULL, l->ffn_norm, true, out); return;
-        case SOLO_VECTOR_BIAS_LOGITS: fill_part(u, m->output, NULL, m->output_norm_bias, false, out); return;
-        case SOLO_VECTOR_SUM_LOGITS: fill_part(u, m->output, NULL, m->output_norm, true, out); return;
+        case SOLO_VECTOR_BIAS_QKV: fill_qkv(m, l, false, out); return;
+        case SOLO_VECTOR_SUM_QKV: fill_qkv(m, l, true, out); return;
+        case SOLO_VECTOR_BIAS_OUT: solo_tensor_f32(l->out_bias, out); return;
+        case SOLO_VECTOR_BIAS_DOWN: solo_tensor_f32(l->down_bias, out); return;
+        case SOLO_VECTOR_BIAS_GATE_UP: fill_part(hp, l->gate, l->gate_bias, l->ffn_norm_bias, false, out); return;
+        case SOLO_VECTOR_SUM_GATE_UP: fill_part(hp, l->gate, NULL, l->ffn_norm, true, out); return;
+        case SOLO_VECTOR_BIAS_LOGITS: fill_part(hp, m->output, NULL, m->output_norm_bias, false, out); return;
+        case SOLO_VECTOR_SUM_LOGITS: fill_part(hp, m->output, NULL, m->output_norm, true, out); return;
         case SOLO_VECTOR_COUNT: break;
     }
     solo_bug(__FILE__, __LINE__, "no such vector");
 }
 
-static bool upload_vectors(uploader *u) {
-    solo_weights *w = u->w;
+static void upload_vectors(solo_weights *w) {
     for (uint32_t v = 0; v < SOLO_VECTOR_COUNT; v++) {
         const solo_vector_place *place = &w->vector[v];
         if (!place->n) continue;
         float *numbers = solo_alloc((size_t)place->n * 4);
-        for (uint32_t l = 0; l < vector_layers(w->model, v) && !u->failed; l++) {
-            fill_vector(u, v, l, numbers);
-            let_go(u);
+        for (uint32_t l = 0; l < vector_layers(w->model, v); l++) {
+            fill_vector(w->model, v, l, numbers);
             solo_device_write(w->device, w->scales, (place->at + (uint64_t)l * place->n) * 4, numbers,
                               (uint64_t)place->n * 4);
         }
         free(numbers);
     }
-    return !u->failed;
 }
 
 static void upload_directory(solo_weights *w) {
@@ -383,41 +346,59 @@ static void upload_directory(solo_weights *w) {
     free(dir);
 }
 
-/* All that is uploaded, in the order in which the files have it. */
+/* In the order in which the files have it; what is kept before what is uploaded of it. */
 static int parcel_cmp(const void *a, const void *b) {
-    const solo_tensor *x = ((const parcel *)a)->tensor, *y = ((const parcel *)b)->tensor;
-    if (x->source != y->source) return strcmp(x->source->name, y->source->name);
-    return (x->off > y->off) - (x->off < y->off);
+    const parcel *x = a, *y = b;
+    if (x->tensor->source != y->tensor->source)
+        return strcmp(x->tensor->source->name, y->tensor->source->name);
+    if (x->tensor->off != y->tensor->off) return x->tensor->off > y->tensor->off ? 1 : -1;
+    return !!x->place - !!y->place;
+}
+
+/* Norms and biases; where they are folded into others by products (LAYER), the matrices too. */
+static bool is_kept(const solo_model *m, const solo_tensor *t) {
+    return m->hp.norm == SOLO_NORM_LAYER || t->dim[1] * t->dim[2] * t->dim[3] == 1;
 }
 
 static parcel *list_parcels(const solo_weights *w, uint32_t *n_parcel) {
     const solo_model *m = w->model;
     const uint32_t n_matrix = m->hp.n_layer * SOLO_MATRIX_PER_LAYER;
-    parcel *list = solo_zalloc(n_matrix + SOLO_MATRIX_COUNT, sizeof *list);
+    const uint64_t n_tensor = solo_gguf_n_tensor(m->gguf);
+    parcel *list = solo_zalloc((size_t)n_tensor + n_matrix + 3, sizeof *list);
     uint32_t n = 0;
-    for (uint32_t i = 0; i < n_matrix + SOLO_MATRIX_COUNT - SOLO_MATRIX_PER_LAYER; i++) {
-        uint32_t layer = i < n_matrix ? i / SOLO_MATRIX_PER_LAYER : 0;
-        solo_matrix matrix = i < n_matrix ? i % SOLO_MATRIX_PER_LAYER
-                                          : SOLO_MATRIX_PER_LAYER + (i - n_matrix);
-        const solo_tensor *t = tensor_of(m, layer, matrix);
+    for (uint32_t i = 0; i < n_matrix + 3; i++) {
+        const solo_matrix matrix =
+            i < n_matrix ? i % SOLO_MATRIX_PER_LAYER : SOLO_MATRIX_PER_LAYER + (i - n_matrix);
+        const solo_tensor *t = tensor_of(m, i < n_matrix ? i / SOLO_MATRIX_PER_LAYER : 0, matrix);
         if (!t || (matrix == SOLO_MATRIX_OUTPUT && t == m->embd)) continue;
         list[n++] = (parcel){t, &w->place[i], matrix};
+    }
+    for (uint64_t i = 0; i < n_tensor; i++) {
+        const solo_tensor *t = solo_gguf_tensor_at(m->gguf, i);
+        if (!t->data && is_kept(m, t)) list[n++] = (parcel){.tensor = t};
     }
     qsort(list, n, sizeof *list, parcel_cmp);
     *n_parcel = n;
     return list;
 }
 
+static bool keep(const solo_model *m, const solo_tensor *t, solo_error *err) {
+    if (!solo_gguf_load(m->gguf, t, err)) return false;
+    solo_model_find_views(m, t);
+    return true;
+}
+
 static bool upload(solo_weights *w, const solo_weights_desc *desc, solo_error *err) {
-    uploader u = {.w = w, .progress = desc->progress, .user = desc->progress_user, .err = err};
+    uploader u = {.w = w, .progress = desc->progress, .user = desc->progress_user};
     uint32_t n;
     parcel *list = list_parcels(w, &n);
-    for (uint32_t i = 0; i < n; i++) u.total += list[i].tensor->n_bytes;
+    for (uint32_t i = 0; i < n; i++) u.total += list[i].place ? list[i].tensor->n_bytes : 0;
     bool ok = true;
-    for (uint32_t i = 0; i < n && ok; i++) ok = upload_matrix(&u, &list[i], err);
-    ok = ok && upload_vectors(&u);
+    for (uint32_t i = 0; i < n && ok; i++)
+        ok = list[i].place ? upload_matrix(&u, &list[i], err) : keep(w->model, list[i].tensor, err);
     free(u.file), free(u.row), free(u.piece), free(u.scales), free(list);
     if (!ok) return false;
+    upload_vectors(w);
     upload_directory(w);
     return solo_device_submit(w->device, err) && solo_device_wait(w->device, err);
 }
