@@ -149,16 +149,36 @@ export function checkMagic(name: string, url: string, head: Uint8Array): void {
   throw bad(`wanted a GGUF file, which begins with "GGUF"; found ${shown}`);
 }
 
-/** The body's pieces; a Retryable where none comes for stallMs. The time in which nobody asks does not count. */
+const PIECE_BYTES = 1 << 20;
+
+/** How pieces are read: into one buffer again and again where the browser can (BYOB), else as they come. */
+function pieceReader(body: ReadableStream<Uint8Array>) {
+  try {
+    const reader = body.getReader({ mode: "byob" });
+    let buffer = new ArrayBuffer(PIECE_BYTES);
+    const read = async (): Promise<Uint8Array | undefined> => {
+      const { value, done } = await reader.read(new Uint8Array(buffer));
+      if (value) buffer = value.buffer;
+      return done ? undefined : value;
+    };
+    return { read, cancel: () => reader.cancel() };
+  } catch {
+    const reader = body.getReader();
+    return { read: async () => (await reader.read()).value, cancel: () => reader.cancel() };
+  }
+}
+
+/** The body's pieces, each of use until the next is asked for; a Retryable where none comes for stallMs. The time in
+ *  which nobody asks does not count. */
 export async function* pieces(body: ReadableStream<Uint8Array>, stallMs: number): AsyncGenerator<Uint8Array> {
-  const reader = body.getReader();
+  const reader = pieceReader(body);
   try {
     for (;;) {
       let timer = 0;
       const stalled = new Promise<never>((_, reject) => {
         timer = self.setTimeout(() => reject(new Retryable(`no byte for ${stallMs / 1000} s`)), stallMs);
       });
-      let piece: ReadableStreamReadResult<Uint8Array>;
+      let piece: Uint8Array | undefined;
       try {
         piece = await Promise.race([reader.read(), stalled]);
       } catch (error) {
@@ -166,8 +186,8 @@ export async function* pieces(body: ReadableStream<Uint8Array>, stallMs: number)
       } finally {
         clearTimeout(timer);
       }
-      if (piece.done) return;
-      yield piece.value;
+      if (!piece) return;
+      yield piece;
     }
   } finally {
     void reader.cancel().catch(() => {});
