@@ -299,7 +299,7 @@ static bool check_type(context *c, const tensor_row *row, const solo_tensor *t) 
         if (t->type != SOLO_TYPE_F32 && t->type != SOLO_TYPE_F16 && t->type != SOLO_TYPE_BF16)
             wanted = "F32, F16 or BF16";
     } else if (info->form == SOLO_FORM_NONE) {
-        wanted = "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q8_0, Q4_K or Q6_K";
+        wanted = "one that Solo multiplies by";
     }
     if (!wanted) return true;
     return solo_fail(c->err, SOLO_UNSUPPORTED, "%s: tensor '%s': its type: wanted %s, found %s",

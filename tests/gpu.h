@@ -47,7 +47,7 @@ void    gpu_bed_close(gpu_bed *bed);
 extern const tiny_desc gpu_tiny;
 
 /* Shapes that between them have every weight type in several roles; gpu.c says what each is for. */
-extern const tiny_desc gpu_many_types, gpu_other_roles, gpu_k_quants, gpu_mixed;
+extern const tiny_desc gpu_many_types, gpu_other_roles, gpu_k_quants, gpu_more_quants, gpu_mixed;
 
 /* desc.weights is filled in. */
 solo_plan    *gpu_plan_open(const gpu_bed *bed, solo_plan_desc desc);
