@@ -1,5 +1,5 @@
-/* weights.c: lays a model's tensors out, repacks them row by row and uploads them in pieces of a
- * few megabytes, so that host memory stays small beside the file's mapping. */
+/* weights.c: lays a model's tensors out, reads them in the file's order, repacks them row by row and
+ * uploads them in pieces of a few megabytes, so that host memory stays small whatever the source. */
 #include "weights.h"
 
 const solo_matrix_place *solo_weights_place(const solo_weights *w, uint32_t layer,
@@ -117,16 +117,45 @@ static uint32_t row_in_file(const solo_hparams *hp, solo_matrix matrix, uint32_t
 }
 
 #define PIECE_BYTES (4u << 20)
+#define UNSENT_BYTES (32u << 20) /* written but perhaps not yet taken: the queue's own memory */
+
+/* One tensor on its way: a matrix, or a vector of gains (place NULL). */
+typedef struct parcel {
+    const solo_tensor *tensor;
+    const solo_matrix_place *place;
+    solo_matrix matrix;
+    uint32_t gain_at; /* word offset in the scales buffer */
+} parcel;
 
 typedef struct uploader {
     solo_weights *w;
     solo_progress *progress;
     void *user;
-    uint64_t done, total;
+    uint64_t done, total, unsent;
+    uint8_t *file;   /* some rows as the file has them, where they are not at hand */
     uint32_t *row;   /* one row as solo_repack_row gives it */
     uint32_t *piece; /* some rows, planes interleaved */
     uint8_t *scales; /* the same rows' scales */
 } uploader;
+
+/* Bytes [off, off + n) of a tensor: where they are at hand, else read into u->file. */
+static const uint8_t *bytes_of(uploader *u, const solo_tensor *t, uint64_t off, uint64_t n,
+                               solo_error *err) {
+    if (t->data) return t->data + off;
+    u->file = solo_realloc(u->file, (size_t)n);
+    return solo_source_read(t->source, t->off + off, n, u->file, err) ? u->file : NULL;
+}
+
+/* Staging memory goes when the queue is through with it: so it must be waited for now and then. */
+static bool sent(uploader *u, uint64_t n_bytes, solo_error *err) {
+    u->done += n_bytes;
+    u->unsent += n_bytes;
+    if (u->progress) u->progress(u->user, u->done, u->total);
+    if (!solo_device_submit(u->w->device, err)) return false;
+    if (u->unsent < UNSENT_BYTES) return true;
+    u->unsent = 0;
+    return solo_device_wait(u->w->device, err);
+}
 
 /* [group][words] to [plane][group] of vec4 */
 static void interleave(const uint32_t *row, uint32_t n_group, uint32_t words, uint32_t *out) {
@@ -137,15 +166,25 @@ static void interleave(const uint32_t *row, uint32_t n_group, uint32_t words, ui
     }
 }
 
-static bool upload_matrix(uploader *u, const solo_tensor *t, const solo_matrix_place *place,
-                          solo_matrix matrix, solo_error *err) {
+/* Rows a piece: its scales end on a word, and where rows change places in a head (row_in_file), it
+ * has whole heads, so that the same rows stand there in the file. */
+static uint32_t rows_of_piece(const solo_hparams *hp, solo_matrix matrix, uint32_t row_bytes) {
+    uint32_t unit = 4;
+    if (matrix == SOLO_MATRIX_Q || matrix == SOLO_MATRIX_K)
+        unit = hp->head_dim % 4 ? hp->head_dim * 4 : hp->head_dim;
+    uint32_t n = PIECE_BYTES / row_bytes / unit * unit;
+    return n ? n : unit;
+}
+
+static bool upload_matrix(uploader *u, const parcel *parcel, solo_error *err) {
+    const solo_tensor *t = parcel->tensor;
+    const solo_matrix_place *place = parcel->place;
     const solo_form_info *form = solo_form_get_info(place->form);
     uint32_t row_words = place->n_group * form->payload_words;
     size_t row_scale = (size_t)place->n_group * form->scale_bytes;
     uint64_t file_row = t->n_bytes / place->n_row;
-    uint32_t rows_piece = PIECE_BYTES / (row_words * 4);
-    rows_piece &= ~3u; /* the scales of a piece end on a word */
-    if (rows_piece == 0) rows_piece = 4;
+    uint32_t rows_piece = rows_of_piece(&u->w->model->hp, parcel->matrix, row_words * 4);
+    if (rows_piece > place->n_row) rows_piece = place->n_row;
     u->row = solo_realloc(u->row, (size_t)row_words * 4);
     u->piece = solo_realloc(u->piece, (size_t)row_words * 4 * rows_piece);
     u->scales = solo_realloc(u->scales, row_scale * rows_piece + 4);
@@ -153,9 +192,12 @@ static bool upload_matrix(uploader *u, const solo_tensor *t, const solo_matrix_p
         form->scale_bytes == 2 ? (uint64_t)place->s_at * 2 : (uint64_t)place->s_at * 4;
     for (uint32_t r = 0; r < place->n_row; r += rows_piece) {
         uint32_t n = place->n_row - r < rows_piece ? place->n_row - r : rows_piece;
+        const uint8_t *rows = bytes_of(u, t, r * file_row, n * file_row, err);
+        if (!rows) return false;
         for (uint32_t i = 0; i < n; i++) {
-            uint32_t from = row_in_file(&u->w->model->hp, matrix, r + i);
-            solo_repack_row(t->type, t->data + from * file_row, (uint32_t)t->dim[0], u->row,
+            uint32_t from = row_in_file(&u->w->model->hp, parcel->matrix, r + i) - r;
+            SOLO_ASSERT(from < n);
+            solo_repack_row(t->type, rows + from * file_row, (uint32_t)t->dim[0], u->row,
                             row_scale ? u->scales + i * row_scale : NULL);
             interleave(u->row, place->n_group, form->payload_words,
                        u->piece + (size_t)i * row_words);
@@ -167,27 +209,20 @@ static bool upload_matrix(uploader *u, const solo_tensor *t, const solo_matrix_p
             solo_device_write(u->w->device, u->w->scales, scale_off + r * row_scale, u->scales,
                               (n * row_scale + 3) / 4 * 4);
         }
-        u->done += n * file_row;
-        if (u->progress) u->progress(u->user, u->done, u->total);
-        if (!solo_device_submit(u->w->device, err)) return false; /* lets staging memory go */
+        if (!sent(u, n * file_row, err)) return false;
     }
     return true;
 }
 
-static void upload_gains(solo_weights *w) {
-    const solo_model *m = w->model;
-    float *gain = solo_alloc((size_t)m->hp.n_embd * 4);
-    for (uint32_t l = 0; l <= m->hp.n_layer; l++) {
-        uint64_t off = (uint64_t)l * m->hp.n_embd;
-        solo_tensor_f32(l < m->hp.n_layer ? m->layer[l].attn_norm : m->output_norm, gain);
-        solo_device_write(w->device, w->scales, (w->gain_attn + off) * 4, gain,
-                          (uint64_t)m->hp.n_embd * 4);
-        if (l == m->hp.n_layer) break;
-        solo_tensor_f32(m->layer[l].ffn_norm, gain);
-        solo_device_write(w->device, w->scales, (w->gain_ffn + off) * 4, gain,
-                          (uint64_t)m->hp.n_embd * 4);
-    }
-    free(gain);
+static bool upload_gain(uploader *u, const parcel *parcel, solo_error *err) {
+    solo_tensor t = *parcel->tensor;
+    t.data = bytes_of(u, &t, 0, t.n_bytes, err);
+    if (!t.data) return false;
+    uint64_t n_bytes = t.dim[0] * 4;
+    u->row = solo_realloc(u->row, (size_t)n_bytes);
+    solo_tensor_f32(&t, (float *)u->row);
+    solo_device_write(u->w->device, u->w->scales, (uint64_t)parcel->gain_at * 4, u->row, n_bytes);
+    return sent(u, t.n_bytes, err);
 }
 
 static void upload_directory(solo_weights *w) {
@@ -202,28 +237,58 @@ static void upload_directory(solo_weights *w) {
     free(dir);
 }
 
-static bool upload(solo_weights *w, const solo_weights_desc *desc, solo_error *err) {
+/* All that is uploaded, in the order in which the files have it. */
+static int parcel_cmp(const void *a, const void *b) {
+    const solo_tensor *x = ((const parcel *)a)->tensor, *y = ((const parcel *)b)->tensor;
+    if (x->source != y->source) return strcmp(x->source->name, y->source->name);
+    return (x->off > y->off) - (x->off < y->off);
+}
+
+static parcel *list_parcels(const solo_weights *w, uint32_t *n_parcel) {
     const solo_model *m = w->model;
-    uploader u = {.w = w, .progress = desc->progress, .user = desc->progress_user};
-    uint32_t n = m->hp.n_layer * SOLO_MATRIX_PER_LAYER,
-             n_tensor = n + (m->output == m->embd ? 1 : 2);
-    bool ok = true;
-    for (int pass = 0; pass < 2 && ok; pass++) { /* first the total, then the bytes */
-        for (uint32_t i = 0; i < n_tensor && ok; i++) {
-            solo_matrix matrix =
-                i < n ? i % SOLO_MATRIX_PER_LAYER : SOLO_MATRIX_PER_LAYER + (i - n);
-            const solo_tensor *t = tensor_of(m, i < n ? i / SOLO_MATRIX_PER_LAYER : 0, matrix);
-            if (pass == 0)
-                u.total += t->n_bytes;
-            else
-                ok = upload_matrix(&u, t, &w->place[i], matrix, err);
-        }
+    const uint32_t n_layer = m->hp.n_layer, n_matrix = n_layer * SOLO_MATRIX_PER_LAYER,
+                   n_end = m->output == m->embd ? 1 : 2;
+    parcel *list = solo_zalloc(n_matrix + n_end + 2 * n_layer + 1, sizeof *list);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < n_matrix + n_end; i++) {
+        uint32_t layer = i < n_matrix ? i / SOLO_MATRIX_PER_LAYER : 0;
+        solo_matrix matrix = i < n_matrix ? i % SOLO_MATRIX_PER_LAYER
+                                          : SOLO_MATRIX_PER_LAYER + (i - n_matrix);
+        list[n++] = (parcel){tensor_of(m, layer, matrix), &w->place[i], matrix, 0};
     }
-    free(u.row), free(u.piece), free(u.scales);
+    for (uint32_t l = 0; l <= n_layer; l++) {
+        uint32_t off = l * m->hp.n_embd;
+        const solo_tensor *t = l < n_layer ? m->layer[l].attn_norm : m->output_norm;
+        list[n++] = (parcel){.tensor = t, .gain_at = w->gain_attn + off};
+        if (l < n_layer)
+            list[n++] = (parcel){.tensor = m->layer[l].ffn_norm, .gain_at = w->gain_ffn + off};
+    }
+    qsort(list, n, sizeof *list, parcel_cmp);
+    *n_parcel = n;
+    return list;
+}
+
+static bool upload(solo_weights *w, const solo_weights_desc *desc, solo_error *err) {
+    uploader u = {.w = w, .progress = desc->progress, .user = desc->progress_user};
+    uint32_t n;
+    parcel *list = list_parcels(w, &n);
+    for (uint32_t i = 0; i < n; i++) u.total += list[i].tensor->n_bytes;
+    bool ok = true;
+    for (uint32_t i = 0; i < n && ok; i++)
+        ok = list[i].place ? upload_matrix(&u, &list[i], err) : upload_gain(&u, &list[i], err);
+    free(u.file), free(u.row), free(u.piece), free(u.scales), free(list);
     if (!ok) return false;
-    upload_gains(w);
     upload_directory(w);
     return solo_device_submit(w->device, err) && solo_device_wait(w->device, err);
+}
+
+/* The reference computes with the tensors as they lie in memory. */
+static bool check_at_hand(const solo_weights *w, solo_error *err) {
+    const solo_source *s = w->model->embd->source;
+    if (s->n_at == s->n_bytes) return true;
+    return solo_fail(err, SOLO_UNSUPPORTED,
+                     "%s: wanted a file or bytes in memory for the device \"cpu\", found a reader",
+                     s->name);
 }
 
 bool solo_weights_open(solo_weights **out, const solo_weights_desc *desc, solo_error *err) {
@@ -231,9 +296,10 @@ bool solo_weights_open(solo_weights **out, const solo_weights_desc *desc, solo_e
     solo_weights *w = solo_zalloc(1, sizeof *w);
     w->model = desc->model;
     w->device = desc->device;
-    bool ok =
-        solo_device_is_reference(w->device) ||
-        (lay_out(w, err) && open_buffers(w, desc->max_binding_bytes, err) && upload(w, desc, err));
+    bool ok = solo_device_is_reference(w->device)
+                  ? check_at_hand(w, err)
+                  : lay_out(w, err) && open_buffers(w, desc->max_binding_bytes, err) &&
+                        upload(w, desc, err);
     if (!ok) {
         solo_weights_close(w);
         return false;
