@@ -361,8 +361,8 @@ typedef struct solo_sampling {
 typedef struct solo_session_desc {
     solo_plan    *plan;
     solo_sampling sampling;
-    uint32_t      n_in_flight; /* decode steps submitted ahead of the one read; 0: 4. A burst counts
-                                  as its tokens, but two go ahead unless 1 is asked for */
+    uint32_t      n_in_flight; /* decode steps ahead of the one read; 0: 4. Bursts, and tokens of less than
+                                  3 ms (four a submit), go ahead by two submits unless 1 is asked for */
 } solo_session_desc;
 
 bool solo_session_open(solo_session **out, const solo_session_desc *desc, solo_error *err);

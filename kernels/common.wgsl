@@ -5,7 +5,8 @@
 //   x_take(layer, lane)        brings what all tiles of the stage share into workgroup memory;
 //   stage_x(layer, tile, lane) does one tile and its own tail, and reads and writes only what its
 //                              row of the stage table says.
-// On return no lane still needs workgroup memory other than what x_take left there. Nothing is
+// On return lanes may still read the tile's finished rows: whoever runs another tile has a barrier first,
+// the one of a wait or of x_take, or one for its own sake. Nothing is
 // assumed about which workgroup ran the stage before. Values pass between stages only by take and
 // put (handoff_*.wgsl), words of one message buffer in which each slot is written once a token.
 // Which token that is, is said by token_*.wgsl.
@@ -39,8 +40,9 @@ struct Place { // per dispatch; C: solo_place in plan.h
 @group(0) @binding(1) var<uniform> place: Place;
 // binding 2 is the message buffer, declared by handoff_*.wgsl, or prefill's activations
 @group(0) @binding(3) var<storage, read_write> state: array<atomic<u32>>; // STATE_* below
-@group(0) @binding(4) var<storage, read_write> kv_k: array<u32>; // [n_layer][n_head_kv][n_ctx][KV_ROW]
-@group(0) @binding(5) var<storage, read_write> kv_v: array<u32>; // the same
+// The cache: [n_layer][n_head_kv][n_ctx][KV_VECS], a row of one kv head padded to whole vec4.
+@group(0) @binding(4) var<storage, read_write> kv_k: array<vec4<u32>>;
+@group(0) @binding(5) var<storage, read_write> kv_v: array<vec4<u32>>;
 @group(0) @binding(6) var<storage, read> rope: array<vec2<f32>>; // [n_ctx][ROPE_DIM / 2] cos, sin
 @group(0) @binding(7) var<storage, read> ws: array<u32>; // scales, gains: offsets in Matrix and GAIN_*
 // bindings 8.. are the payload, declared by the prelude as wq0, wq1, ... behind payload()
@@ -68,11 +70,9 @@ struct XInt8 {
 }
 
 var<workgroup> rows: array<f32, MAX_ROWS>;   // a tile's finished rows
-var<workgroup> ys: array<f32, MAX_ROWS>;     // the same after the next norm's gain
+var<workgroup> ys: array<f32, MAX_ROWS>;     // the same, made ready to be published
 var<workgroup> xsum: array<f32, XG>;         // sum of each group of 32 inputs
 var<workgroup> ss: array<f32, N_SS>;         // partial sums of squares, as they arrived
-var<workgroup> ss_part: array<f32, 8>;       // the same, added up eight ways
-var<workgroup> big: array<f32, BIG>;         // attend: a block of K or V rows
 var<workgroup> uniform_word: u32;            // one word broadcast to the workgroup
 
 // The one pattern that never crosses: "not written yet". int8 words stay within +-127; a float
@@ -82,6 +82,11 @@ const NOT_READY = 0x80808080u;
 fn word_of_f32(v: f32) -> u32 {
   let b = bitcast<u32>(v);
   return select(b, b + 1u, b == NOT_READY);
+}
+
+// Where a position's row of a kv head stands in the cache.
+fn kv_row_at(layer: u32, kv_head: u32, pos: u32) -> u32 {
+  return ((layer * N_HEAD_KV + kv_head) * N_CTX + pos) * KV_VECS;
 }
 
 fn gain_at(at: u32, i: u32) -> f32 { return bitcast<f32>(ws[at + i]); }

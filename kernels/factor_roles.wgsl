@@ -21,20 +21,20 @@ fn role_qkv(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_inde
   stage_qkv(place.layer, wg.x, lane);
 }
 
-// SLICE_HEADS kv heads: all splits of each, then their query heads' elements of A, which are whole
+// SLICE_HEADS units of heads: all splits of each, then their heads' elements of A, which are whole
 // quantisation groups.
 @compute @workgroup_size(WG)
 fn role_attention(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let head0 = wg.x * SLICE_HEADS;
-  let heads = min(SLICE_HEADS, N_HEAD_KV - head0);
-  for (var t = head0 * N_SPLIT; t < (head0 + heads) * N_SPLIT; t++) {
+  let unit0 = wg.x * SLICE_HEADS;
+  let units = min(SLICE_HEADS, N_HEAD / ATT_HEADS - unit0);
+  for (var t = unit0 * N_SPLIT; t < (unit0 + units) * N_SPLIT; t++) {
     attend_early(place.layer, t, lane);
     stage_attend(place.layer, t, lane);
   }
   storageBarrier(); // this workgroup's splits put before it takes them
-  let n = heads * ATT_HEADS * HEAD_DIM;
+  let n = units * ATT_HEADS * HEAD_DIM;
   for (var r = 0u; r < n; r += COMBINE_TILE) {
-    combine_slice(place.layer, head0 * ATT_HEADS * HEAD_DIM + r, min(COMBINE_TILE, n - r), lane);
+    publish_a(place.layer, unit0 * ATT_HEADS * HEAD_DIM + r, min(COMBINE_TILE, n - r), lane);
   }
 }
 

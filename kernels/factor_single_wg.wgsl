@@ -9,6 +9,7 @@ fn dispatch_single_wg(@builtin(local_invocation_index) lane: u32) {
     qkv_take(l, lane);
     for (var t = 0u; t < TILES_QKV; t++) {
       prime_qkv(l, t, lane);
+      workgroupBarrier(); // the tile before is done with its rows
       stage_qkv(l, t, lane);
     }
     storageBarrier(); // q, k, v put before attend takes them
@@ -22,18 +23,21 @@ fn dispatch_single_wg(@builtin(local_invocation_index) lane: u32) {
     out_take(l, lane);
     for (var t = 0u; t < TILES_OUT; t++) {
       prime_out(l, t, lane);
+      workgroupBarrier(); // the tile before is done with its rows
       stage_out(l, t, lane);
     }
     storageBarrier(); // X1 put before gate_up takes it
     gate_up_take(l, lane);
     for (var t = 0u; t < TILES_GATE_UP; t++) {
       prime_gate_up(l, t, lane);
+      workgroupBarrier(); // the tile before is done with its rows
       stage_gate_up(l, t, lane);
     }
     storageBarrier(); // H put before down takes it
     down_take(l, lane);
     for (var t = 0u; t < TILES_DOWN; t++) {
       prime_down(l, t, lane);
+      workgroupBarrier(); // the tile before is done with its rows
       stage_down(l, t, lane);
     }
   }

@@ -2,16 +2,6 @@
 // does. Order comes from the dispatch boundary. Each entry runs one step of a fused stage on the
 // stage's own tiles; values that a fused stage keeps in workgroup memory pass through the T_* words
 // behind the messages. The arithmetic is the stages' own functions, hence the same bits.
-fn load_ys(at: u32, n: u32, lane: u32) {
-  for (var r = lane; r < n; r += WG) { ys[r] = bitcast<f32>(msg[at + r]); }
-  workgroupBarrier(); // ys written before whole words are packed
-}
-
-fn store_ys(at: u32, n: u32, lane: u32) {
-  workgroupBarrier(); // ys written before they are stored
-  for (var r = lane; r < n; r += WG) { msg[at + r] = bitcast<u32>(ys[r]); }
-}
-
 @compute @workgroup_size(WG)
 fn op_embed(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   embed_residual(wg.x, lane);
@@ -40,8 +30,7 @@ fn op_q(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
   let n = min(QKV_TILE, ROWS_Q - row0);
   qkv_take(place.layer, lane);
   rows_qkv(0u, place.layer, row0, 0u, n, lane);
-  workgroupBarrier(); // sums of squares added up before inv_rms
-  store_rows(T_RAW + row0, n, inv_rms(), lane);
+  store_rows(T_RAW + row0, n, x_inv, lane);
 }
 
 @compute @workgroup_size(WG)
@@ -50,8 +39,7 @@ fn op_k(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
   let n = min(QKV_TILE, ROWS_K - row0);
   qkv_take(place.layer, lane);
   rows_qkv(1u, place.layer, row0, 0u, n, lane);
-  workgroupBarrier(); // sums of squares added up before inv_rms
-  store_rows(T_RAW + ROWS_Q + row0, n, inv_rms(), lane);
+  store_rows(T_RAW + ROWS_Q + row0, n, x_inv, lane);
 }
 
 @compute @workgroup_size(WG)
@@ -60,100 +48,47 @@ fn op_v(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
   let n = min(QKV_TILE, ROWS_K - row0);
   qkv_take(place.layer, lane);
   rows_qkv(2u, place.layer, row0, 0u, n, lane);
-  workgroupBarrier(); // sums of squares added up before inv_rms
-  store_rows(T_RAW + ROWS_Q + ROWS_K + row0, n, inv_rms(), lane);
+  store_rows(T_RAW + ROWS_Q + ROWS_K + row0, n, x_inv, lane);
+}
+
+// The pair of rows 2i, 2i + 1 of a tile, as the dispatch before left them.
+fn raw_pair(at: u32, i: u32) -> vec2<f32> {
+  return vec2<f32>(bitcast<f32>(msg[at + 2u * i]), bitcast<f32>(msg[at + 2u * i + 1u]));
 }
 
 @compute @workgroup_size(WG)
 fn op_rope_q(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row0 = wg.x * QKV_TILE;
-  let n = min(QKV_TILE, ROWS_Q - row0);
-  load_rows(T_RAW + row0, n, lane);
-  turn_rows(row0, n, 1.0, lane);
-  workgroupBarrier(); // ys written before they are put
-  put_q(place.layer, row0, n, lane);
+  for (var i = lane; i < min(QKV_TILE, ROWS_Q - row0) / 2u; i += WG) {
+    let row = row0 + 2u * i;
+    put_q(place.layer, row, turned(row, raw_pair(T_RAW + row0, i), turn_of(row)));
+  }
 }
 
 @compute @workgroup_size(WG)
 fn op_rope_k(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row0 = wg.x * QKV_TILE;
-  let n = min(QKV_TILE, ROWS_K - row0);
-  load_rows(T_RAW + ROWS_Q + row0, n, lane);
-  turn_rows(ROWS_Q + row0, n, 1.0, lane);
-  store_ys(T_RAW + ROWS_Q + row0, n, lane);
+  for (var i = lane; i < min(QKV_TILE, ROWS_K - row0) / 2u; i += WG) {
+    let row = ROWS_Q + row0 + 2u * i;
+    let v = turned(row, raw_pair(T_RAW + ROWS_Q + row0, i), turn_of(row));
+    msg[T_RAW + row] = bitcast<u32>(v.x);
+    msg[T_RAW + row + 1u] = bitcast<u32>(v.y);
+  }
 }
 
 @compute @workgroup_size(WG)
 fn op_kv_store(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row0 = wg.x * QKV_TILE;
-  let n = min(QKV_TILE, ROWS_K - row0);
-  load_ys(T_RAW + ROWS_Q + row0, n, lane);
-  put_kv(place.layer, ROWS_Q + row0, n, lane);
-  workgroupBarrier(); // ys packed before v takes their place
-  load_ys(T_RAW + ROWS_Q + ROWS_K + row0, n, lane);
-  put_kv(place.layer, ROWS_Q + ROWS_K + row0, n, lane);
+  for (var i = lane; i < min(QKV_TILE, ROWS_K - row0) / 2u; i += WG) {
+    put_kv(place.layer, row0 + 2u * i, raw_pair(T_RAW + ROWS_Q + row0, i));
+    put_kv(place.layer, ROWS_K + row0 + 2u * i, raw_pair(T_RAW + ROWS_Q + ROWS_K + row0, i));
+  }
 }
 
-// Words of block `block` of a tile of attend: att_s, then alpha.
+// Scores, softmax and mix: unfused_attend_*.wgsl. Between them a block of a tile of attend stands in
+// these words: scores, then their exponentials, then what the block before is worth.
 fn block_at(tile: u32, block: u32) -> u32 {
   return T_SCORES + (tile * ATT_MAX_BLOCK + block) * (ATT_HEADS * ATT_BLOCK + ATT_HEADS);
-}
-
-@compute @workgroup_size(WG)
-fn op_scores(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let kv_head = wg.x / N_SPLIT;
-  let span = att_span(wg.x % N_SPLIT, lane);
-  att_take_q(place.layer, kv_head, lane);
-  var block = 0u;
-  for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
-    att_early_k(place.layer, kv_head, p0, span.hi, lane);
-    att_late_k(place.layer, kv_head, p0, span.hi, lane);
-    workgroupBarrier(); // q and K written before scores read them
-    att_scores(p0, span.hi, lane);
-    workgroupBarrier(); // scores written before they are stored; K used up
-    for (var i = lane; i < ATT_HEADS * ATT_BLOCK; i += WG) { msg[block_at(wg.x, block) + i] = bitcast<u32>(att_s[i]); }
-    block++;
-  }
-}
-
-@compute @workgroup_size(WG)
-fn op_softmax(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let span = att_span(wg.x % N_SPLIT, lane);
-  att_begin(lane);
-  var block = 0u;
-  for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
-    let at = block_at(wg.x, block);
-    for (var i = lane; i < ATT_HEADS * ATT_BLOCK; i += WG) { att_s[i] = bitcast<f32>(msg[at + i]); }
-    workgroupBarrier(); // scores written before the maximum is sought
-    att_softmax(lane);
-    workgroupBarrier(); // exponentials and alpha written before they are stored
-    for (var i = lane; i < ATT_HEADS * ATT_BLOCK; i += WG) { msg[at + i] = bitcast<u32>(att_s[i]); }
-    if (lane < ATT_HEADS) { msg[at + ATT_HEADS * ATT_BLOCK + lane] = bitcast<u32>(att_alpha[lane]); }
-    workgroupBarrier(); // stored before the next block takes their place
-    block++;
-  }
-  workgroupBarrier(); // an empty split's zeros written before they are put
-  att_put_ml(place.layer, wg.x / N_SPLIT, wg.x % N_SPLIT, lane);
-}
-
-@compute @workgroup_size(WG)
-fn op_mix(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let kv_head = wg.x / N_SPLIT;
-  let span = att_span(wg.x % N_SPLIT, lane);
-  att_begin(lane);
-  var block = 0u;
-  for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
-    let at = block_at(wg.x, block);
-    for (var i = lane; i < ATT_HEADS * ATT_BLOCK; i += WG) { att_s[i] = bitcast<f32>(msg[at + i]); }
-    if (lane < ATT_HEADS) { att_alpha[lane] = bitcast<f32>(msg[at + ATT_HEADS * ATT_BLOCK + lane]); }
-    att_load_v(place.layer, kv_head, p0, span.hi, lane);
-    workgroupBarrier(); // V, exponentials and alpha written before the mix reads them
-    att_mix(p0, span.hi, lane);
-    workgroupBarrier(); // used up before the next block takes their place
-    block++;
-  }
-  workgroupBarrier(); // an empty split's zeros written before they are put
-  att_put_o(place.layer, kv_head, wg.x % N_SPLIT, lane);
 }
 
 @compute @workgroup_size(WG)
@@ -186,8 +121,7 @@ fn op_gate(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index
   let n = min(GATE_UP_TILE, N_FF - row0);
   gate_up_take(place.layer, lane);
   rows_gate_up(0u, place.layer, row0, 0u, n, lane);
-  workgroupBarrier(); // sums of squares added up before inv_rms
-  store_rows(T_RAW + row0, n, inv_rms(), lane);
+  store_rows(T_RAW + row0, n, x_inv, lane);
 }
 
 @compute @workgroup_size(WG)
@@ -196,8 +130,7 @@ fn op_up(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) 
   let n = min(GATE_UP_TILE, N_FF - row0);
   gate_up_take(place.layer, lane);
   rows_gate_up(1u, place.layer, row0, 0u, n, lane);
-  workgroupBarrier(); // sums of squares added up before inv_rms
-  store_rows(T_RAW + N_FF + row0, n, inv_rms(), lane);
+  store_rows(T_RAW + N_FF + row0, n, x_inv, lane);
 }
 
 @compute @workgroup_size(WG)
@@ -208,7 +141,7 @@ fn op_glu(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index)
     ys[r] = glu(bitcast<f32>(msg[T_RAW + row0 + r]), bitcast<f32>(msg[T_RAW + N_FF + row0 + r]));
   }
   workgroupBarrier(); // ys written before whole quantisation groups are read
-  put_h(place.layer, row0, n, lane);
+  put_ys(at_layer(place.layer) + L_H, at_layer(place.layer) + L_H_SCALE, row0, n, QF, lane);
 }
 
 @compute @workgroup_size(WG)

@@ -109,10 +109,6 @@ fn pf_turn4(pos: u32, row: u32, v: vec4<f32>) -> vec4<f32> {
   return vec4<f32>(pf_turned(pos, d, v.xy), pf_turned(pos, d + 2u, v.zw));
 }
 
-fn pf_kv_at(row: u32, pos: u32) -> u32 {
-  return ((place.layer * N_HEAD_KV + row / HEAD_DIM) * N_CTX + pos) * KV_ROW + (row % HEAD_DIM) / KV_PER_WORD;
-}
-
 // One workgroup a token: RoPE on q and k in place, K and V into the cache.
 @compute @workgroup_size(PF_WG)
 fn prefill_rope(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -125,12 +121,12 @@ fn prefill_rope(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_
   for (var i = lane; i < ROWS_K / 4u; i += PF_WG) {
     let k = pf_turn4(pos, 4u * i, pf[PF_QKV_AT + t * PF_QKV + ROWS_Q / 4u + i]);
     let v = pf[PF_QKV_AT + t * PF_QKV + (ROWS_Q + ROWS_K) / 4u + i];
-    let at = pf_kv_at(4u * i, pos);
-    for (var w = 0u; w < 4u / KV_PER_WORD; w++) {
-      let e = w * KV_PER_WORD;
+    let row = kv_row_at(place.layer, 4u * i / HEAD_DIM, pos);
+    for (var e = 0u; e < 4u; e += KV_PER_WORD) {
+      let w = (4u * i % HEAD_DIM + e) / KV_PER_WORD;
       let even = e & 2u;
-      kv_k[at + w] = kv_word(k[even], k[even + 1u], e & 1u);
-      kv_v[at + w] = kv_word(v[even], v[even + 1u], e & 1u);
+      kv_k[row + w / 4u][w % 4u] = kv_word(k[even], k[even + 1u], e & 1u);
+      kv_v[row + w / 4u][w % 4u] = kv_word(v[even], v[even + 1u], e & 1u);
     }
   }
 }
@@ -145,7 +141,7 @@ fn prefill_attend(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocatio
   let head = wg.x;
   let t = wg.y;
   let n = args.pos + t + 1u;
-  let kv_at = (place.layer * N_HEAD_KV + head / ATT_HEADS) * N_CTX * KV_ROW;
+  let kv_at = kv_row_at(place.layer, head / (N_HEAD / N_HEAD_KV), 0u);
   for (var d = lane; d < HEAD_DIM; d += PF_WG) {
     pf_q[d] = pf[PF_QKV_AT + t * PF_QKV + (head * HEAD_DIM + d) / 4u][(head * HEAD_DIM + d) % 4u];
     pf_o[d] = 0.0;
@@ -158,7 +154,7 @@ fn prefill_attend(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocatio
     if (p0 + lane < n) {
       s = 0.0;
       for (var w = 0u; w < KV_ROW; w++) {
-        let word = kv_k[kv_at + (p0 + lane) * KV_ROW + w];
+        let word = kv_k[kv_at + (p0 + lane) * KV_VECS + w / 4u][w % 4u];
         for (var h = 0u; h < KV_PER_WORD; h++) { s = fma(pf_q[w * KV_PER_WORD + h], kv_value(word, h), s); }
       }
       s *= ATTN_SCALE;
@@ -179,7 +175,8 @@ fn prefill_attend(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocatio
     for (var d = lane; d < HEAD_DIM; d += PF_WG) {
       var o = pf_o[d] * alpha;
       for (var i = 0u; i < count; i++) {
-        let word = kv_v[kv_at + (p0 + i) * KV_ROW + d / KV_PER_WORD];
+        let w = d / KV_PER_WORD;
+        let word = kv_v[kv_at + (p0 + i) * KV_VECS + w / 4u][w % 4u];
         o = fma(pf_p[i], kv_value(word, d % KV_PER_WORD), o);
       }
       pf_o[d] = o;

@@ -24,5 +24,5 @@ fn embed_residual(tile: u32, lane: u32) {
 // rows[0..n) = a projection's rows row0.. , as the dispatch before left them, plus their residual.
 fn load_sum(row0: u32, n: u32, lane: u32) {
   load_rows(T_RAW + row0, n, lane);
-  add_residual(place_x() + X_RES + row0, peek(place_x() + X_RES + row0 + min(lane, n - 1u)), n, lane);
+  add_residual(place_x() + X_RES, row0, n, peek(place_x() + X_RES + row0 + min(lane, n - 1u)), lane);
 }

@@ -11,4 +11,5 @@ fn stage_embed(tile: u32, lane: u32) {
   let n = min(EMBED_TILE, D - row0);
   embed_rows(row0, n, lane);
   publish_x(at_layer(0u), gain_attn(0u), row0, n, lane);
+  workgroupBarrier(); // rows read before the next tile writes them
 }

@@ -8,13 +8,6 @@ fn gate_up_take(layer: u32, lane: u32) {
   if (GATE_UP_CHUNKS == 1u) { gate_up_take_chunk(layer, 0u, lane); }
 }
 
-// Row j of a tile: GATE_UP_TILE rows of gate, then as many of up, counted as if up stood behind gate.
-fn gate_up_at(tile: u32, j: u32) -> u32 {
-  let up = j >= GATE_UP_TILE;
-  let row = tile * GATE_UP_TILE + min(j, 2u * GATE_UP_TILE - 1u) - select(0u, GATE_UP_TILE, up);
-  return min(row, N_FF - 1u) + select(0u, N_FF, up);
-}
-
 // rows[0..n) of gate, rows[GATE_UP_TILE..) of up.
 fn gate_up_rows(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * GATE_UP_TILE;
@@ -24,19 +17,13 @@ fn gate_up_rows(layer: u32, tile: u32, lane: u32) {
 
 fn glu(gate: f32, up: f32) -> f32 { return gate / (1.0 + exp(-gate)) * up; }
 
-// ys[0..n) = the gated rows row0 ..: puts them as the input of down.
-fn put_h(layer: u32, row0: u32, n: u32, lane: u32) {
-  put_ys(at_layer(layer) + L_H, at_layer(layer) + L_H_SCALE, row0, n, QF, lane);
-}
+// Row r of the tile's h, from the finished rows of both.
+fn glu_of_rows(r: u32) -> f32 { return glu(rows[r] * x_inv, rows[GATE_UP_TILE + r] * x_inv); }
 
 fn stage_gate_up(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * GATE_UP_TILE;
   let n = min(GATE_UP_TILE, N_FF - row0);
   multiply_gate_up(layer, tile, lane);
   workgroupBarrier(); // rows written by their teams before the epilogue reads them
-  let inv = inv_rms();
-  for (var r = lane; r < n; r += WG) { ys[r] = glu(rows[r] * inv, rows[GATE_UP_TILE + r] * inv); }
-  workgroupBarrier(); // ys written before whole quantisation groups are read
-  put_h(layer, row0, n, lane);
-  workgroupBarrier(); // rows and ys read before the next tile writes them
+  publish_h(layer, row0, n, lane);
 }

@@ -19,20 +19,19 @@ fn run_qkv(l: u32, t: u32, fresh: bool, lane: u32) {
     if (l == 0u) { await_stage(0u, STAGE_EMBED, TILES_EMBED, lane); }
     else { await_stage(l - 1u, STAGE_DOWN, TILES_DOWN, lane); }
     qkv_take(l, lane);
-  }
+  } else { workgroupBarrier(); } // the tile before is done with its rows
   stage_qkv(l, t, lane);
   arrive(l, STAGE_QKV, t, lane);
 }
 
+// Nobody waits for attend's counter: combine takes words of few workgroups, and waits for them alone.
 fn run_attend(l: u32, t: u32, fresh: bool, lane: u32) {
   attend_early(l, t, lane);
   if (fresh) { await_stage(l, STAGE_QKV, TILES_QKV, lane); }
   stage_attend(l, t, lane);
-  arrive(l, STAGE_ATTEND, t, lane);
 }
 
-fn run_combine(l: u32, t: u32, fresh: bool, lane: u32) {
-  if (fresh) { await_stage(l, STAGE_ATTEND, TILES_ATTEND, lane); }
+fn run_combine(l: u32, t: u32, lane: u32) {
   stage_combine(l, t, lane);
   arrive(l, STAGE_COMBINE, t, lane);
 }
@@ -42,7 +41,7 @@ fn run_out(l: u32, t: u32, fresh: bool, lane: u32) {
   if (fresh) {
     await_stage(l, STAGE_COMBINE, TILES_COMBINE, lane);
     out_take(l, lane);
-  }
+  } else { workgroupBarrier(); } // as above
   stage_out(l, t, lane);
   arrive(l, STAGE_OUT, t, lane);
 }
@@ -52,7 +51,7 @@ fn run_gate_up(l: u32, t: u32, fresh: bool, lane: u32) {
   if (fresh) {
     await_stage(l, STAGE_OUT, TILES_OUT, lane);
     gate_up_take(l, lane);
-  }
+  } else { workgroupBarrier(); } // as above
   stage_gate_up(l, t, lane);
   arrive(l, STAGE_GATE_UP, t, lane);
 }
@@ -62,7 +61,7 @@ fn run_down(l: u32, t: u32, fresh: bool, lane: u32) {
   if (fresh) {
     await_stage(l, STAGE_GATE_UP, TILES_GATE_UP, lane);
     down_take(l, lane);
-  }
+  } else { workgroupBarrier(); } // as above
   stage_down(l, t, lane);
   arrive(l, STAGE_DOWN, t, lane);
 }
@@ -94,31 +93,38 @@ fn walk_begin(l: u32, r: u32, lane: u32) {
   if (CROSS) { prime_qkv(l, r, lane); }
 }
 
+// Whether no workgroup has more than one tile of any stage of a layer.
+const ONCE = TILES_QKV <= N_WG && TILES_ATTEND <= N_WG && TILES_COMBINE <= N_WG && TILES_OUT <= N_WG &&
+             TILES_GATE_UP <= N_WG && TILES_DOWN <= N_WG;
+
 fn walk_layer(l: u32, r: u32, lane: u32) {
-  if (CROSS) { walk_layer_once(l, r, lane); }
+  if (ONCE) { walk_layer_once(l, r, lane); }
   else { walk_layer_in_turns(l, r, lane); }
 }
 
 fn walk_layer_in_turns(l: u32, r: u32, lane: u32) {
   for (var t = r; t < TILES_QKV; t += N_WG) { run_qkv(l, t, t == r, lane); }
   for (var t = r; t < TILES_ATTEND; t += N_WG) { run_attend(l, t, t == r, lane); }
-  for (var t = r; t < TILES_COMBINE; t += N_WG) { run_combine(l, t, t == r, lane); }
+  for (var t = r; t < TILES_COMBINE; t += N_WG) { run_combine(l, t, lane); }
   for (var t = r; t < TILES_OUT; t += N_WG) { run_out(l, t, t == r, lane); }
   for (var t = r; t < TILES_GATE_UP; t += N_WG) { run_gate_up(l, t, t == r, lane); }
   for (var t = r; t < TILES_DOWN; t += N_WG) { run_down(l, t, t == r, lane); }
 }
 
-// The same with one tile a stage at most, which CROSS is. Not a loop: in one, a compiler has to keep a
-// stage's registers for a next round that never comes.
+// The same with one tile a stage at most. Not in loops: there a compiler has to keep a stage's registers for
+// a next round that never comes (12 % of a token: bench/results/h200-2026-11-24-phi3).
 fn walk_layer_once(l: u32, r: u32, lane: u32) {
-  if (r < TILES_QKV) { run_qkv(l, r, true, lane); } else { skip_qkv(l, r, lane); }
-  for (var t = r; t < TILES_ATTEND; t += N_WG) { run_attend(l, t, t == r, lane); }
+  if (has(TILES_QKV, r)) { run_qkv(l, r, true, lane); } else { skip_qkv(l, r, lane); }
+  if (has(TILES_ATTEND, r)) { run_attend(l, r, true, lane); }
   refill_out(l, r, lane);
-  for (var t = r; t < TILES_COMBINE; t += N_WG) { run_combine(l, t, t == r, lane); }
-  if (r < TILES_OUT) { run_out(l, r, true, lane); } else { skip_out(l, r, lane); }
-  if (r < TILES_GATE_UP) { run_gate_up(l, r, true, lane); } else { skip_gate_up(l, r, lane); }
-  if (r < TILES_DOWN) { run_down(l, r, true, lane); } else { skip_down(l, r, lane); }
+  if (has(TILES_COMBINE, r)) { run_combine(l, r, lane); }
+  if (has(TILES_OUT, r)) { run_out(l, r, true, lane); } else { skip_out(l, r, lane); }
+  if (has(TILES_GATE_UP, r)) { run_gate_up(l, r, true, lane); } else { skip_gate_up(l, r, lane); }
+  if (has(TILES_DOWN, r)) { run_down(l, r, true, lane); } else { skip_down(l, r, lane); }
 }
+
+// Whether workgroup r has a tile; known to a compiler where all have.
+fn has(n_tile: u32, r: u32) -> bool { return n_tile == N_WG || r < n_tile; }
 
 fn walk_logits(r: u32, lane: u32) {
   for (var t = r; t < TILES_LOGITS; t += N_WG) { run_logits(t, t == r, lane); }
@@ -159,7 +165,7 @@ fn run_task(task: u32, have: u32, lane: u32) -> u32 {
   }
   t -= TILES_ATTEND;
   if (t < TILES_COMBINE) {
-    run_combine(l, t, have != key + STAGE_COMBINE, lane);
+    run_combine(l, t, lane);
     return key + STAGE_COMBINE;
   }
   t -= TILES_COMBINE;

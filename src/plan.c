@@ -153,6 +153,7 @@ static bool make_geometry(solo_plan *plan, solo_error *err) {
         .workgroup_size = d->workgroup_size,
         .n_workgroup = aim,
         .max_team = d->max_team,
+        .attend_lanes = plan->subgroups && d->max_team >= SOLO_ATT_TEAM,
         .queue = d->queue,
         .queue_across = d->queue_across,
         .max_workgroup_bytes = info->max_workgroup_bytes,
@@ -199,7 +200,7 @@ static bool open_buffers(solo_plan *plan, solo_error *err) {
     const solo_geometry *g = &plan->geometry;
     const solo_hparams *hp = g->desc.hp;
     solo_device *d = plan->device;
-    uint64_t kv = (uint64_t)hp->n_layer * hp->n_head_kv * g->desc.n_ctx * g->kv_row * 4;
+    uint64_t kv = (uint64_t)hp->n_layer * hp->n_head_kv * g->desc.n_ctx * g->kv_vecs * 16;
     const solo_device_info *info = solo_device_info_of(d);
     if (kv > info->max_binding_bytes)
         return solo_fail(err, SOLO_DEVICE_LIMIT,
@@ -560,7 +561,7 @@ solo_plan_info solo_plan_get_info(const solo_plan *plan) {
     info.n_workgroup = p->factoring.tagged ? g->n_wg : 0;
     info.workgroup_size = g->wg;
     info.workgroup_bytes = g->workgroup_bytes;
-    info.kv_bytes_per_pos = 2ull * g->desc.hp->n_layer * g->desc.hp->n_head_kv * g->kv_row * 4;
+    info.kv_bytes_per_pos = 2ull * g->desc.hp->n_layer * g->desc.hp->n_head_kv * g->kv_vecs * 16;
     info.attn_window = g->desc.hp->attn_window;
     info.weights_buffer_bytes = plan->weights->payload_words4 * 16 + plan->weights->scale_words * 4;
     info.kv_buffer_bytes = plan->kv_k.n_bytes + plan->kv_v.n_bytes;

@@ -299,15 +299,22 @@ static void cut_roles(solo_geometry *g) {
     g->max_rows = max_u32(g->max_rows, max_u32(g->embed_tile, g->combine_tile));
 }
 
+/* Numbers in a vec4 of the cache. */
+static uint32_t vec_dims(const solo_geometry *g) { return g->desc.kv_type == SOLO_KV_F16 ? 8 : 4; }
+
 /* Bytes of workgroup memory that the hungriest entry point (a whole token) uses, given xg. Mirrors
  * the var<workgroup> declarations; tests/test_stage.c holds it against the text. */
 static uint32_t scratch_bytes(const solo_geometry *g) {
     const solo_hparams *hp = g->desc.hp;
     bool f32 = g->desc.activations == SOLO_ACTIVATIONS_F32;
-    uint32_t words = 2 * g->max_rows + g->xg + g->n_ss + 8 + g->big + 1;
+    uint32_t words = 2 * g->max_rows + g->xg + g->n_ss + 1;
     words += f32 ? 32 * g->xg : 12 * g->xg;
-    words += g->att_heads * ((1 + g->att_parts) * hp->head_dim + g->att_block + 3);
-    words += SOLO_MAX_WINDOW + 32 + 2 * g->wg + 3 * 256 + 2;
+    if (g->desc.attend_lanes)
+        words += g->att_team * g->att_vecs * vec_dims(g) + 2 * g->n_block * g->kv_row +
+                 2 * g->att_block + g->wg / g->desc.max_team * hp->head_dim;
+    else
+        words += g->big + g->att_heads * ((1 + g->att_parts) * hp->head_dim + g->att_block + 3);
+    words += SOLO_MAX_WINDOW + 32 + 2 * (g->wg / g->desc.max_team) + 3 * 256 + 2;
     words += g->wg; /* reduce_scratch */
     return words * 4;
 }
@@ -317,7 +324,8 @@ static bool fit_scratch(solo_geometry *g, solo_error *err) {
     const solo_hparams *hp = g->desc.hp;
     uint32_t most = 0;
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) most = max_u32(most, g->role[i].groups);
-    g->att_block = g->desc.max_team == 1 ? 32 : 64;
+    bool lanes = g->desc.attend_lanes;
+    g->att_block = lanes ? g->wg / g->att_team : g->desc.max_team == 1 ? 32 : 64;
     for (g->xg = most;;) {
         for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
             g->role[i].chunk_groups = min_u32(g->xg, g->role[i].groups);
@@ -326,9 +334,9 @@ static bool fit_scratch(solo_geometry *g, solo_error *err) {
         g->big = g->att_block * (hp->head_dim + 1);
         g->workgroup_bytes = scratch_bytes(g);
         if (g->workgroup_bytes <= g->desc.max_workgroup_bytes) return true;
-        if (g->att_block > 32) /* longer blocks are worth less than inputs in one chunk */
+        if (!lanes && g->att_block > 32) /* longer blocks are worth less than inputs in one chunk */
             g->att_block -= 16;
-        else if (g->att_block * (hp->head_dim + 1) > 48 * g->xg && g->att_block > 8)
+        else if (!lanes && g->att_block * (hp->head_dim + 1) > 48 * g->xg && g->att_block > 8)
             g->att_block /= 2;
         else if (g->xg > 8)
             g->xg = ceil_div(g->xg, 2);
@@ -383,7 +391,7 @@ static void count_grids(solo_geometry *g) {
     g->grid[SOLO_GRID_K] = g->tiles_k;
     g->grid[SOLO_GRID_QKV] = g->role[SOLO_ROLE_QKV].n_tile;
     g->grid[SOLO_GRID_ATTEND] = g->tiles_attend;
-    g->grid[SOLO_GRID_HEADS] = ceil_div(g->desc.hp->n_head_kv, g->slice_heads);
+    g->grid[SOLO_GRID_HEADS] = ceil_div(g->desc.hp->n_head / g->att_heads, g->slice_heads);
     g->grid[SOLO_GRID_COMBINE] = g->tiles_combine;
     g->grid[SOLO_GRID_OUT] = g->role[SOLO_ROLE_OUT].n_tile;
     g->grid[SOLO_GRID_GATE_UP] = g->role[SOLO_ROLE_GATE_UP].n_tile;
@@ -407,12 +415,12 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
                          hp->head_dim);
     g->rows_q = hp->n_head * hp->head_dim;
     g->rows_k = hp->n_head_kv * hp->head_dim;
-    g->att_heads = hp->n_head / hp->n_head_kv;
+    g->att_heads = desc->attend_lanes ? 1 : hp->n_head / hp->n_head_kv;
     if (g->att_heads > g->wg)
         return solo_fail(err, SOLO_UNSUPPORTED,
                          "heads that share a kv head: wanted at most %u, found %u", g->wg,
                          g->att_heads);
-    g->att_team = min_u32(4, desc->max_team);
+    g->att_team = min_u32(SOLO_ATT_TEAM, desc->max_team);
     for (g->att_parts = 1; desc->max_team > 1 && g->att_parts < 8 &&
                            2 * g->att_parts * g->att_heads * hp->head_dim <= g->wg;)
         g->att_parts *= 2;
@@ -422,10 +430,13 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
     while (++g->slice_heads * g->att_heads * hp->head_dim % g->qa != 0) {}
     g->n_ss = hp->n_embd / g->qd;
     g->kv_row = hp->head_dim / (desc->kv_type == SOLO_KV_F16 ? 2 : 1);
+    g->kv_vecs = ceil_div(g->kv_row, 4);
+    g->att_vecs = ceil_div(g->kv_vecs, g->att_team);
+    while (g->att_vecs * vec_dims(g) % (desc->max_team / g->att_team) != 0) g->att_vecs++;
     /* 8: more splits cost the combine stage more than they save; unmeasured beyond */
     g->n_split =
-        desc->max_team == 1 ? 1 : max_u32(1, min_u32(8, desc->n_workgroup / hp->n_head_kv));
-    g->tiles_attend = hp->n_head_kv * g->n_split;
+        desc->max_team == 1 ? 1 : max_u32(1, min_u32(8, desc->n_workgroup / (hp->n_head / g->att_heads)));
+    g->tiles_attend = hp->n_head / g->att_heads * g->n_split;
     cut_roles(g);
     if (!fit_scratch(g, err)) return false;
     uint32_t most = hp->attn_window ? min_u32(desc->n_ctx, hp->attn_window) : desc->n_ctx;

@@ -38,7 +38,7 @@ typedef enum solo_scope {
 /* How many workgroups a dispatch has: one a tile of something. */
 typedef enum solo_grid {
     SOLO_GRID_ONE, SOLO_GRID_EMBED, SOLO_GRID_Q, SOLO_GRID_K, SOLO_GRID_QKV, SOLO_GRID_ATTEND,
-    SOLO_GRID_HEADS, /* kv heads, as many as make whole quantisation groups */
+    SOLO_GRID_HEADS, /* attention's units of heads, as many as make whole quantisation groups */
     SOLO_GRID_COMBINE, SOLO_GRID_OUT, SOLO_GRID_GATE_UP, SOLO_GRID_DOWN, SOLO_GRID_LOGITS,
     SOLO_GRID_WG, /* the plan's n_wg */
     SOLO_GRID_COUNT
@@ -159,6 +159,7 @@ typedef struct solo_geometry_desc {
     uint32_t workgroup_size;            /* lanes */
     uint32_t n_workgroup;               /* aimed at: tiles are cut so that each gets about one */
     uint32_t max_team;                  /* 1 on software adapters: lanes do not share rows */
+    bool     attend_lanes;              /* attention in registers: wants subgroups of max_team lanes */
     uint32_t queue;                     /* vec4 of weights requested ahead (stream.h); 0: none */
     bool     queue_across;              /* across stages, where a factoring allows it */
     uint32_t max_workgroup_bytes;
@@ -172,12 +173,13 @@ typedef struct solo_geometry {
     solo_role_geometry role[SOLO_ROLE_COUNT];
     uint32_t rows_q, rows_k, tiles_q, tiles_k;
     uint32_t embed_tile, tiles_embed, tiles_attend, combine_tile, tiles_combine;
-    uint32_t slice_heads;               /* kv heads of a workgroup of SOLO_GRID_HEADS */
+    uint32_t slice_heads;               /* units of att_heads of a workgroup of SOLO_GRID_HEADS */
     uint32_t n_split, att_block, att_heads, att_max_block;
     uint32_t att_team, att_parts;       /* lanes that share a score; parts of a block that are mixed apart */
+    uint32_t att_vecs;                  /* attend_lanes: vec4 of a row of the cache that a lane holds */
     uint32_t qd, qa, qf;                /* neighbours that share an int8 scale: of x, of a, of h */
     uint32_t xg, big, max_rows, n_ss;   /* sizes in workgroup memory */
-    uint32_t kv_row;                    /* words of a row of one kv head */
+    uint32_t kv_row, kv_vecs;           /* words of a row of one kv head; vec4 of it in the cache */
     uint32_t x_y, x_scale, x_ss, x_words;                     /* within an X block; X_RES is 0 */
     /* within a layer's messages; L_X is 0 */
     uint32_t l_q, l_k, l_v, l_att, l_att_ml, l_a, l_a_scale, l_x1, l_h, l_h_scale, layer_words;
@@ -189,6 +191,7 @@ typedef struct solo_geometry {
     uint32_t grid[SOLO_GRID_COUNT];     /* workgroups by grid */
 } solo_geometry;
 
+#define SOLO_ATT_TEAM 4u /* lanes that share a score, where lanes share anything */
 #define SOLO_MAX_QUEUE 64u
 #define SOLO_MAX_WINDOW 256u /* of the repetition penalty */
 #define SOLO_ARRIVE_LINE 32u

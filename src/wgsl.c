@@ -1,6 +1,7 @@
 /* wgsl.c: the prelude and the joining. What the kernels compute is in kernels/, not here. */
 #include "wgsl.h"
 
+#include "attend.h"
 #include "stream.h"
 
 #include <ctype.h>
@@ -101,6 +102,7 @@ static void add_shape(solo_text *out, const solo_geometry *g) {
     add_u32(out, "ROWS_Q", g->rows_q);
     add_u32(out, "ROWS_K", g->rows_k);
     add_u32(out, "KV_ROW", g->kv_row);
+    add_u32(out, "KV_VECS", g->kv_vecs);
     add_u32(out, "WINDOW", hp->attn_window < g->desc.n_ctx ? hp->attn_window : 0);
     add_f32(out, "NORM_EPS", hp->norm_eps);
     add_f32(out, "ATTN_SCALE", hp->attn_scale);
@@ -121,6 +123,7 @@ static void add_geometry(solo_text *out, const solo_geometry *g, uint32_t spin_l
     add_u32(out, "N_SPLIT", g->n_split);
     add_u32(out, "ATT_BLOCK", g->att_block);
     add_u32(out, "ATT_TEAM", g->att_team);
+    add_u32(out, "ATT_VECS", g->att_vecs);
     add_u32(out, "ATT_PARTS", g->att_parts);
     add_u32(out, "MAX_TEAM", g->desc.max_team);
     add_u32(out, "ATT_STRIDE", g->desc.hp->head_dim + 1);
@@ -438,7 +441,11 @@ char *solo_wgsl_join(const solo_wgsl_desc *desc) {
         snprintf(file, sizeof file, "stage_%s.wgsl", solo_stage_name(i));
         add_file(&out, file);
     }
+    add_file(&out, g->attend_lanes ? "attend_lanes.wgsl" : "attend_serial.wgsl");
+    if (g->attend_lanes) solo_attend_add(&out, desc->geometry);
     if (desc->factoring->shared) add_file(&out, desc->factoring->shared);
+    if (!strcmp(desc->factoring->name, "unfused"))
+        add_file(&out, g->attend_lanes ? "unfused_attend_lanes.wgsl" : "unfused_attend_serial.wgsl");
     add_file(&out, desc->factoring->kernel);
     return out.at;
 }

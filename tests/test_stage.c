@@ -78,6 +78,18 @@ static void factorings_cover_every_operation(void **state) {
     }
 }
 
+/* Whether both files of attention's operations have the text. */
+static bool attention_has(const char *head) {
+    static const char *const names[] = {"unfused_attend_lanes.wgsl", "unfused_attend_serial.wgsl"};
+    bool all = true;
+    for (size_t i = 0; i < SOLO_COUNT(names); i++) {
+        char *text = solo_wgsl_file(names[i]);
+        all = all && strstr(text, head);
+        free(text);
+    }
+    return all;
+}
+
 static void rows_fit_their_operations(void **state) {
     (void)state;
     for (uint32_t i = 0; solo_factoring_at(i); i++) {
@@ -90,7 +102,8 @@ static void rows_fit_their_operations(void **state) {
             const solo_factor_row *row = &f->row[k];
             char head[80];
             snprintf(head, sizeof head, "\nfn %s(", row->entry);
-            if (!strstr(text, head)) fail_msg("%s has no entry point %s", f->kernel, row->entry);
+            if (!strstr(text, head) && !(f->n_row == SOLO_OP_COUNT && attention_has(head)))
+                fail_msg("%s has no entry point %s", f->kernel, row->entry);
             /* a dispatch of several stages says how they hand over */
             bool one = solo_op_stage(row->first) == solo_op_stage(row->last);
             assert_int_equal(one, row->sync == SOLO_SYNC_NONE);
