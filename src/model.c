@@ -480,6 +480,7 @@ static bool read_chat_family(context *c) {
     solo_str text = {0};
     if (!solo_gguf_get_str(c->gguf, "tokenizer.chat_template", false, &text, c->err)) return false;
     c->model->chat_family = text.n ? solo_chat_family_of(text) : "none";
+    if (text.n) c->model->chat_template = solo_strndup(text.at, text.n);
     return true;
 }
 
@@ -550,6 +551,7 @@ void solo_model_close(solo_model *m) {
     free(m->layer);
     free(m->view);
     free(m->name);
+    free(m->chat_template);
     free(m);
 }
 

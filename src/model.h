@@ -47,7 +47,8 @@ struct solo_model {
     solo_tensor *view; /* [n_view] rows of fused tensors; what q, k, v, gate and up may point to */
     uint32_t n_view;
     solo_tokenizer *tokenizer;
-    const char  *chat_family; /* static: "chatml", ..., "unknown", "none" */
+    char        *chat_template; /* Jinja; NULL: none */
+    const char  *chat_family;   /* static: "chatml", ..., "custom", "none" */
     const char  *file_type;
 };
 

@@ -161,6 +161,7 @@ pin_is_there() { # TARGET SHA256
 }
 is_wanted() { # TARGET: the model is not needed to build; the pinned Dawn gives way to a system one
     case $1 in
+        .deps/tokenizers/*) [ "$goal" = test ] ;;
         models/*) [ "$goal" != build ] ;;
         *) [ "${SOLO_WEBGPU:-auto}" = pinned ] || ! have_system_dawn ;;
     esac
