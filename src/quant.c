@@ -153,15 +153,18 @@ static void read_fives(const uint8_t *at, int add, group *g) {
         g->q[i] = (int8_t)((at[4 + i % 16] >> 4 * (i / 16) & 15) + (int)(high >> i & 1) * 16 + add);
 }
 
+static const int8_t less_8[16] = {-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7};
+
 /* Group sub of a block of a quantised type. */
 static void read_group(solo_type type, const uint8_t *block, uint32_t sub, group *g) {
     switch (type) {
-    case SOLO_TYPE_Q4_0: /* d f16, nibbles[16]: low = w[i], high = w[i+16] */
+    case SOLO_TYPE_Q4_0: /* d f16, nibbles[16] */
         g->half[0] = load_u16(block);
-        for (uint32_t i = 0; i < 16; i++) {
-            g->q[i] = (int8_t)((block[2 + i] & 15) - 8);
-            g->q[i + 16] = (int8_t)((block[2 + i] >> 4) - 8);
-        }
+        look_up(less_8, block + 2, g);
+        return;
+    case SOLO_TYPE_Q4_F: /* d f32, nibbles[16] */
+        g->scale[0] = f32_of_bits(load_u32(block));
+        look_up(less_8, block + 4, g);
         return;
     case SOLO_TYPE_Q4_1: /* d f16, m f16, nibbles[16] */
         g->half[0] = load_u16(block);
@@ -219,6 +222,9 @@ static void group_dequant(solo_form form, const group *g, float *dst) {
         d = solo_f16_to_f32(g->half[0]);
         for (uint32_t i = 0; i < SOLO_GROUP; i++) dst[i] = d * (float)g->q[i];
         return;
+    case SOLO_FORM_Q4_F:
+        for (uint32_t i = 0; i < SOLO_GROUP; i++) dst[i] = g->scale[0] * (float)g->q[i];
+        return;
     case SOLO_FORM_Q4_1:
         scale_add(g->q, solo_f16_to_f32(g->half[0]), solo_f16_to_f32(g->half[1]), SOLO_GROUP, dst);
         return;
@@ -263,7 +269,7 @@ void solo_dequant(solo_type type, const uint8_t *src, uint64_t n, float *dst) {
 
 static bool is_nibble_form(solo_form form) {
     return form == SOLO_FORM_Q4_0 || form == SOLO_FORM_Q4_1 || form == SOLO_FORM_Q4_K ||
-           form == SOLO_FORM_Q5_K || form == SOLO_FORM_Q2_K;
+           form == SOLO_FORM_Q5_K || form == SOLO_FORM_Q2_K || form == SOLO_FORM_Q4_F;
 }
 
 /* The fifth bits of q, 0..31: bit j of byte b is that of w[4j+b], so that a shift and a mask give four weights'. */
@@ -273,12 +279,16 @@ static uint32_t fifth_bits(const int8_t *q) {
     return word;
 }
 
+static bool has_halves(solo_form form) {
+    return form == SOLO_FORM_Q4_0 || form == SOLO_FORM_Q4_1 || form == SOLO_FORM_Q8_0 || form == SOLO_FORM_Q2_K;
+}
+
 static void pack_scales(solo_form form, const group *g, uint8_t *scales) {
     const uint32_t scale_bytes = solo_form_get_info(form)->scale_bytes;
-    const bool halves = scale_bytes < 8 || form == SOLO_FORM_Q2_K;
+    const bool halves = has_halves(form);
     for (uint32_t i = 0; i < 2; i++) {
-        if (!halves) store_u32(scales + 4 * i, bits_of_f32(g->scale[i]));
-        else if (2 * i < scale_bytes) store_u16(scales + 2 * i, g->half[i]);
+        if (!halves && 4 * i < scale_bytes) store_u32(scales + 4 * i, bits_of_f32(g->scale[i]));
+        else if (halves && 2 * i < scale_bytes) store_u16(scales + 2 * i, g->half[i]);
     }
     if (form == SOLO_FORM_Q2_K) memcpy(scales + 4, g->small, 4);
     if (form == SOLO_FORM_Q5_K) store_u32(scales + 8, fifth_bits(g->q));
@@ -286,10 +296,10 @@ static void pack_scales(solo_form form, const group *g, uint8_t *scales) {
 
 static void unpack_scales(solo_form form, const uint8_t *scales, group *g) {
     const uint32_t scale_bytes = solo_form_get_info(form)->scale_bytes;
-    const bool halves = scale_bytes < 8 || form == SOLO_FORM_Q2_K;
+    const bool halves = has_halves(form);
     for (uint32_t i = 0; i < 2; i++) {
-        if (!halves) g->scale[i] = f32_of_bits(load_u32(scales + 4 * i));
-        else if (2 * i < scale_bytes) g->half[i] = load_u16(scales + 2 * i);
+        if (!halves && 4 * i < scale_bytes) g->scale[i] = f32_of_bits(load_u32(scales + 4 * i));
+        else if (halves && 2 * i < scale_bytes) g->half[i] = load_u16(scales + 2 * i);
     }
     if (form == SOLO_FORM_Q2_K) memcpy(g->small, scales + 4, 4);
     if (form != SOLO_FORM_Q5_K) return;
@@ -315,7 +325,8 @@ static void pack_group(solo_form form, const group *g, uint32_t *payload, uint8_
 
 static void unpack_group(solo_form form, const uint32_t *payload, const uint8_t *scales, group *g) {
     /* (x ^ 8) - 8 extends a nibble's sign */
-    const int sign = form == SOLO_FORM_Q4_0 || form == SOLO_FORM_Q2_K ? 8 : 0;
+    const bool is_signed = form == SOLO_FORM_Q4_0 || form == SOLO_FORM_Q2_K || form == SOLO_FORM_Q4_F;
+    const int sign = is_signed ? 8 : 0;
     for (uint32_t i = 0; i < SOLO_GROUP; i++) {
         if (is_nibble_form(form)) {
             uint32_t shift = 8 * (i % 4) + 4 * (i / 4 % 2);

@@ -14,6 +14,7 @@
  * q6_k   the same as q8_0                                                    2 f32  d of w[0..15], of the rest
  * q5_k   the same as q4_1: the low four bits of q, 0..31                     2 f32  d, m     w = d*q+m
  *                                                                            u32: bit j of byte b: fifth of w[4j+b]
+ * q4_f   the same as q4_0                                                    1 f32  d        w = d*q
  * q2_k   the same as q4_0                                                    2 f16  d, dm; 4 int8: s of w[0..15], of
  *                                                                            the rest; n likewise
  *                                                                            w = (d*s)*q + -(dm*n)
@@ -55,7 +56,8 @@
     X(IQ4_NL, 20,  32,  18, Q8_0)      \
     X(IQ4_XS, 23, 256, 136, Q6_K)      \
     X(BF16,   30,   1,   2, BF16)      \
-    X(MXFP4,  39,  32,  17, Q6_K)
+    X(MXFP4,  39,  32,  17, Q6_K)      \
+    X(Q4_F,   63,  32,  20, Q4_F) /* not in files: Q4_0 with an f32 scale, MLC's q4f32_1 */
 
 typedef enum solo_type {
 #define X(name, number, n, bytes, form) SOLO_TYPE_##name = number,
@@ -72,6 +74,7 @@ typedef enum solo_type {
     X(Q6_K, "q6_k",  8, 8)      \
     X(Q5_K, "q5_k",  4, 12)     \
     X(Q2_K, "q2_k",  4, 8)      \
+    X(Q4_F, "q4_f",  4, 4)      \
     X(F16,  "f16",  16, 0)      \
     X(BF16, "bf16", 16, 0)      \
     X(F32,  "f32",  32, 0)

@@ -44,6 +44,13 @@ static void write_q4_0(const float *x, uint8_t *block) {
             (uint8_t)((nearest(x[i], d, -8, 7) + 8) | (nearest(x[i + 16], d, -8, 7) + 8) << 4);
 }
 
+static void write_q4_f(const float *x, uint8_t *block) {
+    float d = extreme(x, 32) / -8.0f;
+    store_u32(block, bits_of_f32(d));
+    for (uint32_t i = 0; i < 16; i++)
+        block[4 + i] = (uint8_t)((nearest(x[i], d, -8, 7) + 8) | (nearest(x[i + 16], d, -8, 7) + 8) << 4);
+}
+
 static void write_q4_1(const float *x, uint8_t *block) {
     float min, max;
     range(x, 32, &min, &max);
@@ -239,6 +246,7 @@ void solo_quantize(solo_type type, const float *src, uint64_t n, uint8_t *dst) {
         case SOLO_TYPE_BF16: store_u16(dst, bf16_of_f32(*src)); break;
         case SOLO_TYPE_Q4_0: write_q4_0(src, dst); break;
         case SOLO_TYPE_Q4_1: write_q4_1(src, dst); break;
+        case SOLO_TYPE_Q4_F: write_q4_f(src, dst); break;
         case SOLO_TYPE_Q5_0: write_q5_0(src, dst); break;
         case SOLO_TYPE_Q5_1: write_q5_1(src, dst); break;
         case SOLO_TYPE_Q8_0: write_q8_0(src, dst); break;

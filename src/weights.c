@@ -286,6 +286,7 @@ static bool upload(solo_weights *w, const solo_weights_desc *desc, solo_error *e
 static bool check_at_hand(const solo_weights *w, solo_error *err) {
     const solo_source *s = w->model->embd->source;
     if (s->n_at == s->n_bytes) return true;
+    if (w->model->is_import) return solo_model_load(w->model, err);
     return solo_fail(err, SOLO_UNSUPPORTED,
                      "%s: wanted a file or bytes in memory for the device \"cpu\", found a reader",
                      s->name);

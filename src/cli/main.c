@@ -85,6 +85,11 @@ static const cli_command commands[] = {
      "heads, with a feed-forward part of 4 D and 1024 tokens.\n\n"
      "OUT is written beside its place and renamed when it is whole.",
      CLI_TAKES_SYNTH, cli_synth},
+    {"convert", "a model file or folder written as a .gguf of another type",
+     "Writes IN, a .gguf or a model's folder, as the .gguf OUT.\v"
+     "Matrices become --type, but the embedding and the output matrix stay at 8 bits or more, and rows that "
+     "the type's blocks do not divide become q8_0. OUT is written beside its place and renamed when it is whole.",
+     CLI_TAKES_CONVERT, cli_convert},
 };
 
 static const cli_command *find(const char *name) {
@@ -100,7 +105,7 @@ static void print_help(FILE *out) {
         fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].summary);
     fputs("  help         this list, or a command's options: solo help run\n"
           "  version      the version\n\n"
-          "MODEL is a .gguf file. Each command takes --help.\n"
+          "MODEL is a .gguf file, or a folder with a model of Hugging Face's or MLC's. Each command takes --help.\n"
           "Exit codes: 0 done, 1 failed, 2 wrong command line, 130 interrupted.\n", out);
 }
 
