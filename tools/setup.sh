@@ -46,6 +46,8 @@ have_system_dawn() {
     { have_header webgpu/webgpu.h || have_header dawn/webgpu.h; } && have_library libwebgpu_dawn.so
 }
 
+have_curl() { pkg-config --exists libcurl 2> /dev/null; } # its header's folder differs by system
+
 need_packages() {
     have cc || want gcc
     # A compiler without the C library's headers is of no use, and Debian only recommends them.
@@ -56,6 +58,8 @@ need_packages() {
     have python3 || want python3
     have_header jansson.h || want libjansson-dev
     have_header histedit.h || want libedit-dev
+    have_curl || want libcurl4-openssl-dev
+    have_header openssl/evp.h || want libssl-dev
     [ -e /usr/share/unicode/UnicodeData.txt ] || want unicode-data
     have_library libvulkan.so.1 || want libvulkan1
     have_library libstdc++.so.6 || want libstdc++6

@@ -90,6 +90,14 @@ static const cli_command commands[] = {
      "Matrices become --type, but the embedding and the output matrix stay at 8 bits or more, and rows that "
      "the type's blocks do not divide become q8_0. OUT is written beside its place and renamed when it is whole.",
      CLI_TAKES_CONVERT, cli_convert},
+    {"pull", "fetch a model file and keep it",
+     "Fetches a file and prints where it is kept. NAME is an address, or ORG/REPO:FILE of a model hub.\v"
+     "A fetch that was cut goes on where it ended, also when the command is given again. The length, the SHA-256 (of "
+     "--sha256, else what the hub says) and a GGUF's own directory are checked before the file gets its name. Kept in "
+     "$SOLO_MODELS, else $XDG_DATA_HOME/solo/models (~/.local/share/solo/models).",
+     CLI_TAKES_PULL, cli_pull},
+    {"models", "the files that pull keeps", "Lists the files that pull keeps: name, size, path.",
+     CLI_TAKES_JSON, cli_models},
 };
 
 static const cli_command *find(const char *name) {

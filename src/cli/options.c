@@ -15,7 +15,7 @@ enum { /* keys of options that have no letter */
     KEY_WORKGROUPS, KEY_WORKGROUP_SIZE, KEY_NO_SUBGROUPS, KEY_ACTIVATIONS, KEY_KV, KEY_WGSL,
     KEY_SPECIAL, KEY_BOS, KEY_TOP, KEY_IDS, KEY_FILE, KEY_WINDOW, KEY_MAX_IDS,
     KEY_KL, KEY_JSON, KEY_FACTORINGS, KEY_POSITIONS, KEY_SAMPLES, KEY_COMMIT, KEY_QUEUE, KEY_QUEUE_ACROSS,
-    KEY_TYPE, KEY_OUTPUT_TYPE, KEY_QUANT, KEY_SHA256, KEY_ENDPOINT,
+    KEY_TYPE, KEY_OUTPUT_TYPE, KEY_QUANT, KEY_SHA256, KEY_ENDPOINT, KEY_STALL,
     KEY_WORKGROUP_BYTES, KEY_ALL,
 };
 
@@ -62,6 +62,7 @@ static const option_row rows[] = {
     ROW(CLI_TAKES_CONVERT, "type", KEY_TYPE, "TYPE",
         "Of the matrices: q4_0, q8_0, q4_k, f16, ... (as they are)", 1),
     ROW(CLI_TAKES_PULL, "sha256", KEY_SHA256, "HEX", "What the file's SHA-256 must be", 1),
+    ROW(CLI_TAKES_PULL, "stall", KEY_STALL, "SECONDS", "Try anew when nothing came for so long (30)", 1),
     ROW(CLI_TAKES_PULL, "endpoint", KEY_ENDPOINT, "URL",
         "Where ORG/REPO:FILE is looked for ($SOLO_ENDPOINT, else https://huggingface.co)", 1),
     ROW(CLI_TAKES_MODEL, "quant", KEY_QUANT, "TYPE",
@@ -246,6 +247,7 @@ static error_t parse_key(int key, char *arg, struct argp_state *state) {
     case KEY_QUANT:       o->quant = arg; break;
     case KEY_SHA256:      o->sha256 = arg; break;
     case KEY_ENDPOINT:    o->endpoint = arg; break;
+    case KEY_STALL:       o->stall = whole_u32(state, key, arg, 1); break;
     case KEY_WORKGROUP_BYTES: o->workgroup_bytes = whole_u32(state, key, arg, 0); break;
     case KEY_ALL:         o->all = true; break;
     case ARGP_KEY_ARG:
