@@ -2,6 +2,8 @@
  * checked, and only then given its name. A server is believed in nothing that can be checked. */
 #include "pull.h"
 
+#ifdef SOLO_PULL
+
 #include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
@@ -325,3 +327,12 @@ bool fetch_file(fetch *f) {
     curl_easy_cleanup(t.curl);
     return ok;
 }
+
+#else
+
+bool fetch_file(fetch *f) {
+    snprintf(f->why, sizeof f->why, "%s: this program was built without SOLO_PULL: it cannot fetch", f->url);
+    return false;
+}
+
+#endif
