@@ -8,7 +8,8 @@ typedef struct solo_convert_desc {
     const char *in;   /* a .gguf, or a folder of Hugging Face's or MLC's */
     const char *path; /* replaced, once all is written beside it */
     const char *type; /* of matrices: "q4_0", "f16", ...; NULL: as they are. Embedding and output stay at 8 bits or
-                         more; rows that a type's blocks do not divide become q8_0. Vectors are f32. */
+                         more; rows that its blocks of 256 do not divide get the next larger type of 32. Vectors
+                         of a folder become f32. */
     solo_progress *progress;
     void          *progress_user;
 } solo_convert_desc;

@@ -26,12 +26,22 @@ void solo_assembly_close(solo_assembly *a) {
     free(a);
 }
 
+/* For rows that blocks of 256 do not divide: the next larger type with blocks of 32. */
+static const struct {
+    solo_type of, type;
+} shorter[] = {
+    {SOLO_TYPE_Q2_K, SOLO_TYPE_Q4_0}, {SOLO_TYPE_Q3_K, SOLO_TYPE_Q4_0}, {SOLO_TYPE_Q4_K, SOLO_TYPE_Q5_0},
+    {SOLO_TYPE_Q5_K, SOLO_TYPE_Q5_1}, {SOLO_TYPE_Q6_K, SOLO_TYPE_Q8_0}, {SOLO_TYPE_IQ4_XS, SOLO_TYPE_IQ4_NL},
+};
+
 solo_type solo_assembly_type(solo_type wanted, const char *name, uint64_t cols) {
     const solo_type_info *info = solo_type_get_info((uint32_t)wanted);
     bool outer = !strncmp(name, "token_embd.", 11) || !strncmp(name, "output.", 7);
     if (info->n_block == 1 || wanted == SOLO_TYPE_Q8_0) return wanted;
-    if (!outer && cols % info->n_block == 0) return wanted;
-    return SOLO_TYPE_Q8_0;
+    if (outer) return SOLO_TYPE_Q8_0;
+    for (uint32_t i = 0; cols % info->n_block && i < SOLO_COUNT(shorter); i++)
+        if (shorter[i].of == wanted) return shorter[i].type;
+    return wanted;
 }
 
 bool solo_assembly_find_type(const char *what, const char *said, solo_type *out, solo_error *err) {

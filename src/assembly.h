@@ -48,8 +48,8 @@ void solo_assembly_add(solo_assembly *a, const solo_making *making);
 bool solo_assembly_open(solo_assembly *a, const char *label, solo_source **out, solo_error *err);
 void solo_assembly_close(solo_assembly *a);
 
-/* The type that a matrix gets where `wanted` is asked for: K-quants and IQ4_XS need rows of 256, and an embedding or
- * output of fewer than 8 bits costs more than it saves, as writers of files have it. */
+/* The type that a matrix gets where `wanted` is asked for. K-quants and IQ4_XS need rows of 256: others get the next
+ * larger type of 32. An embedding or output of fewer than 8 bits costs more than it saves: Q8_0. */
 solo_type solo_assembly_type(solo_type wanted, const char *name, uint64_t cols);
 
 /* By name, any case; what names the option in messages. Types of files alone. */

@@ -98,7 +98,7 @@ static bool read_safetensors(solo_checkpoint *c, const char *name, solo_error *e
     if (!s) return false;
     uint64_t n = s->n_bytes >= 8 ? load_u64(s->at) : 0;
     if (n < 2 || n > MAX_HEADER || n > s->n_bytes - 8)
-        return solo_fail(err, SOLO_FILE_FORMAT, "%s: wanted a safetensors header within its %llu bytes, found one of %llu",
+        return solo_fail(err, SOLO_FILE_FORMAT, "%s: wanted a safetensors header in its %llu bytes, found one of %llu",
                          s->name, (unsigned long long)s->n_bytes, (unsigned long long)n);
     json_t *root = parse(s, 8, n, err), *each;
     const char *key;
@@ -128,8 +128,8 @@ static bool read_index(solo_checkpoint *c, json_t *root, solo_error *err) {
         const char *name = json_string_value(each);
         if (!ok || (name && json_object_get(seen, name))) continue;
         if (!name || c->n_source == MAX_SHARD)
-            ok = solo_fail(err, SOLO_FILE_FORMAT, "%s/model.safetensors.index.json: weight_map: wanted names of up to %u "
-                           "files, found others", c->folder, MAX_SHARD);
+            ok = solo_fail(err, SOLO_FILE_FORMAT, "%s/model.safetensors.index.json: weight_map: wanted names of up to "
+                           "%u files, found others", c->folder, MAX_SHARD);
         else ok = json_object_set_new(seen, name, json_true()) == 0 && read_safetensors(c, name, err);
     }
     json_decref(seen);

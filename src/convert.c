@@ -72,11 +72,11 @@ static bool recast_gguf(solo_source **out, const char *path, const char *type, s
                                    .n_bytes = t->n_bytes};
         solo_making m = {.type = t->type, .cols = t->dim[0], .rows = r->array[i].rows, .from = &r->array[i]};
         if (t->n_dim > 2 || strlen(t->name) >= sizeof m.name)
-            ok = solo_fail(err, SOLO_UNSUPPORTED, "%s: tensor '%s': wanted a matrix or a vector, found %u dimensions", path,
-                           t->name, t->n_dim);
+            ok = solo_fail(err, SOLO_UNSUPPORTED, "%s: tensor '%s': wanted a matrix or a vector, found %u dimensions",
+                           path, t->name, t->n_dim);
         else if (type && is_matrix && solo_type_get_info((uint32_t)t->type)->form == SOLO_FORM_NONE)
-            ok = solo_fail(err, SOLO_UNSUPPORTED, "%s: tensor '%s': its type: wanted one that Solo reads, found %s", path,
-                           t->name, solo_type_get_info((uint32_t)t->type)->name);
+            ok = solo_fail(err, SOLO_UNSUPPORTED, "%s: tensor '%s': its type: wanted one that Solo reads, found %s",
+                           path, t->name, solo_type_get_info((uint32_t)t->type)->name);
         if (!ok) break;
         snprintf(m.name, sizeof m.name, "%s", t->name);
         if (type && is_matrix) m.type = solo_assembly_type(wanted, m.name, m.cols);
@@ -104,7 +104,8 @@ static bool check_types(solo_source *made, solo_error *err) {
     return ok;
 }
 
-static bool copy_out(const solo_source *s, FILE *file, const char *part, const solo_convert_desc *desc, solo_error *err) {
+static bool copy_out(const solo_source *s, FILE *file, const char *part, const solo_convert_desc *desc,
+                     solo_error *err) {
     uint8_t *piece = solo_alloc(PIECE_BYTES);
     bool ok = true;
     for (uint64_t at = 0; at < s->n_bytes && ok; at += PIECE_BYTES) {

@@ -154,8 +154,8 @@ static void add_factors(importer *im, const char *name, float *factor, uint64_t 
 
 static bool listed_factors(importer *im, const json_t *list, const char *key, const char *name, uint64_t n) {
     if (json_array_size(list) != n)
-        return solo_fail(im->err, SOLO_FILE_FORMAT, "%s/%s: rope_scaling.%s: wanted %llu numbers, found %zu", im->folder,
-                         im->file, key, (unsigned long long)n, json_array_size(list));
+        return solo_fail(im->err, SOLO_FILE_FORMAT, "%s/%s: rope_scaling.%s: wanted %llu numbers, found %zu",
+                         im->folder, im->file, key, (unsigned long long)n, json_array_size(list));
     float *factor = solo_alloc((size_t)n * sizeof *factor);
     for (size_t i = 0; i < n; i++) factor[i] = (float)json_number_value(json_array_get(list, i));
     add_factors(im, name, factor, n);
@@ -173,7 +173,9 @@ static void llama3_factors(importer *im, const json_t *scaling) {
     for (uint64_t i = 0; i < n; i++) {
         double wave = 2 * 3.14159265358979323846 * pow(im->rope_base, 2.0 * (double)i / (double)im->head_dim);
         double smooth = (n_ctx / wave - low) / (high - low);
-        factor[i] = wave < n_ctx / high ? 1.0f : wave > n_ctx / low ? (float)by : (float)(1 / ((1 - smooth) / by + smooth));
+        factor[i] = (float)(1 / ((1 - smooth) / by + smooth));
+        if (wave < n_ctx / high) factor[i] = 1.0f;
+        if (wave > n_ctx / low) factor[i] = (float)by;
     }
     add_factors(im, "rope_freqs.weight", factor, n);
 }
@@ -309,7 +311,7 @@ static bool read_array(importer *im, uint32_t i) {
             if (!add_tensor(im, &names[k], &im->checkpoint->array[i], layer, suffix)) return false;
         }
     if (n || is_ignored(im, im->checkpoint->array[i].name)) return true;
-    return solo_fail(im->err, SOLO_UNSUPPORTED, "%s: '%.100s': wanted an array of a %s, found one that Solo does not know",
+    return solo_fail(im->err, SOLO_UNSUPPORTED, "%s: '%.100s': wanted an array of a %s, found one unknown to Solo",
                      im->checkpoint->array[i].source->name, im->checkpoint->array[i].name, im->arch->name);
 }
 
@@ -373,7 +375,6 @@ static void put_chat_template(importer *im) {
 /* ---- opening ------------------------------------------------------------------------------ */
 
 static bool read_config(importer *im) {
-    solo_error none = {0};
     im->file = im->checkpoint->is_mlc ? "mlc-chat-config.json" : "config.json";
     im->root = solo_folder_json(im->folder, im->file, true, im->err);
     if (!im->root) return false;
@@ -382,11 +383,10 @@ static bool read_config(importer *im) {
     for (uint32_t i = 0; type && i < SOLO_COUNT(archs); i++)
         if (!strcmp(type, archs[i].said)) im->arch = &archs[i];
     if (im->arch) return true;
-    (void)none;
     solo_text known = {0};
     for (uint32_t i = 0; i < SOLO_COUNT(archs); i++) solo_text_add(&known, "%s%s", i ? ", " : "", archs[i].said);
-    solo_fail(im->err, SOLO_UNSUPPORTED, "%s/%s: 'model_type': wanted one of (%s), found \"%.60s\"", im->folder, im->file,
-              known.at, type ? type : "");
+    solo_fail(im->err, SOLO_UNSUPPORTED, "%s/%s: 'model_type': wanted one of (%s), found \"%.60s\"", im->folder,
+              im->file, known.at, type ? type : "");
     free(known.at);
     return false;
 }

@@ -88,7 +88,8 @@ static const cli_command commands[] = {
     {"convert", "a model file or folder written as a .gguf of another type",
      "Writes IN, a .gguf or a model's folder, as the .gguf OUT.\v"
      "Matrices become --type, but the embedding and the output matrix stay at 8 bits or more, and rows that "
-     "the type's blocks do not divide become q8_0. OUT is written beside its place and renamed when it is whole.",
+     "blocks of 256 do not divide get the next larger type with blocks of 32. OUT is written beside its "
+     "place and renamed when it is whole.",
      CLI_TAKES_CONVERT, cli_convert},
     {"pull", "fetch a model file and keep it",
      "Fetches a file and prints where it is kept. NAME is an address, or ORG/REPO:FILE of a model hub.\v"

@@ -253,7 +253,8 @@ static error_t parse_key(int key, char *arg, struct argp_state *state) {
     case ARGP_KEY_ARG:
         if (arguments_of(p->command)) {
             bool two = !(p->command->takes & CLI_TAKES_PULL);
-            if (two ? o->out : o->in) argp_error(state, "wanted %s, found '%s' after that", arguments_of(p->command), arg);
+            if (two ? o->out : o->in)
+                argp_error(state, "wanted %s, found '%s' after that", arguments_of(p->command), arg);
             *(o->in ? &o->out : &o->in) = arg;
             break;
         }
