@@ -69,7 +69,8 @@ typedef struct solo_model solo_model;
 typedef bool solo_read(void *user, uint64_t off, uint64_t n, void *into);
 
 typedef struct solo_model_desc { /* one of path, bytes and read */
-    const char *path; /* a .gguf; for a split file the first part, *-00001-of-000NN.gguf */
+    const char *path; /* a .gguf (of a split one the first part), or a folder of Hugging Face's or MLC's */
+    const char *quant; /* a folder's matrices become that type while loading: "q4_0"; NULL: as they are */
     const uint8_t *bytes; /* a .gguf in memory, borrowed for the model's life */
     solo_read     *read;  /* a .gguf that the host reads: its head while the model opens, then each */
     void          *read_user; /* tensor while weights open, in the file's order, in small pieces */

@@ -400,7 +400,7 @@ bool solo_gguf_get_i32s(const solo_gguf *g, const char *key, bool required, int3
 static bool tensor_size(const part *p, const char *what, uint32_t type, solo_tensor *t,
                         solo_error *err) {
     const solo_type_info *info = solo_type_get_info(type);
-    if (!info)
+    if (!info || (type == SOLO_TYPE_Q4_F && !p->source->close)) /* Q4_F: only where Solo put it together */
         return solo_fail(
             err, SOLO_UNSUPPORTED,
             "%s: %s: its type: wanted a type number that Solo knows (0..39 with gaps), found %u",
@@ -790,6 +790,13 @@ bool solo_gguf_load(solo_gguf *g, const solo_tensor *tensor, solo_error *err) {
 const char *solo_gguf_path(const solo_gguf *g) { return g->part->path; }
 uint32_t solo_gguf_version(const solo_gguf *g) { return g->part->version; }
 uint64_t solo_gguf_n_tensor(const solo_gguf *g) { return g->n_tensor; }
+
+uint64_t solo_gguf_n_value(const solo_gguf *g) { return g->part->n_value; }
+
+const solo_gguf_value *solo_gguf_value_at(const solo_gguf *g, uint64_t i) {
+    SOLO_ASSERT(i < g->part->n_value);
+    return &g->part->value[i];
+}
 
 const solo_tensor *solo_gguf_tensor_at(const solo_gguf *g, uint64_t i) {
     SOLO_ASSERT(i < g->n_tensor);

@@ -52,6 +52,8 @@ void solo_gguf_close(solo_gguf *gguf);
 const char *solo_gguf_path(const solo_gguf *gguf);
 uint32_t solo_gguf_version(const solo_gguf *gguf);
 uint64_t solo_gguf_n_tensor(const solo_gguf *gguf);
+uint64_t solo_gguf_n_value(const solo_gguf *gguf); /* of the first part, in its order */
+const solo_gguf_value *solo_gguf_value_at(const solo_gguf *gguf, uint64_t i);
 const solo_tensor *solo_gguf_tensor_at(const solo_gguf *gguf, uint64_t i);
 const solo_tensor *solo_gguf_tensor(const solo_gguf *gguf, const char *name);  /* NULL: absent */
 const solo_gguf_value *solo_gguf_find(const solo_gguf *gguf, const char *key); /* NULL: absent */

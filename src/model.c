@@ -3,6 +3,9 @@
  * file that holds anything which would change the result and is in no table is refused by name. */
 #include "model.h"
 
+#include "import.h"
+#include "source_file.h"
+
 #include <math.h>
 
 /* ---- architectures as data ---------------------------------------------------------------- */
@@ -376,7 +379,7 @@ static bool read_vocab(context *c) {
     if (!get_u32(c, "vocab_size", false, &hp->n_vocab) ||
         !in_range(c, "vocab_size", hp->n_vocab, 1, 1 << 24))
         return false;
-    if (hp->n_vocab == n_token) return true;
+    if (hp->n_vocab == n_token || (c->model->is_import && hp->n_vocab > n_token)) return true; /* rows to spare */
     return solo_fail(c->err, SOLO_FILE_FORMAT,
                      "%s: key '%s': wanted the tokenizer's %u tokens, found %u", c->path,
                      key_of(c, "vocab_size"), n_token, hp->n_vocab);
@@ -408,7 +411,7 @@ static bool check_type(context *c, const tensor_row *row, const solo_tensor *t) 
         if (t->type != SOLO_TYPE_F32 && t->type != SOLO_TYPE_F16 && t->type != SOLO_TYPE_BF16)
             wanted = "F32, F16 or BF16";
     } else if (info->form == SOLO_FORM_NONE) {
-        wanted = "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q8_0, Q4_K or Q6_K";
+        wanted = "one that Solo multiplies by";
     }
     if (!wanted) return true;
     return solo_fail(c->err, SOLO_UNSUPPORTED, "%s: tensor '%s': its type: wanted %s, found %s",
@@ -615,18 +618,25 @@ static const char *main_type(const solo_gguf *gguf) {
 /* The tokenizer's own message, with the file's name before it where it lacks it. */
 static bool open_tokenizer(context *c) {
     solo_error why = {0};
+    if (c->model->tokenizer) return true; /* the folder's own */
     if (solo_tokenizer_open(&c->model->tokenizer, c->gguf, &why)) return true;
     if (strncmp(why.text, c->path, strlen(c->path)) == 0)
         return solo_fail(c->err, why.status, "%s", why.text);
     return solo_fail(c->err, why.status, "%s: %s", c->path, why.text);
 }
 
-static bool open_source(const solo_model_desc *desc, solo_source **out, solo_error *err) {
+static bool open_source(const solo_model_desc *desc, struct solo_model *m, solo_source **out, solo_error *err) {
     int n = !!desc->path + !!desc->bytes + !!desc->read;
     if (n != 1)
         return solo_fail(err, SOLO_ARGUMENT,
                          "solo_model_desc: wanted one of path, bytes and read, found %s",
                          n ? "more" : "none");
+    m->is_import = desc->path && solo_file_is_folder(desc->path);
+    if (desc->quant && !m->is_import)
+        return solo_fail(err, SOLO_ARGUMENT,
+                         "quant: wanted a model's folder, found a file; `solo convert` writes files of another type");
+    if (m->is_import)
+        return solo_import_open(out, &m->tokenizer, &(solo_import_desc){desc->path, desc->quant}, err);
     if (desc->path) return solo_source_open_file(out, desc->path, err);
     if (desc->bytes)
         return solo_source_open_memory(out, desc->bytes, desc->n_bytes, desc->label, err);
@@ -636,10 +646,9 @@ static bool open_source(const solo_model_desc *desc, solo_source **out, solo_err
 bool solo_model_open(solo_model **out, const solo_model_desc *desc, solo_error *err) {
     *out = NULL;
     solo_source *source;
-    if (!open_source(desc, &source, err)) return false;
     struct solo_model *m = solo_zalloc(1, sizeof *m);
     context c = {.model = m, .err = err};
-    bool ok = solo_gguf_open_source(&m->gguf, source, err);
+    bool ok = open_source(desc, m, &source, err) && solo_gguf_open_source(&m->gguf, source, err);
     if (ok) {
         c.gguf = m->gguf;
         c.path = solo_gguf_path(m->gguf);
@@ -654,6 +663,18 @@ bool solo_model_open(solo_model **out, const solo_model_desc *desc, solo_error *
     }
     m->file_type = main_type(m->gguf);
     *out = m;
+    return true;
+}
+
+bool solo_model_load(const solo_model *m, solo_error *err) {
+    const uint64_t n = solo_gguf_n_tensor(m->gguf);
+    for (uint64_t i = 0; i < n; i++) {
+        const solo_tensor *t = solo_gguf_tensor_at(m->gguf, i);
+        if (!solo_gguf_load(m->gguf, t, err)) return false;
+        for (uint32_t k = 0; k < m->n_view; k++)
+            if (m->view[k].off >= t->off && m->view[k].off < t->off + t->n_bytes && m->view[k].source == t->source)
+                m->view[k].data = t->data + (m->view[k].off - t->off);
+    }
     return true;
 }
 

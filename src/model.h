@@ -51,6 +51,7 @@ typedef struct solo_layer {
 
 struct solo_model {
     solo_gguf   *gguf;
+    bool         is_import; /* put together from a folder; the embedding may have more rows than there are tokens */
     const char  *arch; /* static string */
     char        *name;
     solo_hparams hp;
@@ -69,6 +70,9 @@ struct solo_model {
     const char  *chat_family;   /* static: "chatml", ..., "custom", "none" */
     const char  *file_type;
 };
+
+/* Sees that all tensors are at hand: of what is read in pieces, a copy of it all. */
+bool solo_model_load(const solo_model *model, solo_error *err);
 
 /* cos and sin of each pair at each position of a context: out [n_rope][n_ctx][rope_dim / 2][2], computed
  * in double. */

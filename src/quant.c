@@ -1,5 +1,4 @@
-/* quant.c: the weight types of files read group by group, their forms for the GPU, and a plain
- * quantiser for test models.
+/* quant.c: the weight types of files read group by group, and their forms for the GPU. quantize.c writes types.
  *
  * Everything goes through one struct, a group of 32 small integers and its scales: a file's block
  * is unpacked into groups, a form's words are unpacked into groups, and group_dequant alone turns a
@@ -9,12 +8,13 @@
  * Build with -ffp-contract=off: d*q is rounded before m is added. */
 #include "quant.h"
 
-#include <math.h>
+#include "bytes.h"
 
 typedef struct group {
     int8_t   q[SOLO_GROUP];
     uint16_t half[2];  /* forms with f16 scales: d, m, as the file has them */
     float    scale[2]; /* forms with f32 scales: d, m or d[0], d[1] */
+    int8_t   small[4]; /* q2_k: factors on half[0] for each 16 weights, then on half[1] */
 } group;
 
 const solo_type_info *solo_type_get_info(uint32_t number) {
@@ -33,34 +33,6 @@ const solo_form_info *solo_form_get_info(solo_form form) {
 #undef X
     };
     return (uint32_t)form < SOLO_COUNT(info) ? &info[form] : NULL;
-}
-
-static uint16_t load_u16(const uint8_t *at) { return (uint16_t)(at[0] | at[1] << 8); }
-
-static uint32_t load_u32(const uint8_t *at) {
-    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
-}
-
-static void store_u16(uint8_t *at, uint16_t v) {
-    at[0] = (uint8_t)v;
-    at[1] = (uint8_t)(v >> 8);
-}
-
-static void store_u32(uint8_t *at, uint32_t v) {
-    store_u16(at, (uint16_t)v);
-    store_u16(at + 2, (uint16_t)(v >> 16));
-}
-
-static float f32_of_bits(uint32_t bits) {
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
-static uint32_t bits_of_f32(float f) {
-    uint32_t bits;
-    memcpy(&bits, &f, sizeof bits);
-    return bits;
 }
 
 static bool is_float_form(solo_form form) {
@@ -111,17 +83,88 @@ static void read_q6_k(const uint8_t *block, uint32_t sub, group *g) {
         g->scale[i] = d * (float)(int8_t)block[192 + 2 * sub + i];
 }
 
+/* Q5_K [256]: as Q4_K, with high[32] before the nibbles: bit sub of byte i is the fifth of group sub's w[i]. */
+static void read_q5_k(const uint8_t *block, uint32_t sub, group *g) {
+    const uint8_t *high = block + 16, *nibble = block + 48 + 32 * (sub / 2);
+    for (uint32_t i = 0; i < 32; i++)
+        g->q[i] = (int8_t)((nibble[i] >> 4 * (sub & 1) & 15) | (high[i] >> sub & 1) << 4);
+    uint32_t scale, min;
+    k4_scale(block + 4, sub, &scale, &min);
+    g->scale[0] = solo_f16_to_f32(load_u16(block)) * (float)scale;
+    g->scale[1] = -(solo_f16_to_f32(load_u16(block + 2)) * (float)min);
+}
+
+/* Q2_K [256]: scales[16]: low nibble scale, high nibble min of 16 weights; crumbs[2][32]: in each half of 128
+ * weights, group g's are crumb g; d f16, dmin f16. */
+static void read_q2_k(const uint8_t *block, uint32_t sub, group *g) {
+    const uint8_t *crumb = block + 16 + 32 * (sub / 4);
+    for (uint32_t i = 0; i < 32; i++) g->q[i] = (int8_t)(crumb[i] >> 2 * (sub % 4) & 3);
+    g->half[0] = load_u16(block + 80);
+    g->half[1] = load_u16(block + 82);
+    for (uint32_t i = 0; i < 2; i++) {
+        g->small[i] = (int8_t)(block[2 * sub + i] & 15);
+        g->small[2 + i] = (int8_t)(block[2 * sub + i] >> 4);
+    }
+}
+
+/* Q3_K [256]: high[32]: bit sub of byte i clear: 4 less; crumbs as Q2_K's; scales[12]; d f16. Scale s of 16 weights:
+ * four low bits in nibble s/8 of byte s%8, two high ones in crumb s/4 of byte 8 + s%4; less 32. */
+static void read_q3_k(const uint8_t *block, uint32_t sub, group *g) {
+    const uint8_t *crumb = block + 32 + 32 * (sub / 4), *scale = block + 96;
+    for (uint32_t i = 0; i < 32; i++)
+        g->q[i] = (int8_t)((crumb[i] >> 2 * (sub % 4) & 3) - (block[i] >> sub & 1 ? 0 : 4));
+    g->half[0] = load_u16(block + 108);
+    g->half[1] = 0;
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t s = 2 * sub + i;
+        int low = scale[s % 8] >> 4 * (s / 8) & 15, high = scale[8 + s % 4] >> 2 * (s / 4) & 3;
+        g->small[i] = (int8_t)((low | high << 4) - 32);
+        g->small[2 + i] = 0;
+    }
+}
+
+const int8_t solo_iq4_table[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                   1,    13,   25,  38,  53,  69,  89,  113};
+const int8_t solo_mxfp4_table[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+float solo_mxfp4_scale(uint8_t e) { /* 2^(e - 128); the two smallest are subnormal */
+    return f32_of_bits(e < 2 ? 0x00200000u << e : (uint32_t)(e - 1) << 23);
+}
+
+/* nibbles[16]: low = w[i], high = w[i+16] */
+static void look_up(const int8_t *table, const uint8_t *nibble, group *g) {
+    for (uint32_t i = 0; i < 16; i++) {
+        g->q[i] = table[nibble[i] & 15];
+        g->q[i + 16] = table[nibble[i] >> 4];
+    }
+}
+
+/* IQ4_XS [256]: d f16, high crumbs of the scales u16, low nibbles[4], nibbles[8][16]. Scales less 32. */
+static void read_iq4_xs(const uint8_t *block, uint32_t sub, group *g) {
+    int low = block[4 + sub / 2] >> 4 * (sub % 2) & 15, high = load_u16(block + 2) >> 2 * sub & 3;
+    look_up(solo_iq4_table, block + 8 + 16 * sub, g);
+    g->scale[0] = g->scale[1] = solo_f16_to_f32(load_u16(block)) * (float)((low | high << 4) - 32);
+}
+
+/* Bit i of a u32 = fifth bit of w[i], nibbles[16]: low = w[i], high = w[i+16]. */
+static void read_fives(const uint8_t *at, int add, group *g) {
+    const uint32_t high = load_u32(at);
+    for (uint32_t i = 0; i < 32; i++)
+        g->q[i] = (int8_t)((at[4 + i % 16] >> 4 * (i / 16) & 15) + (int)(high >> i & 1) * 16 + add);
+}
+
+static const int8_t less_8[16] = {-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7};
+
 /* Group sub of a block of a quantised type. */
 static void read_group(solo_type type, const uint8_t *block, uint32_t sub, group *g) {
-    const uint8_t *nibble;
-    uint32_t high;
     switch (type) {
-    case SOLO_TYPE_Q4_0: /* d f16, nibbles[16]: low = w[i], high = w[i+16] */
+    case SOLO_TYPE_Q4_0: /* d f16, nibbles[16] */
         g->half[0] = load_u16(block);
-        for (uint32_t i = 0; i < 16; i++) {
-            g->q[i] = (int8_t)((block[2 + i] & 15) - 8);
-            g->q[i + 16] = (int8_t)((block[2 + i] >> 4) - 8);
-        }
+        look_up(less_8, block + 2, g);
+        return;
+    case SOLO_TYPE_Q4_F: /* d f32, nibbles[16] */
+        g->scale[0] = f32_of_bits(load_u32(block));
+        look_up(less_8, block + 4, g);
         return;
     case SOLO_TYPE_Q4_1: /* d f16, m f16, nibbles[16] */
         g->half[0] = load_u16(block);
@@ -131,15 +174,14 @@ static void read_group(solo_type type, const uint8_t *block, uint32_t sub, group
             g->q[i + 16] = (int8_t)(block[4 + i] >> 4);
         }
         return;
-    case SOLO_TYPE_Q5_0: /* d f16, bit i of a u32 = fifth bit of w[i], nibbles[16] */
+    case SOLO_TYPE_Q5_0: /* d f16, fifth bits, nibbles[16] */
         g->half[0] = load_u16(block);
-        high = load_u32(block + 2);
-        nibble = block + 6;
-        for (uint32_t i = 0; i < 16; i++) {
-            g->q[i] = (int8_t)((int)((nibble[i] & 15u) | (high >> i & 1) << 4) - 16);
-            g->q[i + 16] =
-                (int8_t)((int)((uint32_t)(nibble[i] >> 4) | (high >> (i + 16) & 1) << 4) - 16);
-        }
+        read_fives(block + 2, -16, g);
+        return;
+    case SOLO_TYPE_Q5_1: /* d f16, m f16, fifth bits, nibbles[16] */
+        g->scale[0] = solo_f16_to_f32(load_u16(block));
+        g->scale[1] = solo_f16_to_f32(load_u16(block + 2));
+        read_fives(block + 4, 0, g);
         return;
     case SOLO_TYPE_Q8_0: /* d f16, q[32] i8 */
         g->half[0] = load_u16(block);
@@ -147,14 +189,26 @@ static void read_group(solo_type type, const uint8_t *block, uint32_t sub, group
         return;
     case SOLO_TYPE_Q4_K: read_q4_k(block, sub, g); return;
     case SOLO_TYPE_Q6_K: read_q6_k(block, sub, g); return;
+    case SOLO_TYPE_Q5_K: read_q5_k(block, sub, g); return;
+    case SOLO_TYPE_Q2_K: read_q2_k(block, sub, g); return;
+    case SOLO_TYPE_Q3_K: read_q3_k(block, sub, g); return;
+    case SOLO_TYPE_IQ4_NL: /* d f16, nibbles[16] */
+        g->half[0] = load_u16(block);
+        look_up(solo_iq4_table, block + 2, g);
+        return;
+    case SOLO_TYPE_IQ4_XS: read_iq4_xs(block, sub, g); return;
+    case SOLO_TYPE_MXFP4: /* exponent u8, nibbles[16] */
+        g->scale[0] = g->scale[1] = solo_mxfp4_scale(block[0]);
+        look_up(solo_mxfp4_table, block + 1, g);
+        return;
     default: solo_bug(__FILE__, __LINE__, "no reader for this weight type");
     }
 }
 
 /* ---- groups to floats --------------------------------------------------------------------- */
 
-static void scale_add(const int8_t *q, float d, float m, float *dst) {
-    for (uint32_t i = 0; i < SOLO_GROUP; i++) {
+static void scale_add(const int8_t *q, float d, float m, uint32_t n, float *dst) {
+    for (uint32_t i = 0; i < n; i++) {
         float product = d * (float)q[i];
         dst[i] = product + m;
     }
@@ -168,10 +222,21 @@ static void group_dequant(solo_form form, const group *g, float *dst) {
         d = solo_f16_to_f32(g->half[0]);
         for (uint32_t i = 0; i < SOLO_GROUP; i++) dst[i] = d * (float)g->q[i];
         return;
-    case SOLO_FORM_Q4_1:
-        scale_add(g->q, solo_f16_to_f32(g->half[0]), solo_f16_to_f32(g->half[1]), dst);
+    case SOLO_FORM_Q4_F:
+        for (uint32_t i = 0; i < SOLO_GROUP; i++) dst[i] = g->scale[0] * (float)g->q[i];
         return;
-    case SOLO_FORM_Q4_K: scale_add(g->q, g->scale[0], g->scale[1], dst); return;
+    case SOLO_FORM_Q4_1:
+        scale_add(g->q, solo_f16_to_f32(g->half[0]), solo_f16_to_f32(g->half[1]), SOLO_GROUP, dst);
+        return;
+    case SOLO_FORM_Q4_K:
+    case SOLO_FORM_Q5_K: scale_add(g->q, g->scale[0], g->scale[1], SOLO_GROUP, dst); return;
+    case SOLO_FORM_Q2_K:
+        for (uint32_t i = 0; i < 2; i++) {
+            d = solo_f16_to_f32(g->half[0]) * (float)g->small[i];
+            float m = -(solo_f16_to_f32(g->half[1]) * (float)g->small[2 + i]);
+            scale_add(g->q + 16 * i, d, m, 16, dst + 16 * i);
+        }
+        return;
     case SOLO_FORM_Q6_K:
         for (uint32_t i = 0; i < SOLO_GROUP; i++) dst[i] = g->scale[i / 16] * (float)g->q[i];
         return;
@@ -203,7 +268,43 @@ void solo_dequant(solo_type type, const uint8_t *src, uint64_t n, float *dst) {
 /* ---- groups to forms and back ------------------------------------------------------------- */
 
 static bool is_nibble_form(solo_form form) {
-    return form == SOLO_FORM_Q4_0 || form == SOLO_FORM_Q4_1 || form == SOLO_FORM_Q4_K;
+    return form == SOLO_FORM_Q4_0 || form == SOLO_FORM_Q4_1 || form == SOLO_FORM_Q4_K ||
+           form == SOLO_FORM_Q5_K || form == SOLO_FORM_Q2_K || form == SOLO_FORM_Q4_F;
+}
+
+/* The fifth bits of q, 0..31: bit j of byte b is that of w[4j+b], so that a shift and a mask give four weights'. */
+static uint32_t fifth_bits(const int8_t *q) {
+    uint32_t word = 0;
+    for (uint32_t i = 0; i < SOLO_GROUP; i++) word |= (uint32_t)(q[i] >> 4 & 1) << (8 * (i % 4) + i / 4);
+    return word;
+}
+
+static bool has_halves(solo_form form) {
+    return form == SOLO_FORM_Q4_0 || form == SOLO_FORM_Q4_1 || form == SOLO_FORM_Q8_0 || form == SOLO_FORM_Q2_K;
+}
+
+static void pack_scales(solo_form form, const group *g, uint8_t *scales) {
+    const uint32_t scale_bytes = solo_form_get_info(form)->scale_bytes;
+    const bool halves = has_halves(form);
+    for (uint32_t i = 0; i < 2; i++) {
+        if (!halves && 4 * i < scale_bytes) store_u32(scales + 4 * i, bits_of_f32(g->scale[i]));
+        else if (halves && 2 * i < scale_bytes) store_u16(scales + 2 * i, g->half[i]);
+    }
+    if (form == SOLO_FORM_Q2_K) memcpy(scales + 4, g->small, 4);
+    if (form == SOLO_FORM_Q5_K) store_u32(scales + 8, fifth_bits(g->q));
+}
+
+static void unpack_scales(solo_form form, const uint8_t *scales, group *g) {
+    const uint32_t scale_bytes = solo_form_get_info(form)->scale_bytes;
+    const bool halves = has_halves(form);
+    for (uint32_t i = 0; i < 2; i++) {
+        if (!halves && 4 * i < scale_bytes) g->scale[i] = f32_of_bits(load_u32(scales + 4 * i));
+        else if (halves && 2 * i < scale_bytes) g->half[i] = load_u16(scales + 2 * i);
+    }
+    if (form == SOLO_FORM_Q2_K) memcpy(g->small, scales + 4, 4);
+    if (form != SOLO_FORM_Q5_K) return;
+    for (uint32_t i = 0; i < SOLO_GROUP; i++)
+        g->q[i] = (int8_t)(g->q[i] | (int)(load_u32(scales + 8) >> (8 * (i % 4) + i / 4) & 1) << 4);
 }
 
 static void pack_group(solo_form form, const group *g, uint32_t *payload, uint8_t *scales) {
@@ -219,15 +320,13 @@ static void pack_group(solo_form form, const group *g, uint32_t *payload, uint8_
         }
         payload[j] = word;
     }
-    const uint32_t scale_bytes = solo_form_get_info(form)->scale_bytes;
-    for (uint32_t i = 0; i < 2; i++) {
-        if (scale_bytes == 8) store_u32(scales + 4 * i, bits_of_f32(g->scale[i]));
-        else if (2 * i < scale_bytes) store_u16(scales + 2 * i, g->half[i]);
-    }
+    pack_scales(form, g, scales);
 }
 
 static void unpack_group(solo_form form, const uint32_t *payload, const uint8_t *scales, group *g) {
-    const int sign = form == SOLO_FORM_Q4_0 ? 8 : 0; /* (x ^ 8) - 8 extends a nibble's sign */
+    /* (x ^ 8) - 8 extends a nibble's sign */
+    const bool is_signed = form == SOLO_FORM_Q4_0 || form == SOLO_FORM_Q2_K || form == SOLO_FORM_Q4_F;
+    const int sign = is_signed ? 8 : 0;
     for (uint32_t i = 0; i < SOLO_GROUP; i++) {
         if (is_nibble_form(form)) {
             uint32_t shift = 8 * (i % 4) + 4 * (i / 4 % 2);
@@ -236,11 +335,7 @@ static void unpack_group(solo_form form, const uint32_t *payload, const uint8_t 
             g->q[i] = (int8_t)(uint8_t)(payload[i / 4] >> 8 * (i % 4));
         }
     }
-    const uint32_t scale_bytes = solo_form_get_info(form)->scale_bytes;
-    for (uint32_t i = 0; i < 2; i++) {
-        if (scale_bytes == 8) g->scale[i] = f32_of_bits(load_u32(scales + 4 * i));
-        else if (2 * i < scale_bytes) g->half[i] = load_u16(scales + 2 * i);
-    }
+    unpack_scales(form, scales, g);
 }
 
 static void repack_floats(solo_form form, const uint8_t *src, uint32_t n, uint32_t *payload) {
@@ -298,149 +393,4 @@ void solo_form_dequant(solo_form form, const uint32_t *payload, const uint8_t *s
         payload += info->payload_words;
         scales += info->scale_bytes;
     }
-}
-
-/* ---- floats to blocks: a plain quantiser for test models ---------------------------------- */
-
-/* The nearest integer to x / d within lo..hi; 0 where d is 0 (or rounded to it). */
-static int nearest(float x, float d, int lo, int hi) {
-    if (d == 0.0f) return lo > 0 ? lo : 0;
-    float q = floorf(x / d + 0.5f);
-    if (!(q > (float)lo)) return lo;
-    return q < (float)hi ? (int)q : hi;
-}
-
-/* The value of the largest magnitude, with its sign. */
-static float extreme(const float *x, uint32_t n) {
-    float most = 0.0f;
-    for (uint32_t i = 0; i < n; i++)
-        if (fabsf(x[i]) > fabsf(most)) most = x[i];
-    return most;
-}
-
-static void range(const float *x, uint32_t n, float *min, float *max) {
-    *min = *max = x[0];
-    for (uint32_t i = 1; i < n; i++) {
-        if (x[i] < *min) *min = x[i];
-        if (x[i] > *max) *max = x[i];
-    }
-}
-
-/* Writes a scale as f16 and returns the value that a reader will see. */
-static float store_scale(uint8_t *at, float d) {
-    uint16_t half = solo_f32_to_f16(d);
-    store_u16(at, half);
-    return solo_f16_to_f32(half);
-}
-
-static void write_q4_0(const float *x, uint8_t *block) {
-    float d = store_scale(block, extreme(x, 32) / -8.0f);
-    for (uint32_t i = 0; i < 16; i++)
-        block[2 + i] =
-            (uint8_t)((nearest(x[i], d, -8, 7) + 8) | (nearest(x[i + 16], d, -8, 7) + 8) << 4);
-}
-
-static void write_q4_1(const float *x, uint8_t *block) {
-    float min, max;
-    range(x, 32, &min, &max);
-    float d = store_scale(block, (max - min) / 15.0f), m = store_scale(block + 2, min);
-    for (uint32_t i = 0; i < 16; i++)
-        block[4 + i] =
-            (uint8_t)(nearest(x[i] - m, d, 0, 15) | nearest(x[i + 16] - m, d, 0, 15) << 4);
-}
-
-static void write_q5_0(const float *x, uint8_t *block) {
-    float d = store_scale(block, extreme(x, 32) / -16.0f);
-    uint32_t high = 0;
-    for (uint32_t i = 0; i < 16; i++) {
-        uint32_t a = (uint32_t)(nearest(x[i], d, -16, 15) + 16);
-        uint32_t b = (uint32_t)(nearest(x[i + 16], d, -16, 15) + 16);
-        block[6 + i] = (uint8_t)((a & 15) | (b & 15) << 4);
-        high |= a >> 4 << i | b >> 4 << (i + 16);
-    }
-    store_u32(block + 2, high);
-}
-
-static void write_q8_0(const float *x, uint8_t *block) {
-    float d = store_scale(block, fabsf(extreme(x, 32)) / 127.0f);
-    for (uint32_t i = 0; i < 32; i++) block[2 + i] = (uint8_t)(int8_t)nearest(x[i], d, -127, 127);
-}
-
-static void write_q4_k(const float *x, uint8_t *block) {
-    float step[8], low[8], most_step = 0.0f, most_low = 0.0f;
-    for (uint32_t s = 0; s < 8; s++) {
-        float min, max;
-        range(x + 32 * s, 32, &min, &max);
-        if (min > 0.0f) min = 0.0f; /* a group's minimum is stored as a positive amount below 0 */
-        if (max < min) max = min;
-        step[s] = (max - min) / 15.0f;
-        low[s] = -min;
-        if (step[s] > most_step) most_step = step[s];
-        if (low[s] > most_low) most_low = low[s];
-    }
-    float d = store_scale(block, most_step / 63.0f),
-          dmin = store_scale(block + 2, most_low / 63.0f);
-    memset(block + 4, 0, 12 + 128);
-    for (uint32_t s = 0; s < 8; s++) {
-        uint32_t scale = (uint32_t)nearest(step[s], d, 0, 63);
-        uint32_t min = (uint32_t)nearest(low[s], dmin, 0, 63);
-        if (s < 4) {
-            block[4 + s] = (uint8_t)(block[4 + s] | scale);
-            block[8 + s] = (uint8_t)(block[8 + s] | min);
-        } else {
-            block[8 + s] = (uint8_t)((scale & 15) | (min & 15) << 4);
-            block[s] = (uint8_t)(block[s] | scale >> 4 << 6);
-            block[4 + s] = (uint8_t)(block[4 + s] | min >> 4 << 6);
-        }
-        for (uint32_t i = 0; i < 32; i++) {
-            int q = nearest(x[32 * s + i] + dmin * (float)min, d * (float)scale, 0, 15);
-            uint8_t *at = block + 16 + 32 * (s / 2) + i;
-            *at = (uint8_t)(*at | q << 4 * (s & 1));
-        }
-    }
-}
-
-static void write_q6_k(const float *x, uint8_t *block) {
-    float step[16];
-    for (uint32_t s = 0; s < 16; s++) step[s] = extreme(x + 16 * s, 16) / -32.0f;
-    memset(block, 0, 192);
-    float d = store_scale(block + 208, extreme(step, 16) / -128.0f);
-    for (uint32_t s = 0; s < 16; s++) {
-        int scale = nearest(step[s], d, -128, 127);
-        block[192 + s] = (uint8_t)(int8_t)scale;
-        uint32_t half = s / 8, part = s / 2 % 4;
-        for (uint32_t i = 0; i < 16; i++) {
-            uint32_t q = (uint32_t)(nearest(x[16 * s + i], d * (float)scale, -32, 31) + 32);
-            uint32_t at = 16 * (s % 2) + i;
-            uint8_t *low = block + 64 * half + 32 * (part % 2) + at;
-            uint8_t *high = block + 128 + 32 * half + at;
-            *low = (uint8_t)(*low | (q & 15) << 4 * (part / 2));
-            *high = (uint8_t)(*high | q >> 4 << 2 * part);
-        }
-    }
-}
-
-/* Round to nearest even; a NaN stays one. */
-static uint16_t bf16_of_f32(float f) {
-    uint32_t bits = bits_of_f32(f);
-    if ((bits & 0x7fffffff) > 0x7f800000) return (uint16_t)(bits >> 16 | 0x40);
-    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
-}
-
-void solo_quantize(solo_type type, const float *src, uint64_t n, uint8_t *dst) {
-    const solo_type_info *info = solo_type_get_info((uint32_t)type);
-    SOLO_ASSERT(info && n % info->n_block == 0);
-    for (; n; n -= info->n_block, src += info->n_block, dst += info->block_bytes)
-        switch (type) {
-        case SOLO_TYPE_F32: store_u32(dst, bits_of_f32(*src)); break;
-        case SOLO_TYPE_F16: store_u16(dst, solo_f32_to_f16(*src)); break;
-        case SOLO_TYPE_BF16: store_u16(dst, bf16_of_f32(*src)); break;
-        case SOLO_TYPE_Q4_0: write_q4_0(src, dst); break;
-        case SOLO_TYPE_Q4_1: write_q4_1(src, dst); break;
-        case SOLO_TYPE_Q5_0: write_q5_0(src, dst); break;
-        case SOLO_TYPE_Q8_0: write_q8_0(src, dst); break;
-        case SOLO_TYPE_Q4_K: write_q4_k(src, dst); break;
-        case SOLO_TYPE_Q6_K: write_q6_k(src, dst); break;
-        default: solo_bug(__FILE__, __LINE__, "no writer for this weight type");
-        }
 }

@@ -12,12 +12,23 @@
  * q4_k   the same as q4_1                                                    2 f32  d, m     w = d*q+m
  * q8_0   8 words: word j = w[4j..4j+3] as int8                               1 f16  d        w = d*q
  * q6_k   the same as q8_0                                                    2 f32  d of w[0..15], of the rest
+ * q5_k   the same as q4_1: the low four bits of q, 0..31                     2 f32  d, m     w = d*q+m
+ *                                                                            u32: bit j of byte b: fifth of w[4j+b]
+ * q4_f   the same as q4_0                                                    1 f32  d        w = d*q
+ * q2_k   the same as q4_0                                                    2 f16  d, dm; 4 int8: s of w[0..15], of
+ *                                                                            the rest; n likewise
+ *                                                                            w = (d*s)*q + -(dm*n)
  * f16    16 words: word j = w[2j] (low half), w[2j+1]                        none
  * bf16   the same with bf16 halves                                           none
  * f32    32 words                                                            none
  *
- * Types map: Q4_0 -> q4_0; Q4_1 -> q4_1; Q4_K -> q4_k (d = superblock d * 6-bit scale and
- * m = -(dmin * 6-bit min), both exact in f32); Q5_0, Q8_0 -> q8_0; Q6_K -> q6_k; F16, BF16, F32.
+ * Where a type goes is in SOLO_TYPE_LIST. Exact in f32, by the formats' bounds: a super-block's d times a
+ * sub-block's scale of up to 8 bits (Q4_K, Q5_K, Q6_K, IQ4_XS) and Q5_1's halves as f32. Q3_K has no minima: dm
+ * and n are 0, and adding -0 changes no number. IQ4_NL, IQ4_XS and MXFP4 are indices into a table of sixteen
+ * small integers, and are looked up once, at load. What that costs, bytes of 32 weights in the file and on the GPU:
+ *
+ *   Q4_0 18 18   Q4_1 20 20   Q4_K 18 24     Q2_K 10.5 24    Q3_K 13.75 24   IQ4_NL 18 34   Q8_0 34 34
+ *   Q5_0 22 34   Q5_1 24 28   Q5_K 22 28     Q6_K 26.25 40   IQ4_XS 17 40    MXFP4  17 40
  */
 #ifndef SOLO_QUANT_H
 #define SOLO_QUANT_H
@@ -33,19 +44,20 @@
     X(Q4_0,    2,  32,  18, Q4_0)      \
     X(Q4_1,    3,  32,  20, Q4_1)      \
     X(Q5_0,    6,  32,  22, Q8_0)      \
-    X(Q5_1,    7,  32,  24, NONE)      \
+    X(Q5_1,    7,  32,  24, Q5_K)      \
     X(Q8_0,    8,  32,  34, Q8_0)      \
     X(Q8_1,    9,  32,  36, NONE)      \
-    X(Q2_K,   10, 256,  84, NONE)      \
-    X(Q3_K,   11, 256, 110, NONE)      \
+    X(Q2_K,   10, 256,  84, Q2_K)      \
+    X(Q3_K,   11, 256, 110, Q2_K)      \
     X(Q4_K,   12, 256, 144, Q4_K)      \
-    X(Q5_K,   13, 256, 176, NONE)      \
+    X(Q5_K,   13, 256, 176, Q5_K)      \
     X(Q6_K,   14, 256, 210, Q6_K)      \
     X(Q8_K,   15, 256, 292, NONE)      \
-    X(IQ4_NL, 20,  32,  18, NONE)      \
-    X(IQ4_XS, 23, 256, 136, NONE)      \
+    X(IQ4_NL, 20,  32,  18, Q8_0)      \
+    X(IQ4_XS, 23, 256, 136, Q6_K)      \
     X(BF16,   30,   1,   2, BF16)      \
-    X(MXFP4,  39,  32,  17, NONE)
+    X(MXFP4,  39,  32,  17, Q6_K)      \
+    X(Q4_F,   63,  32,  20, Q4_F) /* not in files: Q4_0 with an f32 scale, MLC's q4f32_1 */
 
 typedef enum solo_type {
 #define X(name, number, n, bytes, form) SOLO_TYPE_##name = number,
@@ -60,6 +72,9 @@ typedef enum solo_type {
     X(Q4_K, "q4_k",  4, 8)      \
     X(Q8_0, "q8_0",  8, 2)      \
     X(Q6_K, "q6_k",  8, 8)      \
+    X(Q5_K, "q5_k",  4, 12)     \
+    X(Q2_K, "q2_k",  4, 8)      \
+    X(Q4_F, "q4_f",  4, 4)      \
     X(F16,  "f16",  16, 0)      \
     X(BF16, "bf16", 16, 0)      \
     X(F32,  "f32",  32, 0)
@@ -101,8 +116,13 @@ void solo_repack_row(solo_type type, const uint8_t *src, uint32_t n, uint32_t *p
 void solo_form_dequant(solo_form form, const uint32_t *payload, const uint8_t *scales, uint32_t n,
                        float *dst);
 
-/* n f32 to a type's blocks, deterministic, for making test and synthetic models: F32, F16, BF16,
- * Q4_0, Q4_1, Q5_0, Q8_0, Q4_K, Q6_K. Not tuned for quality. dst: n / n_block * block_bytes. */
+/* n f32 to the blocks of any supported type, deterministic: each block alone, by its range or its largest value,
+ * without a search for better scales. n: a multiple of the type's block. dst: n / n_block * block_bytes. */
 void solo_quantize(solo_type type, const float *src, uint64_t n, uint8_t *dst);
+
+/* For quant.c and quantize.c: what the indices of IQ4_NL and IQ4_XS, and of MXFP4, stand for. */
+extern const int8_t solo_iq4_table[16], solo_mxfp4_table[16];
+/* MXFP4's shared exponent as the factor on its table, whose entries are twice the values. */
+float solo_mxfp4_scale(uint8_t e);
 
 #endif

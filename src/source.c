@@ -56,12 +56,14 @@ void solo_source_close(solo_source *s) {
     union { const uint8_t *in; void *out; } at = {.in = s->at};
     if (s->is_file) solo_file_unmap(s->at, s->n_at);
     else if (s->read) free(at.out);
+    if (s->close) s->close(s->user);
     free(s->name);
     free(s);
 }
 
 static bool host_read(const solo_source *s, uint64_t off, uint64_t n, void *into, solo_error *err) {
     if (s->read(s->user, off, n, into)) return true;
+    if (s->why && s->why->text[0]) return solo_fail(err, s->why->status, "%s", s->why->text);
     return solo_fail(err, SOLO_FILE_IO, "%s: its bytes %llu to %llu of %llu cannot be read",
                      s->name, (unsigned long long)off, (unsigned long long)(off + n),
                      (unsigned long long)s->n_bytes);

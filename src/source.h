@@ -14,6 +14,8 @@ typedef struct solo_source {
     bool           is_file;
     solo_read     *read; /* NULL: all is at hand */
     void          *user;
+    void         (*close)(void *user); /* NULL: user is the host's */
+    const solo_error *why; /* NULL, or why the last read failed, in the reader's words */
 } solo_source;
 
 bool solo_source_open_file(solo_source **out, const char *path, solo_error *err); /* maps it */

@@ -43,6 +43,16 @@ void solo_file_unmap(const uint8_t *in, uint64_t n) {
     munmap(at.out, (size_t)n);
 }
 
+bool solo_file_exists(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+bool solo_file_is_folder(const char *path) {
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 #else
 
 bool solo_file_map(const char *path, const uint8_t **out, uint64_t *n_bytes, solo_error *err) {
@@ -68,6 +78,20 @@ void solo_file_unmap(const uint8_t *in, uint64_t n) {
     (void)n;
     union { const uint8_t *in; void *out; } at = {.in = in};
     free(at.out);
+}
+
+bool solo_file_exists(const char *path) {
+    FILE *file = fopen(path, "rb");
+    if (file) fclose(file);
+    return file != NULL;
+}
+
+bool solo_file_is_folder(const char *path) { /* known by what a model's folder holds */
+    char name[4096];
+    snprintf(name, sizeof name, "%s/config.json", path);
+    if (solo_file_exists(name)) return true;
+    snprintf(name, sizeof name, "%s/mlc-chat-config.json", path);
+    return solo_file_exists(name);
 }
 
 #endif

@@ -6,6 +6,8 @@
 #include "source.h"
 
 bool solo_file_map(const char *path, const uint8_t **at, uint64_t *n, solo_error *err);
+bool solo_file_exists(const char *path);
+bool solo_file_is_folder(const char *path);
 void solo_file_unmap(const uint8_t *at, uint64_t n);
 
 #endif

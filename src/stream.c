@@ -30,6 +30,9 @@ static const field fields[SOLO_FORM_COUNT][4] = {
     [SOLO_FORM_Q4_K] = {{"w", "vec4<u32>"}, {"d", "f32"}, {"m", "f32"}},
     [SOLO_FORM_Q8_0] = {{"a", "vec4<u32>"}, {"b", "vec4<u32>"}, {"s", "u32"}},
     [SOLO_FORM_Q6_K] = {{"a", "vec4<u32>"}, {"b", "vec4<u32>"}, {"d", "vec2<f32>"}},
+    [SOLO_FORM_Q5_K] = {{"w", "vec4<u32>"}, {"d", "f32"}, {"m", "f32"}, {"h", "u32"}},
+    [SOLO_FORM_Q4_F] = {{"w", "vec4<u32>"}, {"d", "f32"}},
+    [SOLO_FORM_Q2_K] = {{"w", "vec4<u32>"}, {"s", "vec2<u32>"}},
     [SOLO_FORM_F16] = {{"a", "vec4<u32>"}, {"b", "vec4<u32>"}, {"c", "vec4<u32>"}, {"d", "vec4<u32>"}},
     [SOLO_FORM_BF16] = {{"a", "vec4<u32>"}, {"b", "vec4<u32>"}, {"c", "vec4<u32>"}, {"d", "vec4<u32>"}},
 };

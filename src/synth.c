@@ -515,7 +515,7 @@ static bool find_type(const char *what, const char *said, solo_type *out, solo_e
     solo_text known = {0};
     for (uint32_t i = 0; i < 64; i++) {
         const solo_type_info *info = solo_type_get_info(i);
-        if (!info || info->form == SOLO_FORM_NONE) continue;
+        if (!info || (info->n_block > 1 && !recipe_of((solo_type)i))) continue;
         char name[16] = "";
         for (size_t k = 0; info->name[k] && k + 1 < sizeof name; k++)
             name[k] = (char)tolower((unsigned char)info->name[k]);

@@ -216,14 +216,14 @@ static uint32_t rows_of_piece(const solo_hparams *hp, solo_matrix matrix, uint32
     return n ? n : unit;
 }
 
-static bool upload_matrix(uploader *u, const parcel *parcel, solo_error *err) {
-    const solo_tensor *t = parcel->tensor;
-    const solo_matrix_place *place = parcel->place;
+static bool upload_matrix(uploader *u, const parcel *one, solo_error *err) {
+    const solo_tensor *t = one->tensor;
+    const solo_matrix_place *place = one->place;
     const solo_form_info *form = solo_form_get_info(place->form);
     uint32_t row_words = place->n_group * form->payload_words;
     size_t row_scale = (size_t)place->n_group * form->scale_bytes;
     uint64_t file_row = t->n_bytes / place->n_row;
-    uint32_t rows_piece = rows_of_piece(&u->w->model->hp, parcel->matrix, row_words * 4);
+    uint32_t rows_piece = rows_of_piece(&u->w->model->hp, one->matrix, row_words * 4);
     if (rows_piece > place->n_row) rows_piece = place->n_row;
     u->row = solo_realloc(u->row, (size_t)row_words * 4);
     u->piece = solo_realloc(u->piece, (size_t)row_words * 4 * rows_piece);
@@ -235,7 +235,7 @@ static bool upload_matrix(uploader *u, const parcel *parcel, solo_error *err) {
         const uint8_t *rows = bytes_of(u, t, r * file_row, n * file_row, err);
         if (!rows) return false;
         for (uint32_t i = 0; i < n; i++) {
-            uint32_t from = row_in_file(&u->w->model->hp, parcel->matrix, r + i) - r;
+            uint32_t from = row_in_file(&u->w->model->hp, one->matrix, r + i) - r;
             SOLO_ASSERT(from < n);
             solo_repack_row(t->type, rows + from * file_row, (uint32_t)t->dim[0], u->row,
                             row_scale ? u->scales + i * row_scale : NULL);
@@ -407,6 +407,7 @@ static bool upload(solo_weights *w, const solo_weights_desc *desc, solo_error *e
 static bool check_at_hand(const solo_weights *w, solo_error *err) {
     const solo_source *s = w->model->embd->source;
     if (s->n_at == s->n_bytes) return true;
+    if (w->model->is_import) return solo_model_load(w->model, err);
     return solo_fail(err, SOLO_UNSUPPORTED,
                      "%s: wanted a file or bytes in memory for the device \"cpu\", found a reader",
                      s->name);

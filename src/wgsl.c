@@ -347,7 +347,8 @@ static uint32_t all_forms(const solo_weights *w) {
 
 /* Whether products need the sums of their inputs: int8 ones of weights with minima. */
 static void add_sums_wanted(solo_text *out, const solo_wgsl_desc *desc) {
-    uint32_t forms = all_forms(desc->weights), minima = 1u << SOLO_FORM_Q4_1 | 1u << SOLO_FORM_Q4_K;
+    uint32_t forms = all_forms(desc->weights);
+    uint32_t minima = 1u << SOLO_FORM_Q4_1 | 1u << SOLO_FORM_Q4_K | 1u << SOLO_FORM_Q5_K;
     bool int8 = desc->geometry->desc.activations == SOLO_ACTIVATIONS_INT8;
     solo_text_add(out, "const X_SUMS = %s;\n", int8 && (forms & minima) ? "true" : "false");
 }

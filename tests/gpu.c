@@ -32,6 +32,15 @@ const tiny_desc gpu_k_quants = {
     .type_up = SOLO_TYPE_Q6_K, .type_down = SOLO_TYPE_Q4_K, .alt_down = SOLO_TYPE_Q6_K,
     .type_embd = SOLO_TYPE_Q6_K};
 
+/* The types that those leave out, whose forms are five bits, or scales and minima of 16 weights; the others' go
+ * by way of larger forms. */
+const tiny_desc gpu_more_quants = {
+    .n_layer = 2, .n_embd = 256, .n_head = 4, .n_head_kv = 2, .head_dim = 64, .n_ff = 256, .n_vocab = 311,
+    .seed = 28, .use_alt = true, .type_qk = SOLO_TYPE_Q5_K, .type_v = SOLO_TYPE_Q2_K,
+    .alt_v = SOLO_TYPE_IQ4_XS, .type_out = SOLO_TYPE_Q3_K, .type_gate = SOLO_TYPE_Q5_1,
+    .type_up = SOLO_TYPE_IQ4_NL, .type_down = SOLO_TYPE_MXFP4, .alt_down = SOLO_TYPE_Q5_K,
+    .type_embd = SOLO_TYPE_Q3_K, .type_output = SOLO_TYPE_Q2_K};
+
 /* Forms of unlike sizes mixed across layers: the directory, scales in halves and in words. */
 const tiny_desc gpu_mixed = {
     .n_layer = 4, .n_ff = 160, .seed = 24, .use_alt = true,

@@ -48,7 +48,7 @@ extern const tiny_desc gpu_qwen2, gpu_qwen3, gpu_gpt2, gpu_gemma2, gpu_gemma3;
 extern const tiny_desc gpu_tiny;
 
 /* Shapes that between them have every weight type in several roles; gpu.c says what each is for. */
-extern const tiny_desc gpu_many_types, gpu_other_roles, gpu_k_quants, gpu_mixed;
+extern const tiny_desc gpu_many_types, gpu_other_roles, gpu_k_quants, gpu_more_quants, gpu_mixed;
 
 /* desc.weights is filled in. */
 solo_plan    *gpu_plan_open(const gpu_bed *bed, solo_plan_desc desc);

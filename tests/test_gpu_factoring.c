@@ -404,6 +404,32 @@ static void weights_requested_ahead(void **state) {
     gpu_bed_close(&bed);
 }
 
+/* The same for forms with other registers, within stages. */
+static void other_forms_requested_ahead(void **state) {
+    (void)state;
+    config c = {.name = "a queue of five bits and of scales by 16",
+                .model = {.n_embd = 256, .n_head = 4, .n_head_kv = 2, .head_dim = 64, .n_ff = 256,
+                          .n_ctx = 96, .seed = 29, .tied = true, .type_qk = SOLO_TYPE_Q5_K,
+                          .type_v = SOLO_TYPE_Q5_K, .type_out = SOLO_TYPE_Q2_K,
+                          .type_gate = SOLO_TYPE_Q5_1, .type_up = SOLO_TYPE_Q5_1,
+                          .type_down = SOLO_TYPE_Q3_K},
+                .plan = {.max_team = 4, .workgroup_size = 64, .queue = 4},
+                .n_prompt = 3,
+                .n_step = 4};
+    gpu_bed bed = gpu_bed_open(&c.model, 0);
+    c.plan.factoring = "stages";
+    solo_plan *plan = gpu_plan_open(&bed, c.plan);
+    solo_stream stream;
+    solo_stream_make(bed.weights, &plan->geometry, false, &stream);
+    assert_int_equal(stream.role[SOLO_ROLE_QKV].form, SOLO_FORM_Q5_K);
+    assert_int_equal(stream.role[SOLO_ROLE_DOWN].form, SOLO_FORM_Q2_K);
+    record ahead = run_program(plan, &plan->main, &c);
+    check_factoring(plan, &c, "unfused", 0, &ahead); /* multiplies in loops */
+    solo_plan_close(plan);
+    record_free(&ahead);
+    gpu_bed_close(&bed);
+}
+
 static const tiny_desc phi3_model = {
     .phi3 = true, .n_head = 8, .n_head_kv = 8, .rope_dim = 12, .n_ctx = 96, .n_ctx_orig = 48,
     .attn_factor = 1.1f, .attn_window = 37, .n_vocab = 333, .seed = 9,
@@ -684,6 +710,7 @@ int main(void) {
         cmocka_unit_test(wide_teams_wide_workgroup),
         cmocka_unit_test(inputs_in_chunks_f32),
         cmocka_unit_test(payload_in_several_bindings),
+        cmocka_unit_test(other_forms_requested_ahead),
         cmocka_unit_test(weights_requested_ahead),
         cmocka_unit_test(more_parts_than_bindings),
         cmocka_unit_test(phi3_in_a_window),

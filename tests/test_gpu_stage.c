@@ -349,6 +349,19 @@ static void k_quants_int8_teams(void **state) {
                            .slow_too = true});
 }
 
+static void more_quants_f32(void **state) {
+    (void)state;
+    check_config(&(config){.name = "other quants, f32",
+                           .model = gpu_more_quants,
+                           .activations = SOLO_ACTIVATIONS_F32,
+                           .slow_too = true});
+}
+
+static void more_quants_int8(void **state) {
+    (void)state;
+    check_config(&(config){.name = "other quants, int8", .model = gpu_more_quants, .slow_too = true});
+}
+
 static void mixed_f32_teams(void **state) {
     (void)state;
     check_config(&(config){.name = "mixed layers, f32, teams of 4",
@@ -443,6 +456,7 @@ int main(void) {
         cmocka_unit_test(many_types_f32),      cmocka_unit_test(many_types_int8),
         cmocka_unit_test(other_roles_f32),     cmocka_unit_test(other_roles_int8),
         cmocka_unit_test(k_quants_f32),        cmocka_unit_test(k_quants_int8_teams),
+        cmocka_unit_test(more_quants_f32),     cmocka_unit_test(more_quants_int8),
         cmocka_unit_test(mixed_f32_teams),     cmocka_unit_test(mixed_int8),
         cmocka_unit_test(inputs_in_chunks),    cmocka_unit_test(rope_halves_in_part),
         cmocka_unit_test(phi3),                cmocka_unit_test(qwen2),

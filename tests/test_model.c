@@ -442,11 +442,10 @@ static void test_tensors_refused(void **state) {
             23); /* IQ4_XS: rows of 64 do not fit */
     refused(&w, SOLO_FILE_FORMAT, "tensor 'blk.0.attn_q.weight': its row length",
             "multiple of 256 for IQ4_XS", "found 64");
-    w = whole(&(tiny_desc){0});
-    put_u32(after(&w.tensors, "blk.0.attn_q.weight") + 4 + 16,
-            20); /* IQ4_NL is smaller than Q4_1 */
+    w = whole(&(tiny_desc){.type_qk = TINY_TYPE_F32});
+    put_u32(after(&w.tensors, "blk.0.attn_q.weight") + 4 + 16, 9); /* Q8_1 is smaller than F32 */
     refused(&w, SOLO_UNSUPPORTED, "tensor 'blk.0.attn_q.weight': its type",
-            "wanted F32, F16, BF16, Q4_0", "found IQ4_NL");
+            "wanted one that Solo multiplies by", "found Q8_1");
     w = whole(&(tiny_desc){0});
     put_u32(after(&w.tensors, "blk.0.attn_norm.weight") + 4 + 8, SOLO_TYPE_Q8_0);
     refused(&w, SOLO_UNSUPPORTED, "tensor 'blk.0.attn_norm.weight': its type",

@@ -9,7 +9,10 @@
 
 static const solo_type types[] = {SOLO_TYPE_F32,  SOLO_TYPE_F16,  SOLO_TYPE_BF16,
                                   SOLO_TYPE_Q4_0, SOLO_TYPE_Q4_1, SOLO_TYPE_Q5_0,
-                                  SOLO_TYPE_Q8_0, SOLO_TYPE_Q4_K, SOLO_TYPE_Q6_K};
+                                  SOLO_TYPE_Q8_0, SOLO_TYPE_Q4_K, SOLO_TYPE_Q6_K,
+                                  SOLO_TYPE_Q5_1, SOLO_TYPE_Q2_K, SOLO_TYPE_Q3_K,
+                                  SOLO_TYPE_Q5_K, SOLO_TYPE_IQ4_NL, SOLO_TYPE_IQ4_XS,
+                                  SOLO_TYPE_MXFP4};
 
 static uint32_t bits_of(float f) {
     uint32_t bits;
@@ -106,7 +109,7 @@ static void test_type_tables(void **state) {
     assert_string_equal(solo_type_get_info(0)->name, "F32");
     assert_string_equal(solo_type_get_info(14)->name, "Q6_K");
     assert_int_equal(solo_type_get_info(14)->block_bytes, 210);
-    assert_int_equal(solo_type_get_info(39)->form, SOLO_FORM_NONE);
+    assert_int_equal(solo_type_get_info(15)->form, SOLO_FORM_NONE); /* Q8_K: never in a file */
     assert_null(solo_type_get_info(4)); /* Q4_2, long gone */
     assert_null(solo_type_get_info(40));
     assert_null(solo_type_get_info(UINT32_MAX));
@@ -271,6 +274,13 @@ static void test_quantize_error(void **state) {
         {SOLO_TYPE_Q8_0, 0.0042, 0.0024},
         {SOLO_TYPE_Q4_K, 0.09, 0.042},
         {SOLO_TYPE_Q6_K, 0.034, 0.0105},
+        {SOLO_TYPE_Q5_1, 0.034, 0.020},
+        {SOLO_TYPE_Q2_K, 0.34, 0.165},
+        {SOLO_TYPE_Q3_K, 0.27, 0.08},
+        {SOLO_TYPE_Q5_K, 0.034, 0.018},
+        {SOLO_TYPE_IQ4_NL, 0.112, 0.04},
+        {SOLO_TYPE_IQ4_XS, 0.14, 0.041},
+        {SOLO_TYPE_MXFP4, 0.251, 0.085},
     };
     enum { N = 8192 };
     static float x[N], back[N];
@@ -311,10 +321,11 @@ static void test_quantize_odd_rows(void **state) {
             uint8_t blocks[1024];
             solo_quantize(types[t], rows[r], 256, blocks);
             solo_dequant(types[t], blocks, 256, back);
+            const float share = types[t] == SOLO_TYPE_MXFP4 ? 0.2f : 0.15f; /* its widest step is 4 of 12 */
             float most = r == 3 ? 50.0f : r == 4 ? 1e-6f : 1.3f; /* 1e-30: below every f16 */
             for (uint32_t i = 0; i < 256; i++) {
                 assert_true(isfinite(back[i]));
-                if (fabsf(back[i] - rows[r][i]) > 0.15f * most)
+                if (fabsf(back[i] - rows[r][i]) > share * most)
                     fail_msg("%s row %u weight %u: wanted %g, found %g",
                              solo_type_get_info((uint32_t)types[t])->name, r, i, (double)rows[r][i],
                              (double)back[i]);

@@ -57,6 +57,7 @@ have_wasm_compiler() {
     return 1
 }
 is_web() { [ "$goal" = web ] || [ "$goal" = test ]; }
+have_curl() { pkg-config --exists libcurl 2> /dev/null; } # its header's folder differs by system
 
 need_packages() {
     have cc || want gcc
@@ -68,6 +69,8 @@ need_packages() {
     have python3 || want python3
     have_header jansson.h || want libjansson-dev
     have_header histedit.h || want libedit-dev
+    have_curl || want libcurl4-openssl-dev
+    have_header openssl/evp.h || want libssl-dev
     [ -e /usr/share/unicode/UnicodeData.txt ] || want unicode-data
     have_library libvulkan.so.1 || want libvulkan1
     have_library libstdc++.so.6 || want libstdc++6

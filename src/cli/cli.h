@@ -34,6 +34,8 @@ enum {
     CLI_TAKES_PROBE    = 1 << 14, /* --workgroup-size, --workgroup-bytes */
     CLI_TAKES_TUNE     = 1 << 15, /* --all */
     CLI_TAKES_SYNTH    = 1 << 16, /* PRESET OUT, --type, --output-type, --seed, --ctx */
+    CLI_TAKES_CONVERT  = 1 << 17, /* IN OUT, --type */
+    CLI_TAKES_PULL     = 1 << 18, /* NAME, --sha256, --endpoint, --stall */
 };
 
 typedef struct cli_options {
@@ -44,7 +46,11 @@ typedef struct cli_options {
     uint32_t n;   /* tokens to write; 0: until the end or the context's */
     uint32_t top;
     const char *factorings, *commit; /* of a benchmark */
-    const char *preset, *out, *type, *output_type; /* of a synthetic model */
+    const char *in, *out;           /* arguments of commands that take no model */
+    const char *type, *output_type; /* of a file to write */
+    const char *quant;              /* of a folder's matrices */
+    const char *sha256, *endpoint;  /* of a file to fetch */
+    uint32_t    stall;              /* seconds without a byte; 0: 30 */
     const char *positions; /* "1,128,2048" */
     uint32_t samples;
     uint32_t workgroup_bytes; /* of a probe; 0: by the device */
@@ -184,6 +190,9 @@ int cli_logits(const cli_options *options);
 int cli_perplexity(const cli_options *options);
 int cli_bench(const cli_options *options);
 int cli_synth(const cli_options *options);
+int cli_convert(const cli_options *options);
+int cli_pull(const cli_options *options);
+int cli_models(const cli_options *options);
 int cli_probe(const cli_options *options);
 int cli_tune(const cli_options *options);
 

@@ -29,7 +29,7 @@ static void clear_progress(const progress *p) {
 
 bool cli_engine_open_model(cli_engine *engine, const cli_options *options) {
     solo_error err = {0};
-    if (solo_model_open(&engine->model, &(solo_model_desc){.path = options->model}, &err))
+    if (solo_model_open(&engine->model, &(solo_model_desc){.path = options->model, .quant = options->quant}, &err))
         return true;
     return cli_fail(&err), false;
 }

@@ -85,6 +85,20 @@ static const cli_command commands[] = {
      "heads, with a feed-forward part of 4 D and 1024 tokens.\n\n"
      "OUT is written beside its place and renamed when it is whole.",
      CLI_TAKES_SYNTH, cli_synth},
+    {"convert", "a model file or folder written as a .gguf of another type",
+     "Writes IN, a .gguf or a model's folder, as the .gguf OUT.\v"
+     "Matrices become --type, but the embedding and the output matrix stay at 8 bits or more, and rows that "
+     "blocks of 256 do not divide get the next larger type with blocks of 32. OUT is written beside its "
+     "place and renamed when it is whole.",
+     CLI_TAKES_CONVERT, cli_convert},
+    {"pull", "fetch a model file and keep it",
+     "Fetches a file and prints where it is kept. NAME is an address, or ORG/REPO:FILE of a model hub.\v"
+     "A fetch that was cut goes on where it ended, also when the command is given again. The length, the SHA-256 (of "
+     "--sha256, else what the hub says) and a GGUF's own directory are checked before the file gets its name. Kept in "
+     "$SOLO_MODELS, else $XDG_DATA_HOME/solo/models (~/.local/share/solo/models).",
+     CLI_TAKES_PULL, cli_pull},
+    {"models", "the files that pull keeps", "Lists the files that pull keeps: name, size, path.",
+     CLI_TAKES_JSON, cli_models},
 };
 
 static const cli_command *find(const char *name) {
@@ -100,7 +114,7 @@ static void print_help(FILE *out) {
         fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].summary);
     fputs("  help         this list, or a command's options: solo help run\n"
           "  version      the version\n\n"
-          "MODEL is a .gguf file. Each command takes --help.\n"
+          "MODEL is a .gguf file, or a folder with a model of Hugging Face's or MLC's. Each command takes --help.\n"
           "Exit codes: 0 done, 1 failed, 2 wrong command line, 130 interrupted.\n", out);
 }
 

@@ -16,7 +16,7 @@ enum { /* keys of options that have no letter */
     KEY_WORKGROUPS, KEY_WORKGROUP_SIZE, KEY_NO_SUBGROUPS, KEY_ACTIVATIONS, KEY_KV, KEY_WGSL,
     KEY_SPECIAL, KEY_BOS, KEY_TOP, KEY_IDS, KEY_FILE, KEY_WINDOW, KEY_MAX_IDS,
     KEY_KL, KEY_JSON, KEY_FACTORINGS, KEY_POSITIONS, KEY_SAMPLES, KEY_COMMIT, KEY_QUEUE, KEY_QUEUE_ACROSS,
-    KEY_TYPE, KEY_OUTPUT_TYPE,
+    KEY_TYPE, KEY_OUTPUT_TYPE, KEY_QUANT, KEY_SHA256, KEY_ENDPOINT, KEY_STALL,
     KEY_WORKGROUP_BYTES, KEY_ALL,
 };
 
@@ -63,6 +63,14 @@ static const option_row rows[] = {
     ROW(CLI_TAKES_SAMPLING, NULL, 0, NULL, "Sampling:", 2),
     ROW(CLI_TAKES_SYNTH, "type", KEY_TYPE, "TYPE",
         "Of the matrices: q4_0, q4_1, q5_0, q8_0, q4_k, q6_k, f16, bf16, f32 (q4_0)", 1),
+    ROW(CLI_TAKES_CONVERT, "type", KEY_TYPE, "TYPE",
+        "Of the matrices: q4_0, q8_0, q4_k, f16, ... (as they are)", 1),
+    ROW(CLI_TAKES_PULL, "sha256", KEY_SHA256, "HEX", "What the file's SHA-256 must be", 1),
+    ROW(CLI_TAKES_PULL, "stall", KEY_STALL, "SECONDS", "Try anew when nothing came for so long (30)", 1),
+    ROW(CLI_TAKES_PULL, "endpoint", KEY_ENDPOINT, "URL",
+        "Where ORG/REPO:FILE is looked for ($SOLO_ENDPOINT, else https://huggingface.co)", 1),
+    ROW(CLI_TAKES_MODEL, "quant", KEY_QUANT, "TYPE",
+        "Make a folder's matrices q4_0, q8_0, q4_k, ... while they are loaded", 1),
     ROW(CLI_TAKES_SYNTH, "output-type", KEY_OUTPUT_TYPE, "TYPE",
         "Of the output matrix, or of an embedding that serves as one (q8_0)", 1),
     ROW(CLI_TAKES_SYNTH, "seed", KEY_SEED, "N", "The same seed writes the same bytes (0)", 1),
@@ -208,6 +216,14 @@ static error_t parse_plan(int key, char *arg, struct argp_state *state, solo_pla
     return 0;
 }
 
+/* Of commands that take no MODEL; NULL: none. */
+static const char *arguments_of(const cli_command *command) {
+    return command->takes & CLI_TAKES_SYNTH     ? "PRESET OUT"
+           : command->takes & CLI_TAKES_CONVERT ? "IN OUT"
+           : command->takes & CLI_TAKES_PULL    ? "NAME"
+                                                : NULL;
+}
+
 static error_t parse_key(int key, char *arg, struct argp_state *state) {
     const parsing *p = state->input;
     cli_options   *o = p->options;
@@ -236,12 +252,18 @@ static error_t parse_key(int key, char *arg, struct argp_state *state) {
     case KEY_JSON:        o->json = true; break;
     case KEY_TYPE:        o->type = arg; break;
     case KEY_OUTPUT_TYPE: o->output_type = arg; break;
+    case KEY_QUANT:       o->quant = arg; break;
+    case KEY_SHA256:      o->sha256 = arg; break;
+    case KEY_ENDPOINT:    o->endpoint = arg; break;
+    case KEY_STALL:       o->stall = whole_u32(state, key, arg, 1); break;
     case KEY_WORKGROUP_BYTES: o->workgroup_bytes = whole_u32(state, key, arg, 0); break;
     case KEY_ALL:         o->all = true; break;
     case ARGP_KEY_ARG:
-        if (p->command->takes & CLI_TAKES_SYNTH) {
-            if (o->out) argp_error(state, "wanted PRESET OUT, found '%s' after them", arg);
-            *(o->preset ? &o->out : &o->preset) = arg;
+        if (arguments_of(p->command)) {
+            bool two = !(p->command->takes & CLI_TAKES_PULL);
+            if (two ? o->out : o->in)
+                argp_error(state, "wanted %s, found '%s' after that", arguments_of(p->command), arg);
+            *(o->in ? &o->out : &o->in) = arg;
             break;
         }
         if (!(p->command->takes & CLI_TAKES_MODEL))
@@ -251,10 +273,9 @@ static error_t parse_key(int key, char *arg, struct argp_state *state) {
         break;
     case ARGP_KEY_END:
         if ((p->command->takes & CLI_TAKES_MODEL) && !o->model)
-            argp_error(state, "wanted a MODEL (a .gguf file), found none");
-        if ((p->command->takes & CLI_TAKES_SYNTH) && !o->out)
-            argp_error(state, "wanted PRESET and OUT (the file to write), found %s",
-                       o->preset ? "PRESET alone" : "neither");
+            argp_error(state, "wanted a MODEL (a .gguf file or a model's folder), found none");
+        if (arguments_of(p->command) && !(p->command->takes & CLI_TAKES_PULL ? o->in : o->out))
+            argp_error(state, "wanted %s, found %s", arguments_of(p->command), o->in ? "the first alone" : "neither");
         if (o->prompt && o->prompt_file)
             argp_error(state, "wanted one of --prompt and --prompt-file, found both");
         if (o->raw && (o->system || o->tools || o->vars))
@@ -281,9 +302,7 @@ void cli_options_parse(const cli_command *command, int argc, char **argv, cli_op
     snprintf(name, sizeof name, "solo %s", command->name);
     argv[0] = name;
     argp_err_exit_status = CLI_USAGE;
-    const char *arguments = command->takes & CLI_TAKES_MODEL   ? "MODEL"
-                            : command->takes & CLI_TAKES_SYNTH ? "PRESET OUT"
-                                                               : NULL;
+    const char *arguments = command->takes & CLI_TAKES_MODEL ? "MODEL" : arguments_of(command);
     const struct argp argp = {table, parse_key, arguments, command->doc, NULL, NULL, NULL};
     options->top = 10;
     options->window = 256;

@@ -20,7 +20,7 @@ int cli_synth(const cli_options *options) {
     uint64_t n_bytes;
     solo_error err = {0};
     double t = now();
-    bool ok = solo_synth_write(&(solo_synth_desc){.preset = options->preset,
+    bool ok = solo_synth_write(&(solo_synth_desc){.preset = options->in,
                                                   .path = options->out,
                                                   .type = options->type,
                                                   .output_type = options->output_type,

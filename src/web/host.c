@@ -1,5 +1,6 @@
 /* host.c: what the page gives the core in place of an operating system: reads of a model, and no
  * files. */
+#include "import.h"
 #include "source_file.h"
 
 /* Imported. Suspends until the page has the bytes; false: it keeps why, and tells it itself. */
@@ -35,3 +36,11 @@ bool solo_file_map(const char *path, const uint8_t **at, uint64_t *n, solo_error
 }
 
 void solo_file_unmap(const uint8_t *at, uint64_t n) { (void)at, (void)n; }
+
+bool solo_file_is_folder(const char *path) { (void)path; return false; }
+
+bool solo_import_open(solo_source **out, solo_tokenizer **tok, const solo_import_desc *desc, solo_error *err) {
+    (void)tok, (void)desc;
+    *out = NULL;
+    return solo_fail(err, SOLO_UNSUPPORTED, "a page reads models from one file: wanted a .gguf, found a folder");
+}

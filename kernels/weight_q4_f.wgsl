@@ -1,0 +1,36 @@
+// weight_q4_f: w = d * q, q a two's complement nibble. One f32 d a group.
+struct Group_q4_f {
+  w: vec4<u32>,
+  d: f32,
+}
+
+// As loaded is as used.
+alias Raw_q4_f = Group_q4_f;
+
+fn raw_q4_f(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Raw_q4_f {
+  return Raw_q4_f(payload(m.w_at + i), bitcast<f32>(ws[m.s_at + i]));
+}
+
+fn group_q4_f(r: Raw_q4_f, odd: bool) -> Group_q4_f { return r; }
+
+fn load_q4_f(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q4_f {
+  return group_q4_f(raw_q4_f(m, i, row, groups, g), false);
+}
+
+// Weights 4j .. 4j + 3 of the group.
+fn quad_q4_f(p: Group_q4_f, j: u32) -> vec4<f32> {
+  let word = p.w[j >> 1u];
+  let signed = select(word << 4u, word, (j & 1u) == 1u) & 0xf0f0f0f0u; // 16 q as int8
+  return vec4<f32>(unpack4xI8(signed)) * (p.d * 0.0625);
+}
+
+fn mac_int8_q4_f(p: Group_q4_f, x: XInt8, acc: f32) -> f32 {
+  let lo = (p.w << vec4<u32>(4u)) & vec4<u32>(0xf0f0f0f0u);
+  let hi = p.w & vec4<u32>(0xf0f0f0f0u);
+  let d0 = f32(dot4I8Packed(lo.x, x.a.x) + dot4I8Packed(hi.x, x.a.y));
+  let d1 = f32(dot4I8Packed(lo.y, x.a.z) + dot4I8Packed(hi.y, x.a.w));
+  let d2 = f32(dot4I8Packed(lo.z, x.b.x) + dot4I8Packed(hi.z, x.b.y));
+  let d3 = f32(dot4I8Packed(lo.w, x.b.z) + dot4I8Packed(hi.w, x.b.w));
+  let s = fma(d0, x.scale.x, fma(d1, x.scale.y, fma(d2, x.scale.z, d3 * x.scale.w)));
+  return fma(p.d * 0.0625, s, acc);
+}

@@ -1,0 +1,43 @@
+// weight_q5_k: w = d * q + m, q of five bits: nibbles as q4_k's, and a word of fifth bits, of which bit j of byte b
+// is that of weight 4j + b. Three words a group in the scales: d, m, the fifth bits.
+struct Group_q5_k {
+  w: vec4<u32>,
+  d: f32,
+  m: f32,
+  h: u32,
+}
+
+// As loaded is as used.
+alias Raw_q5_k = Group_q5_k;
+
+fn raw_q5_k(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Raw_q5_k {
+  let at = m.s_at + 3u * i;
+  return Raw_q5_k(payload(m.w_at + i), bitcast<f32>(ws[at]), bitcast<f32>(ws[at + 1u]), ws[at + 2u]);
+}
+
+fn group_q5_k(r: Raw_q5_k, odd: bool) -> Group_q5_k { return r; }
+
+fn load_q5_k(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q5_k {
+  return group_q5_k(raw_q5_k(m, i, row, groups, g), false);
+}
+
+// Weights 4j .. 4j + 3 of the group.
+fn quad_q5_k(p: Group_q5_k, j: u32) -> vec4<f32> {
+  let nibbles = (p.w[j >> 1u] >> ((j & 1u) * 4u)) & 0x0f0f0f0fu;
+  let fives = nibbles | (((p.h >> j) & 0x01010101u) << 4u);
+  return fma(vec4<f32>(unpack4xU8(fives)), vec4<f32>(p.d), vec4<f32>(p.m));
+}
+
+fn mac_int8_q5_k(p: Group_q5_k, x: XInt8, acc: f32) -> f32 {
+  let one = vec4<u32>(0x01010101u);
+  let even = (vec4<u32>(p.h) >> vec4<u32>(0u, 2u, 4u, 6u)) & one;
+  let odd = (vec4<u32>(p.h) >> vec4<u32>(1u, 3u, 5u, 7u)) & one;
+  let lo = (p.w & vec4<u32>(0x0f0f0f0fu)) | (even << vec4<u32>(4u));
+  let hi = ((p.w >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu)) | (odd << vec4<u32>(4u));
+  let d0 = f32(dot4I8Packed(lo.x, x.a.x) + dot4I8Packed(hi.x, x.a.y));
+  let d1 = f32(dot4I8Packed(lo.y, x.a.z) + dot4I8Packed(hi.y, x.a.w));
+  let d2 = f32(dot4I8Packed(lo.z, x.b.x) + dot4I8Packed(hi.z, x.b.y));
+  let d3 = f32(dot4I8Packed(lo.w, x.b.z) + dot4I8Packed(hi.w, x.b.w));
+  let s = fma(d0, x.scale.x, fma(d1, x.scale.y, fma(d2, x.scale.z, d3 * x.scale.w)));
+  return fma(p.d, s, fma(p.m, x.sum, acc));
+}

@@ -1,0 +1,38 @@
+/* bytes.h: little-endian numbers at any address, and the bits of floats. */
+#ifndef SOLO_BYTES_H
+#define SOLO_BYTES_H
+
+#include <stdint.h>
+#include <string.h>
+
+static inline uint16_t load_u16(const uint8_t *at) { return (uint16_t)(at[0] | at[1] << 8); }
+
+static inline uint32_t load_u32(const uint8_t *at) {
+    return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+static inline uint64_t load_u64(const uint8_t *at) { return load_u32(at) | (uint64_t)load_u32(at + 4) << 32; }
+
+static inline void store_u16(uint8_t *at, uint16_t v) {
+    at[0] = (uint8_t)v;
+    at[1] = (uint8_t)(v >> 8);
+}
+
+static inline void store_u32(uint8_t *at, uint32_t v) {
+    store_u16(at, (uint16_t)v);
+    store_u16(at + 2, (uint16_t)(v >> 16));
+}
+
+static inline float f32_of_bits(uint32_t bits) {
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static inline uint32_t bits_of_f32(float f) {
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    return bits;
+}
+
+#endif
