@@ -58,7 +58,6 @@ typedef struct solo_error {
 } solo_error;
 
 const char *solo_status_text(solo_status status);
-
 /* Called with done/total in bytes while something long runs; may be NULL. */
 typedef void solo_progress(void *user, uint64_t done, uint64_t total);
 
@@ -66,16 +65,20 @@ typedef void solo_progress(void *user, uint64_t done, uint64_t total);
 
 typedef struct solo_model solo_model;
 
-typedef struct solo_model_desc {
+/* Fills into with n bytes of a file from off on; false: it cannot. */
+typedef bool solo_read(void *user, uint64_t off, uint64_t n, void *into);
+
+typedef struct solo_model_desc { /* one of path, bytes and read */
     const char *path; /* a .gguf; for a split file the first part, *-00001-of-000NN.gguf */
-    const uint8_t *bytes; /* in place of path: a .gguf in memory, borrowed for the model's life */
-    uint64_t       n_bytes;
-    const char    *label; /* names bytes in messages; NULL: "(memory)"; copied */
+    const uint8_t *bytes; /* a .gguf in memory, borrowed for the model's life */
+    solo_read     *read;  /* a .gguf that the host reads: its head while the model opens, then each */
+    void          *read_user; /* tensor while weights open, in the file's order, in small pieces */
+    uint64_t       n_bytes; /* of bytes, or of read's file */
+    const char    *label; /* names the file in messages; NULL: "(memory)"; copied */
 } solo_model_desc;
 
 bool solo_model_open(solo_model **out, const solo_model_desc *desc, solo_error *err);
 void solo_model_close(solo_model *model);
-
 typedef struct solo_model_info {
     const char *name;         /* general.name, or the file's name */
     const char *arch;         /* "llama", "phi3", ... */
@@ -196,7 +199,6 @@ bool solo_device_read_bandwidth(solo_device *device, double *bytes_per_second, s
 
 #define SOLO_PROBE_MAX_WORKGROUP 1024u
 #define SOLO_PROBE_MAX_HAND_OFF 11u
-
 typedef struct solo_probe_desc {
     uint32_t workgroup_size;  /* lanes; 0: 256, on software adapters 32 */
     uint32_t workgroup_bytes; /* of workgroup memory that each holds; 0: 16 KiB or what there is */
@@ -208,8 +210,7 @@ typedef struct solo_probe_hand_off {
     double   us; /* one grid-wide hand-off inside a dispatch */
 } solo_probe_hand_off;
 
-/* What the dispatch spectrum is made of, measured. Medians, clocks warm. */
-typedef struct solo_probe_result {
+typedef struct solo_probe_result { /* what the spectrum is made of: medians, clocks warm */
     uint32_t workgroup_size, workgroup_bytes;
     uint32_t n_resident;    /* workgroups seen running together; SOLO_PROBE_MAX_WORKGROUP: or more.
                                A kernel that needs more registers than the probe may have fewer. */
@@ -236,6 +237,8 @@ typedef struct solo_weights_desc {
 } solo_weights_desc;
 
 bool solo_weights_open(solo_weights **out, const solo_weights_desc *desc, solo_error *err);
+/* *n_bytes on the device; false: it cannot bind them. Reads nothing, so before a download too. */
+bool solo_weights_measure(const solo_weights_desc *desc, uint64_t *n_bytes, solo_error *err);
 void solo_weights_close(solo_weights *weights);
 
 /* ---- plan --------------------------------------------------------------------------------- */
@@ -304,9 +307,7 @@ const char *solo_plan_wgsl(const solo_plan *plan); /* the joined modules, borrow
 
 #define SOLO_TUNE_MAX_ROW 16u
 #define SOLO_TUNE_KEY_BYTES 1024u
-
-/* A way to run a token, for the device to try. */
-typedef struct solo_tune_choice {
+typedef struct solo_tune_choice { /* a way to run a token */
     char     factoring[32];
     uint32_t workgroup_size; /* 0: by the device */
 } solo_tune_choice;

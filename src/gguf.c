@@ -1,4 +1,4 @@
-/* gguf.c: reads GGUF 2 and 3, from a file or from memory, alone or split in parts. Owns the mapping
+/* gguf.c: reads the head of GGUF 2 and 3, from any source, alone or split in parts. Owns the sources
  * and the tables of keys and tensors; what a key means is left to model.c.
  *
  * The bytes are not trusted: each read is checked against what is left, each count against the
@@ -15,13 +15,12 @@ enum {
     MAX_NAME_BYTES = 255,                  /* the format says 64; some writers went past it */
     MAX_ALIGNMENT = 1 << 16,
     MAX_PARTS = 65535,                     /* split.count is a u16 */
+    FIRST_HEAD_BYTES = 1 << 20,            /* read at once of a source that is not at hand */
 };
 
 typedef struct part {
-    char          *path; /* or a label */
-    const uint8_t *at;
-    uint64_t       n;
-    bool           owned; /* mapped or read by us */
+    solo_source   *source;
+    const char    *path; /* the source's name */
     uint32_t       version;
     uint64_t       alignment;
     solo_gguf_value *value;     /* [n_value] in the file's order */
@@ -35,93 +34,30 @@ struct solo_gguf {
     solo_tensor *tensor; /* [n_tensor] all parts', in order */
     solo_tensor **tensor_by_name; /* [n_tensor] names rising */
     uint64_t     n_tensor;
+    uint8_t    **loaded; /* [n_loaded] bytes of tensors that were asked for */
+    uint32_t     n_loaded;
 };
 
+/* Walks the bytes at hand. Where the file goes on behind them and more are needed, a read fails
+ * without a message and leaves how many: read_part gets them and starts again. */
 typedef struct reader {
     const part    *part;
-    const uint8_t *at, *end;
+    const uint8_t *at, *end; /* end: of what is at hand */
+    uint64_t       wanted;   /* bytes from the file's start; 0: no more */
     solo_error    *err;
 } reader;
 
-/* ---- the file ----------------------------------------------------------------------------- */
-
-/* The only functions that know how a file is reached. */
-#if defined(__unix__) || defined(__APPLE__)
-
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-static bool file_map(part *p, solo_error *err) {
-    int fd = open(p->path, O_RDONLY | O_NONBLOCK); /* a pipe must not make us wait */
-    if (fd < 0)
-        return solo_fail(err, SOLO_FILE_IO, "%s: cannot be opened: %s", p->path, strerror(errno));
-    struct stat st;
-    void *at = MAP_FAILED;
-    bool ok = false;
-    if (fstat(fd, &st) != 0)
-        solo_fail(err, SOLO_FILE_IO, "%s: its size cannot be read: %s", p->path, strerror(errno));
-    else if (S_ISDIR(st.st_mode))
-        solo_fail(err, SOLO_FILE_IO, "%s: wanted a .gguf file, found a directory", p->path);
-    else if (!S_ISREG(st.st_mode))
-        solo_fail(err, SOLO_FILE_IO, "%s: wanted a regular file, found a pipe or a device",
-                  p->path);
-    else if (st.st_size == 0)
-        solo_fail(err, SOLO_FILE_FORMAT, "%s: wanted a GGUF file, found an empty file", p->path);
-    else if ((uint64_t)st.st_size > SIZE_MAX)
-        solo_fail(err, SOLO_FILE_IO, "%s: has %llu bytes, more than this system can address",
-                  p->path, (unsigned long long)st.st_size);
-    else if ((at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
-        solo_fail(err, SOLO_FILE_IO, "%s: cannot be mapped: %s", p->path, strerror(errno));
-    else
-        ok = true;
-    close(fd);
-    if (!ok) return false;
-    p->at = at;
-    p->n = (uint64_t)st.st_size;
-    p->owned = true;
-    return true;
-}
-
-static void file_unmap(part *p) {
-    union { const uint8_t *in; void *out; } at = {.in = p->at};
-    munmap(at.out, (size_t)p->n);
-}
-
-#else
-
-static bool file_map(part *p, solo_error *err) {
-    FILE *file = fopen(p->path, "rb");
-    if (!file) return solo_fail(err, SOLO_FILE_IO, "%s: cannot be opened", p->path);
-    long n = fseek(file, 0, SEEK_END) == 0 ? ftell(file) : -1;
-    uint8_t *at = n > 0 ? malloc((size_t)n) : NULL;
-    bool ok = at && fseek(file, 0, SEEK_SET) == 0 && fread(at, 1, (size_t)n, file) == (size_t)n;
-    fclose(file);
-    if (!ok) {
-        free(at);
-        if (n == 0)
-            return solo_fail(err, SOLO_FILE_FORMAT, "%s: wanted a GGUF file, found an empty file",
-                             p->path);
-        return solo_fail(err, SOLO_FILE_IO, "%s: its %ld bytes cannot be read", p->path, n);
-    }
-    p->at = at;
-    p->n = (uint64_t)n;
-    p->owned = true;
-    return true;
-}
-
-static void file_unmap(part *p) {
-    union { const uint8_t *in; void *out; } at = {.in = p->at};
-    free(at.out);
-}
-
-#endif
-
 /* ---- reading with a bound ----------------------------------------------------------------- */
 
-static uint64_t left(const reader *r) { return (uint64_t)(r->end - r->at); }
+static uint64_t left(const reader *r) { /* in the file */
+    return r->part->source->n_bytes - (uint64_t)(r->at - r->part->source->at);
+}
+
+static bool at_hand(reader *r, uint64_t n) { /* n <= left(r) */
+    if (n <= (uint64_t)(r->end - r->at)) return true;
+    r->wanted = (uint64_t)(r->at - r->part->source->at) + n;
+    return false;
+}
 
 static uint64_t load_le(const uint8_t *at, uint32_t n_bytes) {
     uint64_t v = 0;
@@ -137,6 +73,7 @@ static bool read_int(reader *r, uint32_t n_bytes, const char *what, const char *
         return solo_fail(r->err, SOLO_FILE_FORMAT,
                          "%s: %s: the file ends in its %s: wanted %u bytes, found %u",
                          r->part->path, what, field, n_bytes, (uint32_t)left(r));
+    if (!at_hand(r, n_bytes)) return false;
     *out = load_le(r->at, n_bytes);
     r->at += n_bytes;
     return true;
@@ -154,6 +91,7 @@ static bool read_str(reader *r, const char *what, const char *field, uint64_t ma
         return solo_fail(r->err, SOLO_FILE_FORMAT,
                          "%s: %s: its %s: wanted at most %llu bytes, found %llu", r->part->path,
                          what, field, (unsigned long long)max, (unsigned long long)n);
+    if (!at_hand(r, n)) return false;
     *out = (solo_str){(const char *)r->at, (size_t)n};
     r->at += n;
     return true;
@@ -210,6 +148,7 @@ static bool read_array(reader *r, const char *what, solo_gguf_value *v) {
         for (uint64_t i = 0; i < v->n_item; i++)
             if (!read_str(r, what, "array's string", UINT64_MAX, &ignored)) return false;
     } else {
+        if (!at_hand(r, v->n_item * item)) return false;
         r->at += v->n_item * item;
     }
     return true;
@@ -523,7 +462,7 @@ static bool read_tensor(reader *r, uint64_t i, uint64_t n_tensor, solo_tensor *t
 
 static int offset_cmp(const void *a, const void *b) {
     const solo_tensor *x = *(const solo_tensor *const *)a, *y = *(const solo_tensor *const *)b;
-    return (x->data > y->data) - (x->data < y->data);
+    return (x->off > y->off) - (x->off < y->off);
 }
 
 static bool check_overlap(const part *p, solo_tensor *tensor, uint64_t n, solo_error *err) {
@@ -533,12 +472,12 @@ static bool check_overlap(const part *p, solo_tensor *tensor, uint64_t n, solo_e
     bool ok = true;
     for (uint64_t i = 1; i < n && ok; i++) {
         const solo_tensor *a = by_offset[i - 1], *b = by_offset[i];
-        if (a->n_bytes > (uint64_t)(b->data - a->data))
+        if (a->n_bytes > b->off - a->off)
             ok = solo_fail(err, SOLO_FILE_FORMAT,
                            "%s: tensor '%.80s': wanted %llu bytes of its own, found tensor '%.80s' "
                            "at its byte %llu",
                            p->path, a->name, (unsigned long long)a->n_bytes, b->name,
-                           (unsigned long long)(b->data - a->data));
+                           (unsigned long long)(b->off - a->off));
     }
     free(by_offset);
     return ok;
@@ -558,20 +497,22 @@ static bool read_tensors(solo_gguf *g, part *p, reader *r) {
         ok = read_tensor(r, i, n, &tensor[i], &offset[i]);
         if (tensor[i].name) g->n_tensor++;
     }
-    const uint64_t head = (uint64_t)(r->at - p->at);
+    const solo_source *source = p->source;
+    const uint64_t head = (uint64_t)(r->at - source->at);
     const uint64_t start = (head + p->alignment - 1) / p->alignment * p->alignment;
     for (uint64_t i = 0; i < n && ok; i++) {
         uint64_t end;
         if (!solo_add_u64(offset[i], tensor[i].n_bytes, &end) || !solo_add_u64(start, end, &end) ||
-            end > p->n)
+            end > source->n_bytes)
             ok = solo_fail(r->err, SOLO_FILE_FORMAT,
                            "%s: tensor '%.80s': its data runs past the end of the file: wanted "
                            "%llu bytes at %llu + %llu, found a file of %llu bytes",
                            p->path, tensor[i].name, (unsigned long long)tensor[i].n_bytes,
                            (unsigned long long)start, (unsigned long long)offset[i],
-                           (unsigned long long)p->n);
-        else
-            tensor[i].data = p->at + start + offset[i];
+                           (unsigned long long)source->n_bytes);
+        tensor[i].source = source;
+        tensor[i].off = start + offset[i];
+        if (ok && end <= source->n_at) tensor[i].data = source->at + tensor[i].off;
     }
     free(offset);
     return ok && check_overlap(p, tensor, n, r->err);
@@ -597,9 +538,11 @@ static bool index_tensors(solo_gguf *g, solo_error *err) {
 /* ---- one part ----------------------------------------------------------------------------- */
 
 static bool read_version(reader *r, part *p) {
-    if (left(r) < 4 || memcmp(r->at, "GGUF", 4) != 0) {
+    const uint64_t n = left(r) < 4 ? left(r) : 4;
+    if (!at_hand(r, n)) return false;
+    if (n < 4 || memcmp(r->at, "GGUF", 4) != 0) {
         char found[48] = "";
-        for (uint32_t i = 0; i < 4 && i < left(r); i++)
+        for (uint32_t i = 0; i < n; i++)
             snprintf(found + 3 * i, sizeof found - 3 * i, " %02x", r->at[i]);
         return solo_fail(
             r->err, SOLO_FILE_FORMAT,
@@ -635,16 +578,15 @@ static bool read_count(reader *r, const char *field, uint32_t min_bytes, uint64_
                      (unsigned long long)*out);
 }
 
-/* Reads all of p and appends its tensors to g. */
-static bool read_part(solo_gguf *g, part *p, solo_error *err) {
-    reader r = {p, p->at, p->at + p->n, err};
+static bool read_head(solo_gguf *g, part *p, reader *r) {
     uint64_t n_value;
-    if (!read_version(&r, p)) return false;
-    if (!read_count(&r, "number of tensors", MIN_TENSOR_BYTES, &p->n_tensor)) return false;
-    if (!read_count(&r, "number of keys", MIN_KEY_BYTES, &n_value)) return false;
+    solo_error *err = r->err;
+    if (!read_version(r, p)) return false;
+    if (!read_count(r, "number of tensors", MIN_TENSOR_BYTES, &p->n_tensor)) return false;
+    if (!read_count(r, "number of keys", MIN_KEY_BYTES, &n_value)) return false;
     p->value = solo_zalloc((size_t)n_value, sizeof *p->value);
     for (; p->n_value < n_value; p->n_value++)
-        if (!read_value(&r, p->n_value, n_value, &p->value[p->n_value])) return false;
+        if (!read_value(r, p->n_value, n_value, &p->value[p->n_value])) return false;
     if (!index_values(p, err)) return false;
     uint32_t alignment = 32;
     if (!part_get_u32(p, "general.alignment", false, &alignment, err)) return false;
@@ -653,7 +595,40 @@ static bool read_part(solo_gguf *g, part *p, solo_error *err) {
                          "%s: key 'general.alignment': wanted a power of two in 8..%d, found %u",
                          p->path, MAX_ALIGNMENT, alignment);
     p->alignment = alignment;
-    return read_tensors(g, p, &r);
+    return read_tensors(g, p, r);
+}
+
+static void free_names(solo_gguf *g, uint64_t from) {
+    for (uint64_t i = from; i < g->n_tensor; i++) {
+        union { const char *in; void *out; } name = {.in = g->tensor[i].name};
+        free(name.out);
+    }
+    g->n_tensor = from;
+}
+
+static void free_values(part *p) {
+    free(p->value);
+    free(p->value_by_key);
+    p->value = NULL;
+    p->value_by_key = NULL;
+    p->n_value = 0;
+}
+
+/* Reads all of p's head and appends its tensors to g. A source that is not at hand is read as far as
+ * the head turns out to go: in doubling steps, since only parsing tells. */
+static bool read_part(solo_gguf *g, part *p, solo_error *err) {
+    const uint64_t first = g->n_tensor, n = p->source->n_bytes;
+    for (uint64_t wanted = FIRST_HEAD_BYTES;;) {
+        if (wanted < 2 * p->source->n_at) wanted = 2 * p->source->n_at;
+        if (!solo_source_need(p->source, wanted < n ? wanted : n, err)) return false;
+        const uint8_t *at = p->source->at;
+        reader r = {.part = p, .at = at, .end = at + p->source->n_at, .err = err};
+        if (read_head(g, p, &r)) return true;
+        if (!r.wanted) return false;
+        wanted = r.wanted;
+        free_names(g, first);
+        free_values(p);
+    }
 }
 
 /* ---- split files -------------------------------------------------------------------------- */
@@ -709,7 +684,7 @@ static bool split_count(const part *p, uint32_t *n_part, solo_error *err) {
                          "%s: wanted the first part of a split model, found part %u of %u: open "
                          "*-00001-of-%05u.gguf",
                          p->path, no + 1, count, count);
-    if (!p->owned)
+    if (!p->source->is_file)
         return solo_fail(err, SOLO_UNSUPPORTED,
                          "%s: key 'split.count': wanted 1 for a model in memory, found %u", p->path,
                          count);
@@ -731,12 +706,15 @@ static bool read_split(solo_gguf *g, uint32_t n_part, solo_error *err) {
     for (uint32_t i = 1; i < n_part; i++) {
         part *p = &g->part[i];
         memset(p, 0, sizeof *p);
-        p->path = split_path(g->part[0].path, i, n_part);
         g->n_part = i + 1;
-        if (!file_map(p, err)) {
+        char *path = split_path(g->part[0].path, i, n_part);
+        bool ok = solo_source_open_file(&p->source, path, err);
+        free(path);
+        if (!ok) {
             solo_error why = err ? *err : (solo_error){0};
             return solo_fail(err, why.status, "part %u of %u: %.900s", i + 1, n_part, why.text);
         }
+        p->path = p->source->name;
         if (!read_part(g, p, err) || !check_place(p, i, n_part, err)) return false;
     }
     if (g->n_tensor == n_tensor) return true;
@@ -748,7 +726,13 @@ static bool read_split(solo_gguf *g, uint32_t n_part, solo_error *err) {
 
 /* ---- open and close ----------------------------------------------------------------------- */
 
-static bool open_first(solo_gguf **out, solo_gguf *g, solo_error *err) {
+bool solo_gguf_open_source(solo_gguf **out, solo_source *source, solo_error *err) {
+    *out = NULL;
+    solo_gguf *g = solo_zalloc(1, sizeof *g);
+    g->part = solo_zalloc(1, sizeof *g->part);
+    g->n_part = 1;
+    g->part->source = source;
+    g->part->path = source->name;
     uint32_t n_part;
     bool ok = read_part(g, g->part, err) && split_count(g->part, &n_part, err) &&
               (n_part == 1 || read_split(g, n_part, err)) && index_tensors(g, err);
@@ -760,52 +744,47 @@ static bool open_first(solo_gguf **out, solo_gguf *g, solo_error *err) {
     return true;
 }
 
-static solo_gguf *with_one_part(const char *path) {
-    solo_gguf *g = solo_zalloc(1, sizeof *g);
-    g->part = solo_zalloc(1, sizeof *g->part);
-    g->n_part = 1;
-    g->part->path = solo_strndup(path, strlen(path));
-    return g;
-}
-
 bool solo_gguf_open(solo_gguf **out, const char *path, solo_error *err) {
+    solo_source *source;
     *out = NULL;
-    solo_gguf *g = with_one_part(path);
-    if (file_map(g->part, err)) return open_first(out, g, err);
-    solo_gguf_close(g);
-    return false;
+    return solo_source_open_file(&source, path, err) && solo_gguf_open_source(out, source, err);
 }
 
 bool solo_gguf_open_memory(solo_gguf **out, const uint8_t *at, uint64_t n, const char *label,
                            solo_error *err) {
+    solo_source *source;
     *out = NULL;
-    if (!label) label = "(memory)";
-    if (!at || !n)
-        return solo_fail(err, SOLO_FILE_FORMAT, "%s: wanted a GGUF file, found an empty file",
-                         label);
-    solo_gguf *g = with_one_part(label);
-    g->part->at = at;
-    g->part->n = n;
-    return open_first(out, g, err);
+    return solo_source_open_memory(&source, at, n, label, err) &&
+           solo_gguf_open_source(out, source, err);
 }
 
 void solo_gguf_close(solo_gguf *g) {
     if (!g) return;
     for (uint32_t i = 0; i < g->n_part; i++) {
-        part *p = &g->part[i];
-        if (p->owned) file_unmap(p);
-        free(p->value);
-        free(p->value_by_key);
-        free(p->path);
+        solo_source_close(g->part[i].source);
+        free_values(&g->part[i]);
     }
-    for (uint64_t i = 0; i < g->n_tensor; i++) {
-        union { const char *in; void *out; } name = {.in = g->tensor[i].name};
-        free(name.out);
-    }
+    free_names(g, 0);
     free(g->tensor_by_name);
+    for (uint32_t i = 0; i < g->n_loaded; i++) free(g->loaded[i]);
+    free(g->loaded);
     free(g->tensor);
     free(g->part);
     free(g);
+}
+
+bool solo_gguf_load(solo_gguf *g, const solo_tensor *tensor, solo_error *err) {
+    if (tensor->data) return true;
+    SOLO_ASSERT(tensor >= g->tensor && tensor < g->tensor + g->n_tensor);
+    uint8_t *bytes = solo_alloc((size_t)tensor->n_bytes);
+    if (!solo_source_read(tensor->source, tensor->off, tensor->n_bytes, bytes, err)) {
+        free(bytes);
+        return false;
+    }
+    g->loaded = solo_realloc(g->loaded, (g->n_loaded + 1) * sizeof *g->loaded);
+    g->loaded[g->n_loaded++] = bytes;
+    g->tensor[tensor - g->tensor].data = bytes;
+    return true;
 }
 
 const char *solo_gguf_path(const solo_gguf *g) { return g->part->path; }

@@ -1,5 +1,5 @@
-/* gguf.h: the GGUF container, versions 2 and 3: metadata and a tensor directory, memory-mapped and
- * fully checked while it opens. What the keys mean is model.c's business.
+/* gguf.h: the GGUF container, versions 2 and 3: metadata and a tensor directory, fully checked while
+ * it opens. What the keys mean is model.c's business.
  *
  * A split file (…-00001-of-000NN.gguf, split.count) is opened by its first part; the others are
  * mapped beside it and their tensors appended. Everything is borrowed from the solo_gguf. */
@@ -8,6 +8,7 @@
 
 #include "base.h"
 #include "quant.h"
+#include "source.h"
 
 typedef struct solo_gguf solo_gguf;
 
@@ -31,14 +32,21 @@ typedef struct solo_tensor {
     solo_type      type;
     uint32_t       n_dim;
     uint64_t       dim[4]; /* as in the file: dim[0] is the row length (innermost) */
-    const uint8_t *data;
     uint64_t       n_bytes;
+    const solo_source *source;
+    uint64_t       off;  /* of its bytes in the source */
+    const uint8_t *data; /* the same where they are at hand, else NULL: read source, or load it */
 } solo_tensor;
 
 bool solo_gguf_open(solo_gguf **out, const char *path, solo_error *err);
 /* The same checks on bytes in memory (borrowed for the object's life); label names it in errors. */
 bool solo_gguf_open_memory(solo_gguf **out, const uint8_t *at, uint64_t n, const char *label,
                            solo_error *err);
+/* The same for any source, which becomes the object's, on failure too. Of one that is only read the
+ * head stays in memory, nothing else. */
+bool solo_gguf_open_source(solo_gguf **out, solo_source *source, solo_error *err);
+/* Sees that a small tensor's data is at hand. */
+bool solo_gguf_load(solo_gguf *gguf, const solo_tensor *tensor, solo_error *err);
 void solo_gguf_close(solo_gguf *gguf);
 
 const char *solo_gguf_path(const solo_gguf *gguf);

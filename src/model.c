@@ -466,7 +466,8 @@ static bool take_tensor(context *c, const tensor_row *row, const char *name, voi
         const uint64_t rows = dim_size(&m->hp, row->part[i].rows), row_bytes = t->n_bytes / t->dim[along];
         *view = *t;
         view->dim[along] = rows;
-        view->data = t->data + from * row_bytes;
+        view->off = t->off + from * row_bytes;
+        view->data = t->data ? t->data + from * row_bytes : NULL;
         view->n_bytes = rows * row_bytes;
         *field = view;
         from += rows;
@@ -529,6 +530,7 @@ static bool refuse_unknown(context *c) {
 
 static bool check_factors(context *c, const solo_tensor *t) {
     if (!t) return true;
+    if (!solo_gguf_load(c->model->gguf, t, c->err)) return false;
     float *factor = solo_alloc(t->dim[0] * sizeof *factor);
     solo_tensor_f32(t, factor);
     bool ok = true;
@@ -619,17 +621,25 @@ static bool open_tokenizer(context *c) {
     return solo_fail(c->err, why.status, "%s: %s", c->path, why.text);
 }
 
+static bool open_source(const solo_model_desc *desc, solo_source **out, solo_error *err) {
+    int n = !!desc->path + !!desc->bytes + !!desc->read;
+    if (n != 1)
+        return solo_fail(err, SOLO_ARGUMENT,
+                         "solo_model_desc: wanted one of path, bytes and read, found %s",
+                         n ? "more" : "none");
+    if (desc->path) return solo_source_open_file(out, desc->path, err);
+    if (desc->bytes)
+        return solo_source_open_memory(out, desc->bytes, desc->n_bytes, desc->label, err);
+    return solo_source_open_reader(out, desc->read, desc->read_user, desc->n_bytes, desc->label, err);
+}
+
 bool solo_model_open(solo_model **out, const solo_model_desc *desc, solo_error *err) {
     *out = NULL;
-    if (!desc->path == !desc->bytes)
-        return solo_fail(err, SOLO_ARGUMENT,
-                         "solo_model_desc: wanted one of path and bytes, found %s",
-                         desc->path ? "both" : "neither");
+    solo_source *source;
+    if (!open_source(desc, &source, err)) return false;
     struct solo_model *m = solo_zalloc(1, sizeof *m);
     context c = {.model = m, .err = err};
-    bool ok = desc->path
-                  ? solo_gguf_open(&m->gguf, desc->path, err)
-                  : solo_gguf_open_memory(&m->gguf, desc->bytes, desc->n_bytes, desc->label, err);
+    bool ok = solo_gguf_open_source(&m->gguf, source, err);
     if (ok) {
         c.gguf = m->gguf;
         c.path = solo_gguf_path(m->gguf);

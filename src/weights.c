@@ -1,5 +1,5 @@
-/* weights.c: lays a model's tensors out, repacks them row by row and uploads them in pieces of a
- * few megabytes, so that host memory stays small beside the file's mapping. */
+/* weights.c: lays a model's tensors out, reads them in the file's order, repacks them row by row and
+ * uploads them in pieces of a few megabytes, so that host memory stays small whatever the source. */
 #include "weights.h"
 
 #include "ref.h" /* its product makes what is folded into biases */
@@ -100,7 +100,8 @@ static bool lay_out(solo_weights *w, solo_error *err) {
     return true;
 }
 
-static bool open_buffers(solo_weights *w, uint64_t max_binding, solo_error *err) {
+/* Into how many payload buffers of what size, by the device's limits. */
+static bool cut_payload(solo_weights *w, uint64_t max_binding, solo_error *err) {
     const solo_device_info *info = solo_device_info_of(w->device);
     if (max_binding == 0 || max_binding > info->max_binding_bytes)
         max_binding = info->max_binding_bytes;
@@ -118,6 +119,11 @@ static bool open_buffers(solo_weights *w, uint64_t max_binding, solo_error *err)
             (unsigned long long)w->payload_words4 * 16, most, (unsigned long long)max_binding,
             info->name);
     w->n_payload = (uint32_t)n;
+    return true;
+}
+
+static bool open_buffers(solo_weights *w, solo_error *err) {
+    const uint64_t span = w->span;
     for (uint32_t i = 0; i < w->n_payload; i++) {
         uint64_t left = w->payload_words4 - i * span;
         if (!solo_device_buffer_open(w->device, SOLO_BUFFER_STORAGE,
@@ -152,16 +158,53 @@ static uint32_t row_in_file(const solo_hparams *hp, solo_matrix matrix, uint32_t
 }
 
 #define PIECE_BYTES (4u << 20)
+#define UNSENT_BYTES (32u << 20) /* written but perhaps not yet taken: the queue's own memory */
+
+/* One matrix on its way. */
+typedef struct parcel {
+    const solo_tensor *tensor;
+    const solo_matrix_place *place;
+    solo_matrix matrix;
+} parcel;
+
+/* A tensor that was read whole. */
+typedef struct held {
+    solo_tensor tensor;
+    struct held *next;
+} held;
 
 typedef struct uploader {
     solo_weights *w;
     solo_progress *progress;
     void *user;
-    uint64_t done, total;
+    uint64_t done, total, unsent;
+    uint8_t *file;   /* some rows as the file has them, where they are not at hand */
     uint32_t *row;   /* one row as solo_repack_row gives it */
     uint32_t *piece; /* some rows, planes interleaved */
     uint8_t *scales; /* the same rows' scales */
+    held *held;      /* what one of the vectors is made of, where that is not at hand */
+    bool failed;     /* some of that could not be read: err says why */
+    solo_error *err;
 } uploader;
+
+/* Bytes [off, off + n) of a tensor: where they are at hand, else read into u->file. */
+static const uint8_t *bytes_of(uploader *u, const solo_tensor *t, uint64_t off, uint64_t n,
+                               solo_error *err) {
+    if (t->data) return t->data + off;
+    u->file = solo_realloc(u->file, (size_t)n);
+    return solo_source_read(t->source, t->off + off, n, u->file, err) ? u->file : NULL;
+}
+
+/* Staging memory goes when the queue is through with it: so it must be waited for now and then. */
+static bool sent(uploader *u, uint64_t n_bytes, solo_error *err) {
+    u->done += n_bytes;
+    u->unsent += n_bytes;
+    if (u->progress) u->progress(u->user, u->done, u->total);
+    if (!solo_device_submit(u->w->device, err)) return false;
+    if (u->unsent < UNSENT_BYTES) return true;
+    u->unsent = 0;
+    return solo_device_wait(u->w->device, err);
+}
 
 /* [group][words] to [plane][group] of vec4 */
 static void interleave(const uint32_t *row, uint32_t n_group, uint32_t words, uint32_t *out) {
@@ -172,15 +215,25 @@ static void interleave(const uint32_t *row, uint32_t n_group, uint32_t words, ui
     }
 }
 
-static bool upload_matrix(uploader *u, const solo_tensor *t, const solo_matrix_place *place,
-                          solo_matrix matrix, solo_error *err) {
+/* Rows a piece: its scales end on a word, and where rows change places in a head (row_in_file), it
+ * has whole heads, so that the same rows stand there in the file. */
+static uint32_t rows_of_piece(const solo_hparams *hp, solo_matrix matrix, uint32_t row_bytes) {
+    uint32_t unit = 4;
+    if (matrix == SOLO_MATRIX_Q || matrix == SOLO_MATRIX_K)
+        unit = hp->head_dim % 4 ? hp->head_dim * 4 : hp->head_dim;
+    uint32_t n = PIECE_BYTES / row_bytes / unit * unit;
+    return n ? n : unit;
+}
+
+static bool upload_matrix(uploader *u, const parcel *one, solo_error *err) {
+    const solo_tensor *t = one->tensor;
+    const solo_matrix_place *place = one->place;
     const solo_form_info *form = solo_form_get_info(place->form);
     uint32_t row_words = place->n_group * form->payload_words;
     size_t row_scale = (size_t)place->n_group * form->scale_bytes;
     uint64_t file_row = t->n_bytes / place->n_row;
-    uint32_t rows_piece = PIECE_BYTES / (row_words * 4);
-    rows_piece &= ~3u; /* the scales of a piece end on a word */
-    if (rows_piece == 0) rows_piece = 4;
+    uint32_t rows_piece = rows_of_piece(&u->w->model->hp, one->matrix, row_words * 4);
+    if (rows_piece > place->n_row) rows_piece = place->n_row;
     u->row = solo_realloc(u->row, (size_t)row_words * 4);
     u->piece = solo_realloc(u->piece, (size_t)row_words * 4 * rows_piece);
     u->scales = solo_realloc(u->scales, row_scale * rows_piece + 4);
@@ -188,9 +241,12 @@ static bool upload_matrix(uploader *u, const solo_tensor *t, const solo_matrix_p
         form->scale_bytes == 2 ? (uint64_t)place->s_at * 2 : (uint64_t)place->s_at * 4;
     for (uint32_t r = 0; r < place->n_row; r += rows_piece) {
         uint32_t n = place->n_row - r < rows_piece ? place->n_row - r : rows_piece;
+        const uint8_t *rows = bytes_of(u, t, r * file_row, n * file_row, err);
+        if (!rows) return false;
         for (uint32_t i = 0; i < n; i++) {
-            uint32_t from = row_in_file(&u->w->model->hp, matrix, r + i);
-            solo_repack_row(t->type, t->data + from * file_row, (uint32_t)t->dim[0], u->row,
+            uint32_t from = row_in_file(&u->w->model->hp, one->matrix, r + i) - r;
+            SOLO_ASSERT(from < n);
+            solo_repack_row(t->type, rows + from * file_row, (uint32_t)t->dim[0], u->row,
                             row_scale ? u->scales + i * row_scale : NULL);
             interleave(u->row, place->n_group, form->payload_words,
                        u->piece + (size_t)i * row_words);
@@ -202,9 +258,7 @@ static bool upload_matrix(uploader *u, const solo_tensor *t, const solo_matrix_p
             solo_device_write(u->w->device, u->w->scales, scale_off + r * row_scale, u->scales,
                               (n * row_scale + 3) / 4 * 4);
         }
-        u->done += n * file_row;
-        if (u->progress) u->progress(u->user, u->done, u->total);
-        if (!solo_device_submit(u->w->device, err)) return false; /* lets staging memory go */
+        if (!sent(u, n * file_row, err)) return false;
     }
     return true;
 }
@@ -217,76 +271,104 @@ static void in_row_order(const solo_hparams *hp, uint32_t n, float *numbers) {
     free(in_file);
 }
 
+/* The tensor with its bytes: of small ones, or of a matrix that is folded into a bias, where nothing is mapped. */
+static const solo_tensor *whole(uploader *u, const solo_tensor *t) {
+    if (!t || t->data) return t;
+    held *h = solo_zalloc(1, sizeof *h);
+    uint8_t *data = solo_zalloc(1, (size_t)t->n_bytes);
+    u->failed = u->failed || !solo_source_read(t->source, t->off, t->n_bytes, data, u->err);
+    *h = (held){.tensor = *t, .next = u->held};
+    h->tensor.data = data;
+    u->held = h;
+    return &h->tensor;
+}
+
+static void let_go(uploader *u) {
+    for (held *h = u->held, *next; h; h = next) {
+        next = h->next;
+        free((void *)(uintptr_t)h->tensor.data);
+        free(h);
+    }
+    u->held = NULL;
+}
+
+static void read_vector(uploader *u, const solo_tensor *t, float *out) { solo_tensor_f32(whole(u, t), out); }
+
 /* For each row of a matrix its own bias, where it has one, plus, behind a LAYER norm, the row times the
  * norm's bias; with `sums` the row times the norm's gain alone. `norm` is the one of the two. */
-static void fill_part(const solo_hparams *hp, const solo_tensor *matrix, const solo_tensor *bias,
+static void fill_part(uploader *u, const solo_tensor *matrix, const solo_tensor *bias,
                       const solo_tensor *norm, bool sums, float *out) {
+    const solo_hparams *hp = &u->w->model->hp;
     const uint32_t n = (uint32_t)matrix->dim[1];
     memset(out, 0, n * sizeof *out);
     if (hp->norm == SOLO_NORM_LAYER) {
         float *x = solo_alloc(hp->n_embd * sizeof *x);
-        solo_tensor_f32(norm, x);
-        solo_ref_matvec(matrix, x, out);
+        read_vector(u, norm, x);
+        solo_ref_matvec(whole(u, matrix), x, out);
         free(x);
     }
     if (sums || !bias) return;
     float *own = solo_alloc(n * sizeof *own);
-    solo_tensor_f32(bias, own);
+    read_vector(u, bias, own);
     solo_ref_add(out, own, n);
     free(own);
 }
 
-static void fill_qkv(const solo_model *m, const solo_layer *l, bool sums, float *out) {
-    const solo_hparams *hp = &m->hp;
+static void fill_qkv(uploader *u, const solo_layer *l, bool sums, float *out) {
+    const solo_hparams *hp = &u->w->model->hp;
     const solo_tensor *norm = sums ? l->attn_norm : l->attn_norm_bias;
     const uint32_t n_q = hp->n_head * hp->head_dim, n_kv = hp->n_head_kv * hp->head_dim;
-    fill_part(hp, l->q, l->q_bias, norm, sums, out);
-    fill_part(hp, l->k, l->k_bias, norm, sums, out + n_q);
-    fill_part(hp, l->v, l->v_bias, norm, sums, out + n_q + n_kv);
+    fill_part(u, l->q, l->q_bias, norm, sums, out);
+    fill_part(u, l->k, l->k_bias, norm, sums, out + n_q);
+    fill_part(u, l->v, l->v_bias, norm, sums, out + n_q + n_kv);
     in_row_order(hp, n_q, out);
     in_row_order(hp, n_kv, out + n_q);
 }
 
-static void fill_vector(const solo_model *m, solo_vector vector, uint32_t layer, float *out) {
+static void fill_vector(uploader *u, solo_vector vector, uint32_t layer, float *out) {
+    const solo_model *m = u->w->model;
     const solo_hparams *hp = &m->hp;
     const solo_layer *l = &m->layer[layer < hp->n_layer ? layer : 0];
     switch (vector) {
         case SOLO_VECTOR_GAIN_ATTN:
-            solo_tensor_f32(layer < hp->n_layer ? l->attn_norm : m->output_norm, out);
+            read_vector(u, layer < hp->n_layer ? l->attn_norm : m->output_norm, out);
             return;
-        case SOLO_VECTOR_GAIN_FFN: solo_tensor_f32(l->ffn_norm, out); return;
-        case SOLO_VECTOR_GAIN_POST_ATTN: solo_tensor_f32(l->post_attn_norm, out); return;
-        case SOLO_VECTOR_GAIN_POST_FFN: solo_tensor_f32(l->post_ffn_norm, out); return;
+        case SOLO_VECTOR_GAIN_FFN: read_vector(u, l->ffn_norm, out); return;
+        case SOLO_VECTOR_GAIN_POST_ATTN: read_vector(u, l->post_attn_norm, out); return;
+        case SOLO_VECTOR_GAIN_POST_FFN: read_vector(u, l->post_ffn_norm, out); return;
         case SOLO_VECTOR_GAIN_HEAD:
-            solo_tensor_f32(l->q_norm, out);
-            solo_tensor_f32(l->k_norm, out + hp->head_dim);
+            read_vector(u, l->q_norm, out);
+            read_vector(u, l->k_norm, out + hp->head_dim);
             in_row_order(hp, 2 * hp->head_dim, out);
             return;
-        case SOLO_VECTOR_BIAS_QKV: fill_qkv(m, l, false, out); return;
-        case SOLO_VECTOR_SUM_QKV: fill_qkv(m, l, true, out); return;
-        case SOLO_VECTOR_BIAS_OUT: solo_tensor_f32(l->out_bias, out); return;
-        case SOLO_VECTOR_BIAS_DOWN: solo_tensor_f32(l->down_bias, out); return;
-        case SOLO_VECTOR_BIAS_GATE_UP: fill_part(hp, l->gate, l->gate_bias, l->ffn_norm_bias, false, out); return;
-        case SOLO_VECTOR_SUM_GATE_UP: fill_part(hp, l->gate, NULL, l->ffn_norm, true, out); return;
-        case SOLO_VECTOR_BIAS_LOGITS: fill_part(hp, m->output, NULL, m->output_norm_bias, false, out); return;
-        case SOLO_VECTOR_SUM_LOGITS: fill_part(hp, m->output, NULL, m->output_norm, true, out); return;
+        case SOLO_VECTOR_BIAS_QKV: fill_qkv(u, l, false, out); return;
+        case SOLO_VECTOR_SUM_QKV: fill_qkv(u, l, true, out); return;
+        case SOLO_VECTOR_BIAS_OUT: read_vector(u, l->out_bias, out); return;
+        case SOLO_VECTOR_BIAS_DOWN: read_vector(u, l->down_bias, out); return;
+        case SOLO_VECTOR_BIAS_GATE_UP: fill_part(u, l->gate, l->gate_bias, l->ffn_norm_bias, false, out); return;
+        case SOLO_VECTOR_SUM_GATE_UP: fill_part(u, l->gate, NULL, l->ffn_norm, true, out); return;
+        case SOLO_VECTOR_BIAS_LOGITS: fill_part(u, m->output, NULL, m->output_norm_bias, false, out); return;
+        case SOLO_VECTOR_SUM_LOGITS: fill_part(u, m->output, NULL, m->output_norm, true, out); return;
         case SOLO_VECTOR_COUNT: break;
     }
     solo_bug(__FILE__, __LINE__, "no such vector");
 }
 
-static void upload_vectors(solo_weights *w) {
+static bool upload_vectors(uploader *u) {
+    solo_weights *w = u->w;
     for (uint32_t v = 0; v < SOLO_VECTOR_COUNT; v++) {
         const solo_vector_place *place = &w->vector[v];
         if (!place->n) continue;
         float *numbers = solo_alloc((size_t)place->n * 4);
-        for (uint32_t l = 0; l < vector_layers(w->model, v); l++) {
-            fill_vector(w->model, v, l, numbers);
+        for (uint32_t l = 0; l < vector_layers(w->model, v) && !u->failed; l++) {
+            fill_vector(u, v, l, numbers);
+            let_go(u);
             solo_device_write(w->device, w->scales, (place->at + (uint64_t)l * place->n) * 4, numbers,
                               (uint64_t)place->n * 4);
         }
         free(numbers);
     }
+    return !u->failed;
 }
 
 static void upload_directory(solo_weights *w) {
@@ -301,28 +383,52 @@ static void upload_directory(solo_weights *w) {
     free(dir);
 }
 
-static bool upload(solo_weights *w, const solo_weights_desc *desc, solo_error *err) {
+/* All that is uploaded, in the order in which the files have it. */
+static int parcel_cmp(const void *a, const void *b) {
+    const solo_tensor *x = ((const parcel *)a)->tensor, *y = ((const parcel *)b)->tensor;
+    if (x->source != y->source) return strcmp(x->source->name, y->source->name);
+    return (x->off > y->off) - (x->off < y->off);
+}
+
+static parcel *list_parcels(const solo_weights *w, uint32_t *n_parcel) {
     const solo_model *m = w->model;
-    uploader u = {.w = w, .progress = desc->progress, .user = desc->progress_user};
-    const uint32_t n = m->hp.n_layer * SOLO_MATRIX_PER_LAYER;
-    bool ok = true;
-    for (int pass = 0; pass < 2 && ok; pass++) { /* first the total, then the bytes */
-        for (uint32_t i = 0; i < n + 3 && ok; i++) {
-            const solo_matrix matrix =
-                i < n ? i % SOLO_MATRIX_PER_LAYER : SOLO_MATRIX_PER_LAYER + (i - n);
-            const solo_tensor *t = tensor_of(m, i < n ? i / SOLO_MATRIX_PER_LAYER : 0, matrix);
-            if (!t || (matrix == SOLO_MATRIX_OUTPUT && t == m->embd)) continue;
-            if (pass == 0)
-                u.total += t->n_bytes;
-            else
-                ok = upload_matrix(&u, t, &w->place[i], matrix, err);
-        }
+    const uint32_t n_matrix = m->hp.n_layer * SOLO_MATRIX_PER_LAYER;
+    parcel *list = solo_zalloc(n_matrix + SOLO_MATRIX_COUNT, sizeof *list);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < n_matrix + SOLO_MATRIX_COUNT - SOLO_MATRIX_PER_LAYER; i++) {
+        uint32_t layer = i < n_matrix ? i / SOLO_MATRIX_PER_LAYER : 0;
+        solo_matrix matrix = i < n_matrix ? i % SOLO_MATRIX_PER_LAYER
+                                          : SOLO_MATRIX_PER_LAYER + (i - n_matrix);
+        const solo_tensor *t = tensor_of(m, layer, matrix);
+        if (!t || (matrix == SOLO_MATRIX_OUTPUT && t == m->embd)) continue;
+        list[n++] = (parcel){t, &w->place[i], matrix};
     }
-    free(u.row), free(u.piece), free(u.scales);
+    qsort(list, n, sizeof *list, parcel_cmp);
+    *n_parcel = n;
+    return list;
+}
+
+static bool upload(solo_weights *w, const solo_weights_desc *desc, solo_error *err) {
+    uploader u = {.w = w, .progress = desc->progress, .user = desc->progress_user, .err = err};
+    uint32_t n;
+    parcel *list = list_parcels(w, &n);
+    for (uint32_t i = 0; i < n; i++) u.total += list[i].tensor->n_bytes;
+    bool ok = true;
+    for (uint32_t i = 0; i < n && ok; i++) ok = upload_matrix(&u, &list[i], err);
+    ok = ok && upload_vectors(&u);
+    free(u.file), free(u.row), free(u.piece), free(u.scales), free(list);
     if (!ok) return false;
-    upload_vectors(w);
     upload_directory(w);
     return solo_device_submit(w->device, err) && solo_device_wait(w->device, err);
+}
+
+/* The reference computes with the tensors as they lie in memory. */
+static bool check_at_hand(const solo_weights *w, solo_error *err) {
+    const solo_source *s = w->model->embd->source;
+    if (s->n_at == s->n_bytes) return true;
+    return solo_fail(err, SOLO_UNSUPPORTED,
+                     "%s: wanted a file or bytes in memory for the device \"cpu\", found a reader",
+                     s->name);
 }
 
 bool solo_weights_open(solo_weights **out, const solo_weights_desc *desc, solo_error *err) {
@@ -330,15 +436,25 @@ bool solo_weights_open(solo_weights **out, const solo_weights_desc *desc, solo_e
     solo_weights *w = solo_zalloc(1, sizeof *w);
     w->model = desc->model;
     w->device = desc->device;
-    bool ok =
-        solo_device_is_reference(w->device) ||
-        (lay_out(w, err) && open_buffers(w, desc->max_binding_bytes, err) && upload(w, desc, err));
+    bool ok = solo_device_is_reference(w->device)
+                  ? check_at_hand(w, err)
+                  : lay_out(w, err) && cut_payload(w, desc->max_binding_bytes, err) &&
+                        open_buffers(w, err) && upload(w, desc, err);
     if (!ok) {
         solo_weights_close(w);
         return false;
     }
     *out = w;
     return true;
+}
+
+bool solo_weights_measure(const solo_weights_desc *desc, uint64_t *n_bytes, solo_error *err) {
+    solo_weights w = {.model = desc->model, .device = desc->device};
+    bool ok = lay_out(&w, err);
+    *n_bytes = w.payload_words4 * 16 + w.scale_words * 4;
+    ok = ok && (solo_device_is_reference(w.device) || cut_payload(&w, desc->max_binding_bytes, err));
+    free(w.place);
+    return ok;
 }
 
 void solo_weights_close(solo_weights *w) {

@@ -229,6 +229,42 @@ static void patterns_match(void **state) {
     }
 }
 
+/* Words of each published rule, as Hugging Face's tokenizers cut them. */
+static void rules_cut(void **state) {
+    (void)state;
+    static const struct { const char *name, *text, *want; } rows[] = {
+        {"gpt2", "I'm 12345 x!\n\n  y", "I|'m| 12345| x|!|\n\n | y"},
+        {"smollm", "a 12\n\n  y", "a| |1|2|\n\n | y"},
+        {"starcoder", "ab1", "ab|1"},
+        {"phi-2", "ab1", "ab|1"},
+        {"llama-bpe", "I'M 12345 x!\n\n  y", "I|'M| |123|45| x|!\n\n| | y"},
+        {"qwen2", "I'M 12345", "I|'M| |1|2|3|4|5"},
+        {"tekken", "HTTPServer it's 12/\n", "HTTPServer| it|'s| |1|2|/\n"},
+        {"gpt-4o", "HTTPServer IT'S 1234/\n", "HTTPServer| IT'S| |123|4|/\n"},
+        {"deepseek-v3", "1234 \xE4\xB8\xAD\xE6\x96\x87-ab +++", "123|4| |\xE4\xB8\xAD\xE6\x96\x87|-ab| +++"},
+    };
+    for (uint32_t i = 0; i < SOLO_COUNT(rows); i++) {
+        const solo_pretokenizer_row *row = solo_pretokenizer_find((solo_str){rows[i].name, strlen(rows[i].name)});
+        solo_pretokenizer rule = {0};
+        solo_text found = {0};
+        solo_cut cut = {0};
+        assert_non_null(row);
+        for (uint32_t k = 0; row->text[k]; k++) {
+            assert_true(solo_pretokenizer_add(&rule, (solo_str){row->text[k], strlen(row->text[k])}, "p", NULL));
+        }
+        for (size_t n; (n = solo_pretokenize(&rule, rows[i].text, strlen(rows[i].text), &cut)) > 0;) {
+            if (found.n > 0) solo_text_add(&found, "|");
+            solo_text_add_n(&found, rows[i].text + cut.at - n, n);
+        }
+        if (strcmp(found.at, rows[i].want) != 0) {
+            fail_msg("%s: wanted %s, found %s", rows[i].name, rows[i].want, found.at);
+        }
+        free(found.at);
+        solo_pretokenizer_free(&rule);
+    }
+    assert_null(solo_pretokenizer_find(SOLO_STR("no such")));
+}
+
 static void patterns_refused(void **state) {
     (void)state;
     static const char *const rows[] = {"(a", "a)", "[a", "[b-a]", "a{2,1}", "a{", "a{9999}", "*a", "a**", "a+?",
@@ -327,10 +363,16 @@ static void normalizing_odd_texts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(options_of_byte_level), cmocka_unit_test(options_of_spaces), cmocka_unit_test(files_beside_it),
-        cmocka_unit_test(refusals_say_why),      cmocka_unit_test(hostile_bytes),     cmocka_unit_test(patterns_match),
-        cmocka_unit_test(patterns_refused),      cmocka_unit_test(normalization_test),
-            cmocka_unit_test(normalizing_odd_texts),
+        cmocka_unit_test(options_of_byte_level),
+        cmocka_unit_test(options_of_spaces),
+        cmocka_unit_test(files_beside_it),
+        cmocka_unit_test(refusals_say_why),
+        cmocka_unit_test(hostile_bytes),
+        cmocka_unit_test(patterns_match),
+        cmocka_unit_test(rules_cut),
+        cmocka_unit_test(patterns_refused),
+        cmocka_unit_test(normalization_test),
+        cmocka_unit_test(normalizing_odd_texts),
     };
     cmocka_set_test_filter(getenv("SOLO_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);
