@@ -67,7 +67,7 @@ const tiny_desc gpu_gemma2 = {.arch = "gemma2", .n_layer = 3, .n_head = 8, .n_he
 /* The same with norms of heads and two tables of RoPE in place of caps. */
 const tiny_desc gpu_gemma3 = {.arch = "gemma3", .n_layer = 3, .n_head = 4, .n_head_kv = 4, .head_dim = 32, .n_ctx = 96,
                               .n_vocab = 333, .seed = 35, .tied = true, .attn_window = 3, .global_every = 2,
-                              .type_qk = SOLO_TYPE_Q5_0};
+                              .rope_base = 300.0f, .type_qk = SOLO_TYPE_Q5_0};
 
 /* ---- the device, models, plans -------------------------------------------------------------- */
 
