@@ -5,7 +5,7 @@ P ?= Write a short story about a lighthouse keeper who finds a message in a bott
 
 export MODEL P # through the environment: a prompt may hold any character of the shell's
 
-.PHONY: run test build web serve-web asan mutants lint clean help
+.PHONY: run test build web serve-web models asan mutants lint clean help
 .DEFAULT_GOAL := build
 
 run: ## set up, build, and stream text for a prompt: make run P="Why is the sky blue?" ARGS="--temp 0.7"
@@ -29,6 +29,9 @@ web: ## build for browsers: the page in dist/, the package build/web/solo-engine
 
 serve-web: web ## build the page, serve it on localhost with the models of models/, print the address: PORT=8080
 	@node tools/serve_web.mjs --port $${PORT:-8080}
+
+models: ## fetch the small real models, SmolLM2-135M and Gemma-3-270M, into models/
+	@tools/setup.sh models
 
 asan: ## the suite once more, built with AddressSanitizer and UndefinedBehaviorSanitizer
 	@tools/setup.sh test

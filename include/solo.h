@@ -83,8 +83,7 @@ typedef struct solo_model_info {
     const char *name;         /* general.name, or the file's name */
     const char *arch;         /* "llama", "phi3" */
     const char *tokenizer;    /* "gpt2/smollm", "llama" */
-    const char *chat_family;  /* "chatml", ...; "unknown" where the template is not recognised;
-                                 "none" where the file has none */
+    const char *chat_family;  /* what its template looks like: "chatml", ..., "custom"; "none" */
     const char *file_type;    /* the weight type most tensors' bytes are in: "Q4_1" */
     uint32_t n_layer, n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab, n_ctx_train;
     uint64_t n_param, n_tensor, n_bytes; /* n_bytes: of all tensors */
@@ -121,8 +120,8 @@ const char *const *solo_synth_presets(void); /* "phi-3-mini[:WINDOW]", ...; NULL
 
 /* Text to ids. parse_special: text such as "<|im_end|>" becomes its token; add_bos: the
  * file's own rule for a leading token is applied. *ids is malloc'd; the caller frees it. */
-bool solo_tokenize(const solo_model *model, const char *text, size_t n_text, bool add_bos,
-                   bool parse_special, uint32_t **ids, uint32_t *n_ids, solo_error *err);
+bool solo_tokenize(const solo_model *model, const char *text, size_t n_text, bool add_bos, bool parse_special,
+                   uint32_t **ids, uint32_t *n_ids, solo_error *err);
 
 /* The bytes of one id, borrowed from the model. Special tokens yield their text if show_special,
  * else nothing. May be part of a UTF-8 character: see solo_utf8_stream. */
@@ -150,21 +149,28 @@ typedef struct solo_message {
     const char *content; /* UTF-8 */
 } solo_message;
 
-/* Renders a conversation by the file's chat template's family, ready for solo_tokenize with
- * parse_special. *text is malloc'd. Fails with UNSUPPORTED where the family is not recognised. */
+/* A conversation by the file's own Jinja template, ready for solo_tokenize with parse_special; *text is malloc'd.
+ * UNSUPPORTED: there is no template, it refuses the conversation, or it needs what Solo lacks. */
 bool solo_chat_render(const solo_model *model, const solo_message *messages, uint32_t n_messages,
                       bool add_generation_prompt, char **text, solo_error *err);
+
+typedef struct solo_chat_desc { /* the same with all that templates read, as JSON texts; NULL: none */
+    const char *messages;  /* [{"role": "user", "content": "..."}, ...], "tool_calls" and others too */
+    const char *tools;     /* [{"type": "function", "function": {...}}, ...] */
+    const char *variables; /* {"enable_thinking": false}: whatever else the template looks at */
+    bool        add_generation_prompt;
+    int64_t     now; /* seconds since 1970, local time, for templates that write the date; 0: none */
+} solo_chat_desc;
+bool solo_chat_render_json(const solo_model *model, const solo_chat_desc *desc, char **text, solo_error *err);
 
 /* ---- device ------------------------------------------------------------------------------- */
 
 typedef struct solo_device solo_device;
 
 typedef struct solo_device_desc {
-    const char *name;      /* NULL or "auto": the best GPU, else a software adapter; "cpu": the
-                              reference in C; "0", "1", ...: that row of solo_device_list; else a
-                              part of an adapter's name, any case */
-    bool disable_robustness; /* benchmark options, written into every row */
-    bool skip_validation;
+    const char *name;      /* NULL or "auto": the best GPU, else a software adapter; "cpu": the reference in C;
+                              "0", "1", ...: that row of solo_device_list; else a part of a name, any case */
+    bool disable_robustness, skip_validation; /* benchmark options, written into every row */
 } solo_device_desc;
 
 typedef struct solo_device_info {
@@ -216,8 +222,7 @@ typedef struct solo_probe_result { /* what the spectrum is made of: medians, clo
 } solo_probe_result;
 
 /* Takes about three seconds. Every wait on the device is bounded. Not for the CPU reference. */
-bool solo_device_probe(solo_device *device, const solo_probe_desc *desc, solo_probe_result *out,
-                       solo_error *err);
+bool solo_device_probe(solo_device *device, const solo_probe_desc *desc, solo_probe_result *out, solo_error *err);
 
 /* ---- weights ------------------------------------------------------------------------------ */
 
@@ -239,13 +244,13 @@ void solo_weights_close(solo_weights *weights);
 /* ---- plan --------------------------------------------------------------------------------- */
 
 typedef struct solo_plan solo_plan;
-
 typedef enum solo_activations { SOLO_ACTIVATIONS_INT8, SOLO_ACTIVATIONS_F32 } solo_activations;
 typedef enum solo_assignment {
     SOLO_ASSIGNMENT_AUTO,   /* static where all workgroups are seen resident, else ticket */
     SOLO_ASSIGNMENT_STATIC, /* workgroup r owns tiles r, r + N, ... of each stage */
     SOLO_ASSIGNMENT_TICKET, /* tiles are drawn from a counter in topological order */
 } solo_assignment;
+#define SOLO_QUEUE_NONE UINT32_MAX
 typedef enum solo_kv_type { SOLO_KV_AUTO, SOLO_KV_F16, SOLO_KV_F32 } solo_kv_type;
 
 typedef struct solo_plan_desc {
@@ -260,7 +265,7 @@ typedef struct solo_plan_desc {
     uint32_t n_slice;             /* tiles that a stage is cut into, about; 0: n_workgroup */
     uint32_t spin_limit;          /* polls before a wait gives up; 0: by the device */
     uint32_t max_team;            /* lanes that may share a row; 0: by the device */
-    uint32_t queue;               /* vec4 of weights a lane requests ahead of inputs; 0: none */
+    uint32_t queue;               /* vec4 of weights a lane requests ahead of inputs; 0: by the device */
     bool     queue_across;        /* and across the stages of a dispatch, where assignment is static */
     bool     no_subgroups;        /* reduce through workgroup memory although subgroups exist */
     bool     no_self_test;        /* trust an in-dispatch plan untested (tests, timing) */
@@ -322,8 +327,7 @@ typedef struct solo_tune_result {
 } solo_tune_result;
 
 typedef struct solo_tune_desc {
-    solo_plan_desc plan;    /* as it shall be opened; factoring is ignored, workgroup_size is kept
-                               where it is not 0 */
+    solo_plan_desc plan;    /* as it shall be opened; factoring is ignored, workgroup_size is kept where it is not 0 */
     double   seconds;       /* of timing, compiling and warming up left out; 0: 1 */
     uint32_t n_candidate;   /* factorings to time; 0: 4, on software adapters 2 */
     bool     all;           /* try hand-offs inside a dispatch although none met in the probe or the
@@ -334,12 +338,10 @@ typedef struct solo_tune_desc {
 /* Probes the device, predicts every candidate, times the best few on these weights and picks the
  * fastest of those that ran without falling back. *plan, where not NULL, is the winner's, open. A
  * candidate that fails to open is a row with a note; the call fails where none works. */
-bool solo_tune(const solo_tune_desc *desc, solo_tune_result *out, solo_plan **plan,
-               solo_error *err);
+bool solo_tune(const solo_tune_desc *desc, solo_tune_result *out, solo_plan **plan, solo_error *err);
 
 /* Opens what was picked before: as solo_plan_open, with the choice in place of desc's. */
-bool solo_tune_open(const solo_plan_desc *desc, const solo_tune_choice *choice, solo_plan **plan,
-                    solo_error *err);
+bool solo_tune_open(const solo_plan_desc *desc, const solo_tune_choice *choice, solo_plan **plan, solo_error *err);
 
 /* What a choice depends on, as one line of text: device, driver, backend, the model's shape and
  * weight types, numbers, geometry asked for, the context's order of size, Solo's version. For those
@@ -363,14 +365,13 @@ typedef struct solo_sampling {
 typedef struct solo_session_desc {
     solo_plan    *plan;
     solo_sampling sampling;
-    uint32_t      n_in_flight; /* decode steps submitted ahead of the one read; 0: 4. A burst counts
-                                  as its tokens, but two go ahead unless 1 is asked for */
+    uint32_t      n_in_flight; /* decode steps ahead of the one read; 0: 4. Bursts, and tokens of less than
+                                  3 ms (four a submit), go ahead by two submits unless 1 is asked for */
 } solo_session_desc;
 
 bool solo_session_open(solo_session **out, const solo_session_desc *desc, solo_error *err);
 void solo_session_close(solo_session *session);
-/* Makes the context equal to ids[0..n): keeps the longest common prefix of the KV cache, prefills
- * the rest. n >= 1. */
+/* Makes the context equal to ids[0..n): keeps the longest common prefix of the KV cache, prefills the rest. n >= 1. */
 bool solo_session_sync(solo_session *session, const uint32_t *ids, uint32_t n, solo_error *err);
 
 /* Draws the token after the context and appends it. Steps are submitted ahead of the read.
@@ -389,8 +390,7 @@ typedef struct solo_session_info {
     uint32_t n_reused;          /* of the last sync: positions kept */
     uint64_t n_step, n_step_dispatch; /* decode steps (tokens) submitted since the open, the
                                          dispatches they took, counted at the device */
-    const char *factoring;      /* in use now: differs from the plan's after a fallback; borrowed
-                                   from the plan */
+    const char *factoring;      /* in use now: differs from the plan's after a fallback; borrowed from the plan */
     bool     fell_back;
     char     note[256];         /* the one sentence to show a user after a fallback */
 } solo_session_info;

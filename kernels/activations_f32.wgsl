@@ -12,19 +12,14 @@ fn x_load(g: u32) -> X {
            xv[4u * XG + g], xv[5u * XG + g], xv[6u * XG + g], xv[7u * XG + g]);
 }
 
-// Groups group0 .. group0 + n of the vector at `at`, and its n_ss partial sums of squares at at_ss,
-// in one loop, so that all loads of a lane's round are in flight together. A barrier, then finish_y.
+// Groups group0 .. group0 + n of the vector at `at`, and its n_ss partial sums of squares at at_ss. A barrier,
+// then finish_y.
 fn take_y(at: u32, at_scale: u32, at_ss: u32, n_ss: u32, group0: u32, n: u32, q: u32, lane: u32) {
-  let n_y = n * 8u;
-  for (var i = lane; i < n_y + (n_ss + 3u) / 4u; i += WG) {
-    let e = (i - n_y) * 4u; // of the sums, where it is past the words
-    let four = vec4<u32>(0u, 1u, 2u, 3u);
-    let from_ss = at_ss + min(e + four, vec4<u32>(n_ss - 1u));
-    let w = bitcast<vec4<f32>>(take4_at(select(from_ss, at + (group0 * 8u + i) * 4u + four, i < n_y)));
-    if (i < n_y) { xv[(i & 7u) * XG + (i >> 3u)] = w; }
-    else { put_sums(e, n_ss, w); }
-  }
+  take_run(Run(at + group0 * 32u, n * 32u, at_scale, 0u, at_ss, n_ss, group0, q), lane);
 }
+
+fn keep_y(i: u32, w: u32) { xv[((i >> 2u) & 7u) * XG + (i >> 5u)][i & 3u] = bitcast<f32>(w); }
+fn keep_scale(r: Run, i: u32, v: f32) {} // there are none
 
 fn finish_y(n: u32, lane: u32) {}
 

@@ -10,34 +10,21 @@ alias X = XInt8;
 fn x_load(g: u32) -> X { return X(xq[g], xq[XG + g], xs[g], xsum[g]); }
 
 // Groups group0 .. group0 + n of the vector at `at`, the scales that they need, and n_ss partial sums of
-// squares at at_ss, in one loop, so that all loads of a lane's round are in flight together. A barrier,
-// then finish_y.
+// squares at at_ss. A barrier, then finish_y.
 fn take_y(at: u32, at_scale: u32, at_ss: u32, n_ss: u32, group0: u32, n: u32, q: u32, lane: u32) {
-  let n_y = n * 2u;
   let scale0 = group0 * 32u / q;
   let n_scale = (group0 * 32u + n * 32u + q - 1u) / q - scale0;
-  let n_s = (n_scale + 3u) / 4u;
-  let four = vec4<u32>(0u, 1u, 2u, 3u);
-  for (var i = lane; i < n_y + n_s + (n_ss + 3u) / 4u; i += WG) {
-    let es = (i - n_y) * 4u;        // of the scales, where i is past the words
-    let e = (i - n_y - n_s) * 4u;   // of the sums, where it is past the scales
-    var src = at + (group0 * 2u + i) * 4u + four;
-    if (i >= n_y) { src = at_scale + scale0 + min(es + four, vec4<u32>(n_scale - 1u)); }
-    if (i >= n_y + n_s) { src = at_ss + min(e + four, vec4<u32>(n_ss - 1u)); }
-    let w = take4_at(src);
-    if (i < n_y) { xq[(i & 1u) * XG + (i >> 1u)] = w; }
-    else if (i < n_y + n_s) { put_scales(scale0 + es, min(4u, n_scale - es), group0, n, q, bitcast<vec4<f32>>(w)); }
-    else { put_sums(e, n_ss, bitcast<vec4<f32>>(w)); }
-  }
+  take_run(Run(at + group0 * 8u, n * 8u, at_scale + scale0, n_scale, at_ss, n_ss, group0, q), lane);
 }
 
-// Scales scale0 .. scale0 + n_scale of the vector, to the octets of groups group0 .. group0 + n that they span.
-fn put_scales(scale0: u32, n_scale: u32, group0: u32, n: u32, q: u32, v: vec4<f32>) {
-  for (var k = 0u; k < n_scale; k++) {
-    for (var o = 0u; o < q / 8u; o++) {
-      let octet = (scale0 + k) * (q / 8u) + o - group0 * 4u;
-      if (octet < n * 4u) { xs[octet / 4u][octet % 4u] = v[k]; }
-    }
+// Word i of a run: four int8.
+fn keep_y(i: u32, w: u32) { xq[((i >> 2u) & 1u) * XG + (i >> 3u)][i & 3u] = w; }
+
+// Scale i of a run, to the octets of the run's groups that it spans.
+fn keep_scale(r: Run, i: u32, v: f32) {
+  for (var o = 0u; o < r.q / 8u; o++) {
+    let octet = (r.group0 * 32u / r.q + i) * (r.q / 8u) + o - r.group0 * 4u;
+    if (octet < r.n_y / 2u) { xs[octet / 4u][octet % 4u] = v; }
   }
 }
 

@@ -5,7 +5,8 @@
 //   x_take(layer, lane)        brings what all tiles of the stage share into workgroup memory;
 //   stage_x(layer, tile, lane) does one tile and its own tail, and reads and writes only what its
 //                              row of the stage table says.
-// On return no lane still needs workgroup memory other than what x_take left there. Nothing is
+// On return lanes may still read the tile's finished rows: whoever runs another tile has a barrier first,
+// the one of a wait or of x_take, or one for its own sake. Nothing is
 // assumed about which workgroup ran the stage before. Values pass between stages only by take and
 // put (handoff_*.wgsl), words of one message buffer in which each slot is written once a token.
 // Which token that is, is said by token_*.wgsl.
@@ -39,8 +40,9 @@ struct Place { // per dispatch; C: solo_place in plan.h
 @group(0) @binding(1) var<uniform> place: Place;
 // binding 2 is the message buffer, declared by handoff_*.wgsl, or prefill's activations
 @group(0) @binding(3) var<storage, read_write> state: array<atomic<u32>>; // STATE_* below
-@group(0) @binding(4) var<storage, read_write> kv_k: array<u32>; // [n_layer][n_head_kv][n_ctx][KV_ROW]
-@group(0) @binding(5) var<storage, read_write> kv_v: array<u32>; // the same
+// The cache: [n_layer][n_head_kv][n_ctx][KV_VECS], a row of one kv head padded to whole vec4.
+@group(0) @binding(4) var<storage, read_write> kv_k: array<vec4<u32>>;
+@group(0) @binding(5) var<storage, read_write> kv_v: array<vec4<u32>>;
 @group(0) @binding(6) var<storage, read> rope: array<vec2<f32>>; // [n_ctx][ROPE_DIM / 2] cos, sin
 @group(0) @binding(7) var<storage, read> ws: array<u32>; // scales, gains: offsets in Matrix and GAIN_*
 // bindings 8.. are the payload, declared by the prelude as wq0, wq1, ... behind payload()
@@ -68,11 +70,9 @@ struct XInt8 {
 }
 
 var<workgroup> rows: array<f32, MAX_ROWS>;   // a tile's finished rows
-var<workgroup> ys: array<f32, MAX_ROWS>;     // the same after the next norm's gain
+var<workgroup> ys: array<f32, MAX_ROWS>;     // the same, made ready to be published
 var<workgroup> xsum: array<f32, XG>;         // sum of each group of 32 inputs
-var<workgroup> ss: array<f32, N_SS>;         // partial sums of squares, as they arrived
-var<workgroup> ss_part: array<f32, 8>;       // the same, added up eight ways
-var<workgroup> big: array<f32, BIG>;         // attend: a block of K or V rows
+var<workgroup> ss: array<f32, N_SUM>;        // partial sums of an X block, as they arrived; squares first
 var<workgroup> uniform_word: u32;            // one word broadcast to the workgroup
 
 // The one pattern that never crosses: "not written yet". int8 words stay within +-127; a float
@@ -84,15 +84,39 @@ fn word_of_f32(v: f32) -> u32 {
   return select(b, b + 1u, b == NOT_READY);
 }
 
-fn gain_at(at: u32, i: u32) -> f32 { return bitcast<f32>(ws[at + i]); }
+// Where a position's row of a kv head stands in the cache.
+fn kv_row_at(layer: u32, kv_head: u32, pos: u32) -> u32 {
+  return ((layer * N_HEAD_KV + kv_head) * N_CTX + pos) * KV_VECS;
+}
+
+fn vector_at(i: u32) -> f32 { return bitcast<f32>(ws[i]); }
+fn gain_at(at: u32, i: u32) -> f32 { return vector_at(at + i); }
 
 // Which row of messages: one block a layer, the last one holds only X.
 fn at_layer(layer: u32) -> u32 { return layer * LAYER_WORDS; }
 
 fn id_at(pos: u32) -> u32 { return min(atomicLoad(&state[STATE_IDS + pos]), N_VOCAB - 1u); }
 
-// The first of the n positions 0 .. n - 1 that the token at n - 1 attends to. WINDOW 0: all of them.
-fn first_attended(n: u32) -> u32 {
-  if (WINDOW != 0u && n > WINDOW) { return n - WINDOW; }
+// Whether a layer attends to all positions although others have a window.
+fn is_global(layer: u32) -> bool { return GLOBAL_EVERY != 0u && (layer + 1u) % max(GLOBAL_EVERY, 1u) == 0u; }
+
+// The first of the n positions 0 .. n - 1 that the token at n - 1 attends to in a layer. WINDOW 0: all of them.
+fn first_attended(layer: u32, n: u32) -> u32 {
+  if (WINDOW != 0u && n > WINDOW && !is_global(layer)) { return n - WINDOW; }
   return 0u;
 }
+
+// Where a position's cos and sin stand: layers with a window may have a table of their own.
+fn rope_at(layer: u32, pos: u32) -> u32 {
+  if (N_ROPE == 2u && !is_global(layer)) { return (N_CTX + pos) * (ROPE_DIM / 2u); }
+  return pos * (ROPE_DIM / 2u);
+}
+
+// cap * tanh(x / cap), which a driver's tanh need not survive far out; cap 0: x.
+fn capped(x: f32, cap: f32) -> f32 {
+  if (cap == 0.0) { return x; }
+  return cap * tanh(clamp(x / cap, -20.0, 20.0));
+}
+
+// What a product q . k counts in the softmax.
+fn score_of(dot_qk: f32) -> f32 { return capped(dot_qk * ATTN_SCALE, SCORE_CAP); }

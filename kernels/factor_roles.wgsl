@@ -21,20 +21,20 @@ fn role_qkv(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_inde
   stage_qkv(place.layer, wg.x, lane);
 }
 
-// SLICE_HEADS kv heads: all splits of each, then their query heads' elements of A, which are whole
+// SLICE_HEADS units of heads: all splits of each, then their heads' elements of A, which are whole
 // quantisation groups.
 @compute @workgroup_size(WG)
 fn role_attention(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let head0 = wg.x * SLICE_HEADS;
-  let heads = min(SLICE_HEADS, N_HEAD_KV - head0);
-  for (var t = head0 * N_SPLIT; t < (head0 + heads) * N_SPLIT; t++) {
+  let unit0 = wg.x * SLICE_HEADS;
+  let units = min(SLICE_HEADS, N_HEAD / ATT_HEADS - unit0);
+  for (var t = unit0 * N_SPLIT; t < (unit0 + units) * N_SPLIT; t++) {
     attend_early(place.layer, t, lane);
     stage_attend(place.layer, t, lane);
   }
   storageBarrier(); // this workgroup's splits put before it takes them
-  let n = heads * ATT_HEADS * HEAD_DIM;
+  let n = units * ATT_HEADS * HEAD_DIM;
   for (var r = 0u; r < n; r += COMBINE_TILE) {
-    combine_slice(place.layer, head0 * ATT_HEADS * HEAD_DIM + r, min(COMBINE_TILE, n - r), lane);
+    publish_a(place.layer, unit0 * ATT_HEADS * HEAD_DIM + r, min(COMBINE_TILE, n - r), lane);
   }
 }
 
@@ -44,8 +44,12 @@ fn role_out(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_inde
   let n = min(OUT_TILE, D - row0);
   prime_out(place.layer, wg.x, lane);
   out_take(place.layer, lane);
+  if (POST_NORM) {
+    stage_out(place.layer, wg.x, lane);
+    return;
+  }
   multiply_out(place.layer, wg.x, lane);
-  store_rows(T_RAW + row0, n, 1.0, lane);
+  store_rows(T_RAW + row0, n, lane);
 }
 
 // part 0: X of the layer + out = X1; part 1: X1 + down = X of the next layer.
@@ -56,6 +60,19 @@ fn role_add_norm(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation
   load_sum(row0, n, lane);
   if (place.part == 0u) { publish_x(at_layer(place.layer) + L_X1, gain_ffn(place.layer), row0, n, lane); }
   else { publish_x(at_layer(place.layer + 1u) + L_X, gain_attn(place.layer + 1u), row0, n, lane); }
+}
+
+// add_norm of a model that norms what is added.
+@compute @workgroup_size(WG)
+fn role_norm_out(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  norm_out_take(place.layer, lane);
+  stage_norm_out(place.layer, wg.x, lane);
+}
+
+@compute @workgroup_size(WG)
+fn role_norm_down(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  norm_down_take(place.layer, lane);
+  stage_norm_down(place.layer, wg.x, lane);
 }
 
 @compute @workgroup_size(WG)
@@ -71,8 +88,12 @@ fn role_down(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_ind
   let n = min(DOWN_TILE, D - row0);
   prime_down(place.layer, wg.x, lane);
   down_take(place.layer, lane);
+  if (POST_NORM) {
+    stage_down(place.layer, wg.x, lane);
+    return;
+  }
   multiply_down(place.layer, wg.x, lane);
-  store_rows(T_RAW + row0, n, 1.0, lane);
+  store_rows(T_RAW + row0, n, lane);
 }
 
 @compute @workgroup_size(WG)

@@ -9,6 +9,7 @@ fn dispatch_single_wg(@builtin(local_invocation_index) lane: u32) {
     qkv_take(l, lane);
     for (var t = 0u; t < TILES_QKV; t++) {
       prime_qkv(l, t, lane);
+      workgroupBarrier(); // the tile before is done with its rows
       stage_qkv(l, t, lane);
     }
     storageBarrier(); // q, k, v put before attend takes them
@@ -22,19 +23,38 @@ fn dispatch_single_wg(@builtin(local_invocation_index) lane: u32) {
     out_take(l, lane);
     for (var t = 0u; t < TILES_OUT; t++) {
       prime_out(l, t, lane);
+      workgroupBarrier(); // the tile before is done with its rows
       stage_out(l, t, lane);
+    }
+    if (POST_NORM) {
+      storageBarrier(); // the projection put before norm_out takes it
+      norm_out_take(l, lane);
+      for (var t = 0u; t < TILES_NORM; t++) {
+        workgroupBarrier(); // the tile before is done with its rows
+        stage_norm_out(l, t, lane);
+      }
     }
     storageBarrier(); // X1 put before gate_up takes it
     gate_up_take(l, lane);
     for (var t = 0u; t < TILES_GATE_UP; t++) {
       prime_gate_up(l, t, lane);
+      workgroupBarrier(); // the tile before is done with its rows
       stage_gate_up(l, t, lane);
     }
     storageBarrier(); // H put before down takes it
     down_take(l, lane);
     for (var t = 0u; t < TILES_DOWN; t++) {
       prime_down(l, t, lane);
+      workgroupBarrier(); // the tile before is done with its rows
       stage_down(l, t, lane);
+    }
+    if (POST_NORM) {
+      storageBarrier(); // the projection put before norm_down takes it
+      norm_down_take(l, lane);
+      for (var t = 0u; t < TILES_NORM; t++) {
+        workgroupBarrier(); // the tile before is done with its rows
+        stage_norm_down(l, t, lane);
+      }
     }
   }
   storageBarrier(); // the last X put before logits takes it

@@ -4,7 +4,7 @@
 @group(0) @binding(2) var<storage, read_write> msg: array<u32>; // [MSG_WORDS]
 
 fn take(at: u32) -> u32 { return msg[at]; }
-fn take4_at(at: vec4<u32>) -> vec4<u32> { return vec4<u32>(msg[at.x], msg[at.y], msg[at.z], msg[at.w]); }
 fn peek(at: u32) -> u32 { return msg[at]; }
 fn settle(at: u32, word: u32) -> u32 { return word; }
+fn settle4(at: vec4<u32>, words: vec4<u32>) -> vec4<u32> { return words; }
 fn put(at: u32, word: u32) { msg[at] = word; }

@@ -26,10 +26,6 @@ fn half_at(parity: u32, at: u32) -> u32 { return (parity * N_BLOCK + token_block
 // Between the two other work goes on. take does both at once.
 fn peek(at: u32) -> u32 { return atomicLoad(&msg[half_at(args.parity, at)]); }
 
-fn peek4_at(at: vec4<u32>) -> vec4<u32> {
-  return vec4<u32>(peek(at.x), peek(at.y), peek(at.z), peek(at.w));
-}
-
 fn settle(at: u32, word: u32) -> u32 {
   var w = word;
   for (var n = 0u; n < SPIN_LIMIT; n++) {
@@ -39,17 +35,16 @@ fn settle(at: u32, word: u32) -> u32 {
   return w ^ NOT_READY;
 }
 
-fn settle4_at(at: vec4<u32>, words: vec4<u32>) -> vec4<u32> {
+fn settle4(at: vec4<u32>, words: vec4<u32>) -> vec4<u32> {
   var w = words;
   for (var n = 0u; n < SPIN_LIMIT; n++) {
     if (all(w != vec4<u32>()) || give_up(n)) { break; }
-    w = peek4_at(at);
+    w = vec4<u32>(peek(at.x), peek(at.y), peek(at.z), peek(at.w));
   }
   return w ^ vec4<u32>(NOT_READY);
 }
 
 fn take(at: u32) -> u32 { return settle(at, peek(at)); }
-fn take4_at(at: vec4<u32>) -> vec4<u32> { return settle4_at(at, peek4_at(at)); }
 
 fn put(at: u32, word: u32) {
   atomicStore(&msg[half_at(args.parity, at)], word ^ NOT_READY);
@@ -61,7 +56,8 @@ fn counter_at(parity: u32, block: u32, layer: u32, stage: u32) -> u32 {
   return STATE_ARRIVE + i * ARRIVE_LINE;
 }
 
-// One tile of a stage is done. Called after the tile's last barrier.
+// One tile of a stage is done, or nearly: lane 0 has put its words. Others may be on their way, and are waited
+// for word by word.
 fn arrive(layer: u32, stage: u32, tile: u32, lane: u32) {
   if (lane != 0u) { return; }
   if (tile == 0u) { atomicStore(&state[counter_at(1u - args.parity, token_block(), layer, stage)], 0u); }

@@ -1,10 +1,31 @@
 // spans_serial: publishing what neighbours share a scale for, each span walked by one lane.
+fn tail_row(lane: u32) -> u32 { return lane; }
+
 fn publish_x(at: u32, gain: u32, row0: u32, n: u32, lane: u32) {
   put_residual(at, row0, n, lane);
-  put_ss(at, row0, n, lane);
+  put_ss(at + X_SS, row0, n, lane);
+  put_means(at, row0, n, lane);
   gain_rows(gain, row0, n, lane);
   put_y(at + X_Y, at + X_SCALE, row0, n, QD, lane);
-  workgroupBarrier(); // rows and ys read before the next tile writes them
+}
+
+// The same of the projection's rows plus the residual that stands at `res`.
+fn publish_sum(at: u32, res: u32, bias: u32, gain: u32, row0: u32, n: u32, tail: Tail, lane: u32) {
+  add_residual(res, bias, row0, n, tail.own, lane);
+  publish_x(at, gain, row0, n, lane);
+}
+
+fn publish_h(layer: u32, row0: u32, n: u32, lane: u32) {
+  for (var r = lane; r < n; r += WG) { ys[r] = glu_of_rows(layer, row0, r); }
+  workgroupBarrier(); // ys written before whole quantisation groups are read
+  put_ys(at_layer(layer) + L_H, at_layer(layer) + L_H_SCALE, row0, n, QF, lane);
+}
+
+fn publish_a(layer: u32, row0: u32, n: u32, lane: u32) {
+  for (var r = lane; r < n; r += WG) { ys[r] = combined(layer, row0 + r); }
+  workgroupBarrier(); // ys written before whole quantisation groups are read
+  put_ys(at_layer(layer) + L_A, at_layer(layer) + L_A_SCALE, row0, n, QA, lane);
+  workgroupBarrier(); // ys read before the next tile writes them
 }
 
 // ys[0..n) are elements row0.. of the vector at `at`.

@@ -1,31 +1,63 @@
 // spans_subgroup: publishing what neighbours share a scale for, a span by MAX_TEAM lanes of a subgroup,
-// with no barrier in between. The plan picks this file only where a span is no longer than such a team.
-// The same words as spans_serial: a maximum has no order, and squares are added in the same tree.
+// straight from the finished rows, with no barrier in between. The plan picks this file only where a span
+// is no longer than such a team. The same words as spans_serial: a maximum has no order, and squares are
+// added in the same tree.
+//
+// Spans are done in rounds of one a team; teams without a span in a round stay out of it together.
+fn tail_row(lane: u32) -> u32 { return lane / MAX_TEAM * QD + min(lane % MAX_TEAM, QD - 1u); }
+
+// Element first + e of a residual: itself, its square's part of the span's sum, and its product with the gain.
+fn put_x(at: u32, row: u32, e: u32, x: f32, gain: f32, lane: u32) {
+  let inside = e < QD;
+  let v = select(0.0, x, inside);
+  if (inside) { put(at + X_RES + row + e, word_of_f32(v)); }
+  put_span(at + X_Y, at + X_SCALE, row, e, QD, v * gain);
+  let sum = team_sum(fma(v, v, 0.0), MAX_TEAM, lane); // not a product, which might be fused with a sum
+  if (e == 0u) { put(at + X_SS + row / QD, word_of_f32(sum)); }
+  put_mean(at, row / QD, e, v, lane);
+}
+
 fn publish_x(at: u32, gain: u32, row0: u32, n: u32, lane: u32) {
   let e = lane % MAX_TEAM;
-  for (var first0 = 0u; first0 < n; first0 += WG / MAX_TEAM * QD) {
-    let first = first0 + lane / MAX_TEAM * QD;
-    var x = 0.0;
-    var y = 0.0;
-    if (e < QD && first < n) {
-      x = rows[first + e];
-      y = x * gain_at(gain, row0 + first + e);
-      put(at + X_RES + row0 + first + e, word_of_f32(x));
-    }
-    let ss = team_sum(fma(x, x, 0.0), MAX_TEAM, lane); // not a product, which might be fused with a sum
-    if (e == 0u && first < n) { put(at + X_SS + (row0 + first) / QD, word_of_f32(ss)); }
-    put_span(at + X_Y, at + X_SCALE, row0 + first, select(MAX_TEAM, e, first < n), QD, y);
+  for (var first = lane / MAX_TEAM * QD; first < n; first += WG / MAX_TEAM * QD) {
+    let r = first + min(e, QD - 1u);
+    put_x(at, row0 + first, e, rows[r], gain_at(gain, row0 + r), lane);
   }
-  workgroupBarrier(); // rows read before the next tile writes them
+}
+
+// The same of the projection's rows plus the residual that stands at `res`.
+fn publish_sum(at: u32, res: u32, bias: u32, gain: u32, row0: u32, n: u32, tail: Tail, lane: u32) {
+  let e = lane % MAX_TEAM;
+  for (var first = lane / MAX_TEAM * QD; first < n; first += WG / MAX_TEAM * QD) {
+    let r = first + min(e, QD - 1u);
+    var t = tail;
+    if (first >= WG / MAX_TEAM * QD) { t = Tail(peek(res + row0 + r), gain_at(gain, row0 + r)); }
+    let x = bitcast<f32>(settle(res + row0 + r, t.own)) + biased(rows[r], bias + row0 + r);
+    put_x(at, row0 + first, e, x, t.gain, lane);
+  }
+}
+
+fn publish_h(layer: u32, row0: u32, n: u32, lane: u32) {
+  let e = lane % MAX_TEAM;
+  for (var first = lane / MAX_TEAM * QF; first < n; first += WG / MAX_TEAM * QF) {
+    let y = select(0.0, glu_of_rows(layer, row0, first + min(e, QF - 1u)), e < QF);
+    put_span(at_layer(layer) + L_H, at_layer(layer) + L_H_SCALE, row0 + first, e, QF, y);
+  }
+}
+
+fn publish_a(layer: u32, row0: u32, n: u32, lane: u32) {
+  let e = lane % MAX_TEAM;
+  for (var first = lane / MAX_TEAM * QA; first < n; first += WG / MAX_TEAM * QA) {
+    let y = select(0.0, combined(layer, row0 + first + min(e, QA - 1u)), e < QA);
+    put_span(at_layer(layer) + L_A, at_layer(layer) + L_A_SCALE, row0 + first, e, QA, y);
+  }
 }
 
 // ys[0..n) are elements row0.. of the vector at `at`.
 fn put_ys(at: u32, at_scale: u32, row0: u32, n: u32, q: u32, lane: u32) {
   let e = lane % MAX_TEAM;
-  for (var first0 = 0u; first0 < n; first0 += WG / MAX_TEAM * q) {
-    let first = first0 + lane / MAX_TEAM * q;
-    var y = 0.0;
-    if (e < q && first < n) { y = ys[first + e]; }
-    put_span(at, at_scale, row0 + first, select(MAX_TEAM, e, first < n), q, y);
+  for (var first = lane / MAX_TEAM * q; first < n; first += WG / MAX_TEAM * q) {
+    let y = select(0.0, ys[first + min(e, q - 1u)], e < q);
+    put_span(at, at_scale, row0 + first, e, q, y);
   }
 }

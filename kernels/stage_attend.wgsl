@@ -1,193 +1,40 @@
-// stage attend: attention of the heads that share one kv head over one part of the context. One tile
-// = (kv head, split); split s of N_SPLIT covers a contiguous part of the positions up to the
-// token's.
+// stage attend: attention of ATT_HEADS heads that share one kv head, over one part of the context. One tile
+// = (unit of heads, split); split s of N_SPLIT covers a contiguous part of the positions up to the token's.
 // takes: q, and k and v of the positions of this dispatch, of the layer; earlier rows are plain loads,
 // ordered by the dispatches that wrote them.   puts: for each head and split the unnormalised output, the
 // largest score and the sum of exponentials, for combine.
 //
 // The positions go by in blocks of ATT_BLOCK: scores, running softmax, mix. Each of the three is a
-// function of its own, so that the unfused form can run them apart with the same bits.
-const ATT_OUT = ATT_HEADS * HEAD_DIM;
-
-var<workgroup> att_q: array<f32, ATT_HEADS * HEAD_DIM>;
-var<workgroup> att_o: array<f32, ATT_PARTS * ATT_HEADS * HEAD_DIM>; // [ATT_PARTS][ATT_OUT]: every ATT_PARTS-th position
-var<workgroup> att_s: array<f32, ATT_HEADS * ATT_BLOCK>; // scores, then their exponentials
-var<workgroup> att_m: array<f32, ATT_HEADS>;     // running maximum
-var<workgroup> att_l: array<f32, ATT_HEADS>;     // running sum
-var<workgroup> att_alpha: array<f32, ATT_HEADS>; // what the block before is worth now
-
+// function of its own, so that the unfused form (unfused_attend_*.wgsl) can run them apart with the same
+// bits. There are two ways to do a block: attend_lanes.wgsl keeps rows and outputs in registers, a few lanes a
+// position; attend_serial.wgsl keeps them in workgroup memory and asks nothing of the device. Each has
+//   attend_early(layer, tile, lane)  what does not wait for this token; called by itself before a wait, and
+//   stage_attend(layer, tile, lane).
 const NEVER = -3.0e38; // stands for minus infinity, which WGSL does not promise
+const KV_HEADS = N_HEAD / N_HEAD_KV; // heads that share a kv head
 
 struct Span { // positions lo .. hi of a split
   lo: u32,
   hi: u32,
 }
 
-fn att_span(split: u32, lane: u32) -> Span {
+fn att_span(layer: u32, split: u32, lane: u32) -> Span {
   let n = uniform_pos(lane) + 1u;
-  let first = first_attended(n);
+  let first = first_attended(layer, n);
   let per = (n - first + N_SPLIT - 1u) / N_SPLIT;
   return Span(min(n, first + split * per), min(n, first + split * per + per));
 }
 
-fn att_take_q(layer: u32, kv_head: u32, lane: u32) {
-  for (var i = lane; i < ATT_HEADS * HEAD_DIM; i += WG) {
-    att_q[i] = bitcast<f32>(take(at_layer(layer) + L_Q + kv_head * ATT_HEADS * HEAD_DIM + i));
-  }
+fn att_first_head(tile: u32) -> u32 { return tile / N_SPLIT * ATT_HEADS; }
+fn att_kv_head(tile: u32) -> u32 { return att_first_head(tile) / KV_HEADS; }
+
+fn att_put_ml(layer: u32, head: u32, split: u32, m: f32, l: f32) {
+  let at = at_layer(layer) + L_ATT_ML + (head * N_SPLIT + split) * 2u;
+  put(at, word_of_f32(m));
+  put(at + 1u, word_of_f32(l));
 }
 
-fn att_begin(lane: u32) {
-  for (var i = lane; i < ATT_PARTS * ATT_OUT; i += WG) { att_o[i] = 0.0; }
-  if (lane < ATT_HEADS) {
-    att_m[lane] = NEVER;
-    att_l[lane] = 0.0;
-  }
-}
-
-// big[p][d] = rows p0 .. of the cache's k or v, those of earlier dispatches from the cache, this one's
-// from its words. Rows are one word apart from a power of two, so that lanes that walk different rows meet
-// different banks.
-fn att_keep(p: u32, w: u32, word: u32) {
-  for (var h = 0u; h < KV_PER_WORD; h++) { big[p * ATT_STRIDE + w * KV_PER_WORD + h] = kv_value(word, h); }
-}
-
-fn att_early_k(layer: u32, kv_head: u32, p0: u32, hi: u32, lane: u32) {
-  let row0 = (layer * N_HEAD_KV + kv_head) * N_CTX + p0;
-  let n = min(ATT_BLOCK, min(hi, args.pos) - min(p0, args.pos)) * KV_ROW;
-  for (var i = lane; i < n; i += WG) { att_keep(i / KV_ROW, i % KV_ROW, kv_k[row0 * KV_ROW + i]); }
-}
-
-fn att_late_k(layer: u32, kv_head: u32, p0: u32, hi: u32, lane: u32) {
-  let first = max(p0, args.pos);
-  let at = at_layer(layer) + L_K + kv_head * KV_ROW;
-  for (var i = lane; i < (max(first, min(hi, p0 + ATT_BLOCK)) - first) * KV_ROW; i += WG) {
-    let p = first + i / KV_ROW;
-    att_keep(p - p0, i % KV_ROW, take(back_to(p) + at + i % KV_ROW));
-  }
-}
-
-fn att_load_v(layer: u32, kv_head: u32, p0: u32, hi: u32, lane: u32) {
-  let row0 = (layer * N_HEAD_KV + kv_head) * N_CTX + p0;
-  let n = min(ATT_BLOCK, min(hi, args.pos) - min(p0, args.pos)) * KV_ROW;
-  for (var i = lane; i < n; i += WG) { att_keep(i / KV_ROW, i % KV_ROW, kv_v[row0 * KV_ROW + i]); }
-  let first = max(p0, args.pos);
-  let at = at_layer(layer) + L_V + kv_head * KV_ROW;
-  for (var i = lane; i < (max(first, min(hi, p0 + ATT_BLOCK)) - first) * KV_ROW; i += WG) {
-    let p = first + i / KV_ROW;
-    att_keep(p - p0, i % KV_ROW, take(back_to(p) + at + i % KV_ROW));
-  }
-}
-
-// att_s[head][p] = q . k, from att_q and big: ATT_TEAM lanes share a product.
-fn att_scores(p0: u32, hi: u32, lane: u32) {
-  const N = ATT_HEADS * ATT_BLOCK;
-  const PART = (HEAD_DIM + ATT_TEAM - 1u) / ATT_TEAM;
-  let d0 = lane % ATT_TEAM * PART;
-  for (var first = 0u; first < N; first += WG / ATT_TEAM) {
-    let i = first + lane / ATT_TEAM;
-    let head = i / ATT_BLOCK;
-    let p = i % ATT_BLOCK;
-    let attended = i < N && p0 + p < hi;
-    var s = 0.0;
-    if (attended) {
-      for (var d = d0; d < min(d0 + PART, HEAD_DIM); d++) {
-        s = fma(att_q[head * HEAD_DIM + d], big[p * ATT_STRIDE + d], s);
-      }
-    }
-    s = team_sum(s, ATT_TEAM, lane);
-    if (d0 == 0u && i < N) { att_s[i] = select(NEVER, s * ATTN_SCALE, attended); }
-  }
-}
-
-// The running softmax takes the block in: new maximum, what the past is worth, exponentials. A team of
-// MAX_TEAM lanes looks after a head.
-fn att_softmax(lane: u32) {
-  let slot = lane % MAX_TEAM;
-  for (var first = 0u; first < ATT_HEADS; first += WG / MAX_TEAM) {
-    let head = first + lane / MAX_TEAM;
-    var m = NEVER;
-    if (head < ATT_HEADS) {
-      for (var p = slot; p < ATT_BLOCK; p += MAX_TEAM) { m = max(m, att_s[head * ATT_BLOCK + p]); }
-    }
-    m = team_max(m, MAX_TEAM, lane);
-    if (slot == 0u && head < ATT_HEADS) {
-      m = max(m, att_m[head]);
-      att_alpha[head] = exp(att_m[head] - m);
-      att_m[head] = m;
-    }
-  }
-  workgroupBarrier(); // maxima written before all lanes use them
-  for (var i = lane; i < ATT_HEADS * ATT_BLOCK; i += WG) { att_s[i] = exp(att_s[i] - att_m[i / ATT_BLOCK]); }
-  workgroupBarrier(); // exponentials written before they are added up
-  for (var first = 0u; first < ATT_HEADS; first += WG / MAX_TEAM) {
-    let head = first + lane / MAX_TEAM;
-    var sum = 0.0;
-    if (head < ATT_HEADS) {
-      for (var p = slot; p < ATT_BLOCK; p += MAX_TEAM) { sum += att_s[head * ATT_BLOCK + p]; }
-    }
-    sum = team_sum(sum, MAX_TEAM, lane);
-    if (slot == 0u && head < ATT_HEADS) { att_l[head] = fma(att_l[head], att_alpha[head], sum); }
-  }
-}
-
-// att_o = att_o * alpha + exponentials . V, from att_s and big.
-fn att_mix(p0: u32, hi: u32, lane: u32) {
-  let n = min(ATT_BLOCK, hi - p0);
-  for (var i = lane; i < ATT_PARTS * ATT_OUT; i += WG) {
-    let head = i % ATT_OUT / HEAD_DIM;
-    let d = i % HEAD_DIM;
-    var o = att_o[i] * att_alpha[head];
-    for (var p = i / ATT_OUT; p < n; p += ATT_PARTS) {
-      o = fma(att_s[head * ATT_BLOCK + p], big[p * ATT_STRIDE + d], o);
-    }
-    att_o[i] = o;
-  }
-}
-
-fn att_put_o(layer: u32, kv_head: u32, split: u32, lane: u32) {
-  for (var i = lane; i < ATT_OUT; i += WG) {
-    let head = kv_head * ATT_HEADS + i / HEAD_DIM;
-    var o = att_o[i];
-    for (var part = 1u; part < ATT_PARTS; part++) { o += att_o[part * ATT_OUT + i]; }
-    put(at_layer(layer) + L_ATT + (head * N_SPLIT + split) * HEAD_DIM + i % HEAD_DIM, word_of_f32(o));
-  }
-}
-
-fn att_put_ml(layer: u32, kv_head: u32, split: u32, lane: u32) {
-  if (lane < ATT_HEADS) {
-    let at = at_layer(layer) + L_ATT_ML + ((kv_head * ATT_HEADS + lane) * N_SPLIT + split) * 2u;
-    put(at, word_of_f32(att_m[lane]));
-    put(at + 1u, word_of_f32(att_l[lane]));
-  }
-}
-
-// What does not wait for this token: the first block's K rows of earlier dispatches. Called before
-// stage_attend, by itself before a wait.
-fn attend_early(layer: u32, tile: u32, lane: u32) {
-  let span = att_span(tile % N_SPLIT, lane);
-  if (span.lo < span.hi) { att_early_k(layer, tile / N_SPLIT, span.lo, span.hi, lane); }
-}
-
-fn stage_attend(layer: u32, tile: u32, lane: u32) {
-  let kv_head = tile / N_SPLIT;
-  let split = tile % N_SPLIT;
-  let span = att_span(split, lane);
-  att_take_q(layer, kv_head, lane);
-  att_begin(lane);
-  for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
-    if (p0 > span.lo) { att_early_k(layer, kv_head, p0, span.hi, lane); }
-    att_late_k(layer, kv_head, p0, span.hi, lane);
-    workgroupBarrier(); // q and the block of K written before scores read them
-    att_scores(p0, span.hi, lane);
-    workgroupBarrier(); // scores written, and K used up, before V takes its place
-    att_load_v(layer, kv_head, p0, span.hi, lane);
-    att_softmax(lane);
-    workgroupBarrier(); // V, exponentials and alpha written before the mix reads them
-    att_mix(p0, span.hi, lane);
-    workgroupBarrier(); // V used up before the next block of K takes its place
-  }
-  workgroupBarrier(); // an empty split's zeros written before they are put
-  att_put_o(layer, kv_head, split, lane);
-  att_put_ml(layer, kv_head, split, lane);
-  workgroupBarrier(); // att_* read before the next tile writes them
+// Word w of the k row (which: 0) or v row (1) that the token at position p, of this dispatch, put.
+fn att_late_at(layer: u32, kv_head: u32, p: u32, which: u32, w: u32) -> u32 {
+  return back_to(p) + at_layer(layer) + select(L_K, L_V, which == 1u) + kv_head * KV_ROW + w;
 }

@@ -12,8 +12,6 @@ fn down_take(layer: u32, lane: u32) {
   if (DOWN_CHUNKS == 1u) { down_take_chunk(layer, 0u, lane); }
 }
 
-fn down_at(tile: u32, j: u32) -> u32 { return min(tile * DOWN_TILE + min(j, DOWN_TILE - 1u), D - 1u); }
-
 fn down_rows(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * DOWN_TILE;
   rows_down(0u, layer, row0, 0u, min(DOWN_TILE, D - row0), lane);
@@ -22,10 +20,10 @@ fn down_rows(layer: u32, tile: u32, lane: u32) {
 fn stage_down(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * DOWN_TILE;
   let n = min(DOWN_TILE, D - row0);
-  let at = at_layer(layer) + L_X1 + X_RES + row0;
-  let own = peek(at + min(lane, n - 1u));
+  let res = at_layer(layer) + L_X1 + X_RES;
+  let tail = ask_tail(res, gain_attn(layer + 1u), row0, n, lane);
   multiply_down(layer, tile, lane);
   workgroupBarrier(); // rows written by their teams before other lanes read them
-  add_residual(at, own, n, lane);
-  publish_x(at_layer(layer + 1u) + L_X, gain_attn(layer + 1u), row0, n, lane);
+  if (POST_NORM) { put_projection(at_layer(layer) + L_P_DOWN, row0, n, lane); } // norm_down goes on
+  else { publish_sum(at_layer(layer + 1u) + L_X, res, bias_down(layer), gain_attn(layer + 1u), row0, n, tail, lane); }
 }

@@ -21,7 +21,7 @@ fn take_window(lane: u32) {
   if (WG < 32u) {
     for (var i = lane + WG; i < 32u; i += WG) { atomicStore(&window_filter[i], 0u); }
   }
-  workgroupBarrier(); // filter cleared before bits are set; ss_part written before it is read
+  workgroupBarrier(); // filter cleared before bits are set
   if (args.repeat_penalty != 1.0) {
     for (var i = lane; i < n_window(); i += WG) {
       let id = context_id(token_pos() - i);
@@ -41,8 +41,6 @@ fn penalised(id: u32, logit: f32) -> f32 {
   return logit;
 }
 
-fn logits_at(tile: u32, j: u32) -> u32 { return min(tile * LOGITS_TILE + min(j, LOGITS_TILE - 1u), N_VOCAB - 1u); }
-
 fn logits_rows(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * LOGITS_TILE;
   rows_logits(0u, layer, row0, 0u, min(LOGITS_TILE, N_VOCAB - row0), lane);
@@ -53,9 +51,8 @@ fn stage_logits(tile: u32, lane: u32) {
   let n = min(LOGITS_TILE, N_VOCAB - row0);
   multiply_logits(N_LAYER, tile, lane);
   workgroupBarrier(); // rows written by their teams before the epilogue reads them
-  let inv = inv_rms();
   for (var r = lane; r < n; r += WG) {
-    let logit = rows[r] * inv;
+    let logit = finish_logits(row0 + r, rows[r]);
     put(M_LOGITS + row0 + r, word_of_f32(logit));
     ys[r] = penalised(row0 + r, logit);
   }
@@ -68,8 +65,8 @@ fn stage_logits(tile: u32, lane: u32) {
   workgroupBarrier(); // rows, ys and best read before the next tile writes them
 }
 
-var<workgroup> best_value: array<f32, WG>;
-var<workgroup> best_id: array<u32, WG>;
+var<workgroup> best_value: array<f32, WG / MAX_TEAM>;
+var<workgroup> best_id: array<u32, WG / MAX_TEAM>;
 
 fn best_of_ys(row0: u32, n: u32, lane: u32) {
   var value = NEVER;
@@ -83,22 +80,22 @@ fn best_of_ys(row0: u32, n: u32, lane: u32) {
   best_reduce(value, id, lane);
 }
 
-const BEST_STEP = 1u << (31u - countLeadingZeros(WG - 1u)); // the largest power of two below WG
-
 // The largest value over all lanes, the smallest id among equals, into element 0. Ends in a barrier.
 fn best_reduce(value: f32, id: u32, lane: u32) {
-  best_value[lane] = value;
-  best_id[lane] = id;
-  workgroupBarrier(); // candidates written before they are compared
-  for (var step = BEST_STEP; step > 0u; step /= 2u) {
-    if (lane < step && lane + step < WG) {
-      let v = best_value[lane + step];
-      let i = best_id[lane + step];
-      if (v > best_value[lane] || (v == best_value[lane] && i < best_id[lane])) {
-        best_value[lane] = v;
-        best_id[lane] = i;
+  let largest = team_max(value, MAX_TEAM, lane);
+  let least = team_max(select(NEVER, -f32(id), value == largest), MAX_TEAM, lane); // ids are exact in f32
+  if (lane % MAX_TEAM == 0u) {
+    best_value[lane / MAX_TEAM] = largest;
+    best_id[lane / MAX_TEAM] = u32(-least);
+  }
+  workgroupBarrier(); // every team's best written before they are compared
+  if (lane == 0u) {
+    for (var i = 1u; i < WG / MAX_TEAM; i++) {
+      if (best_value[i] > best_value[0] || (best_value[i] == best_value[0] && best_id[i] < best_id[0])) {
+        best_value[0] = best_value[i];
+        best_id[0] = best_id[i];
       }
     }
-    workgroupBarrier(); // this round written before the next reads it
   }
+  workgroupBarrier(); // the best written before others read it
 }

@@ -12,15 +12,6 @@ fn out_take(layer: u32, lane: u32) {
   if (OUT_CHUNKS == 1u) { out_take_chunk(layer, 0u, lane); }
 }
 
-// rows += the residual at `at`, of which this lane has peeked at word min(lane, n - 1) as `own`.
-fn add_residual(at: u32, own: u32, n: u32, lane: u32) {
-  if (lane < n) { rows[lane] = bitcast<f32>(settle(at + lane, own)) + rows[lane]; }
-  for (var r = lane + WG; r < n; r += WG) { rows[r] = bitcast<f32>(take(at + r)) + rows[r]; }
-  workgroupBarrier(); // sums written before publish_x reads its quantisation groups
-}
-
-fn out_at(tile: u32, j: u32) -> u32 { return min(tile * OUT_TILE + min(j, OUT_TILE - 1u), D - 1u); }
-
 fn out_rows(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * OUT_TILE;
   rows_out(0u, layer, row0, 0u, min(OUT_TILE, D - row0), lane);
@@ -29,10 +20,10 @@ fn out_rows(layer: u32, tile: u32, lane: u32) {
 fn stage_out(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * OUT_TILE;
   let n = min(OUT_TILE, D - row0);
-  let at = at_layer(layer) + L_X + X_RES + row0;
-  let own = peek(at + min(lane, n - 1u));
+  let res = at_layer(layer) + L_X + X_RES;
+  let tail = ask_tail(res, gain_ffn(layer), row0, n, lane);
   multiply_out(layer, tile, lane);
   workgroupBarrier(); // rows written by their teams before other lanes read them
-  add_residual(at, own, n, lane);
-  publish_x(at_layer(layer) + L_X1, gain_ffn(layer), row0, n, lane);
+  if (POST_NORM) { put_projection(at_layer(layer) + L_P_OUT, row0, n, lane); } // norm_out goes on
+  else { publish_sum(at_layer(layer) + L_X1, res, bias_out(layer), gain_ffn(layer), row0, n, tail, lane); }
 }

@@ -25,9 +25,8 @@ fn $role$_rows_$form$(m: Matrix, n_row: u32, layer: u32, row0: u32, out0: u32, n
         }
       }
     }
-    for (var r = 0u; r < $ROLE$_R; r++) {
-      let sum = team_sum(acc[r], $ROLE$_TEAM, lane);
-      if (slot == 0u && r0 + r < end) { rows[out0 + r0 + r] = sum; }
-    }
+    const LAST = $ROLE$_R - 1u; // of one, two or four
+    keep_sums(vec4<f32>(acc[0], acc[min(1u, LAST)], acc[min(2u, LAST)], acc[LAST]), $ROLE$_TEAM, out0 + r0,
+              out0 + r0, out0 + min(r0 + $ROLE$_R, end), lane);
   }
 }

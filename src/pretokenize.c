@@ -1,125 +1,106 @@
-/* pretokenize.c: cuts text into the words inside which byte pairs may merge, and the UTF-8 and
- * Unicode look-ups that this needs. It does not know about tokens.
- *
- * gpt2 is the published pattern of GPT-2, tried from left to right at each place:
- *   's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
- * smollm first isolates every \p{N} character and then cuts each stretch between them with the same
- * pattern. The end of a stretch acts as the end of the text, so "a 1" is "a", " ", "1". */
-#include "unicode.h"
+/* pretokenize.c: the published rules that cut text into words, by the name that a GGUF gives them,
+ * and the cutting. The patterns are those of each family's own tokenizer.json. It does not know
+ * about tokens. */
+#include "pretokenize.h"
 
-#include <stdbool.h>
-#include <string.h>
+/* ---- rules -------------------------------------------------------------------------------- */
 
-solo_unicode_class solo_unicode_class_of(uint32_t code) {
-    uint32_t lo = 0, hi = solo_unicode_n_range;
-    while (lo < hi) { /* the first range that ends at or after code */
-        uint32_t mid = lo + (hi - lo) / 2;
-        if (solo_unicode_ranges[mid].last < code) lo = mid + 1;
-        else hi = mid;
-    }
-    bool inside = lo < solo_unicode_n_range && solo_unicode_ranges[lo].first <= code;
-    return inside ? solo_unicode_ranges[lo].class : SOLO_UNICODE_OTHER;
+#define GPT2 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"
+#define SPACES "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+#define LLAMA3(numbers)                                                                       \
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" numbers                      \
+    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" SPACES
+/* Words begin anew where a lower-case letter is followed by an upper-case one. */
+#define CASED(endings, numbers)                                                               \
+    "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+" endings \
+    "|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*" endings \
+    "|" numbers "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|" SPACES
+#define ENDINGS "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+
+/* Runs of CJK characters and kana, then words that may begin with one sign of punctuation. */
+#define DEEPSEEK_CJK "[\xE4\xB8\x80-\xE9\xBE\xA5\xE3\x81\x80-\xE3\x82\x9F\xE3\x82\xA0-\xE3\x83\xBF]+"
+#define DEEPSEEK_WORDS                                                                        \
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+" \
+    "| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+"
+
+#define LLAMA3_ROW                                                                            \
+    .kind = "gpt2/llama-bpe", .text = {LLAMA3("\\p{N}{1,3}")}, .takes_whole_words = true, .adds_bos = true
+
+static const solo_pretokenizer_row rows[] = {
+    {.name = "gpt2", .kind = "gpt2/gpt2", .text = {GPT2}},
+    {.name = "gpt-2", .kind = "gpt2/gpt2", .text = {GPT2}},
+    {.name = "default", .kind = "gpt2/default", .text = {GPT2}},
+    {.name = "phi-2", .kind = "gpt2/gpt2", .text = {GPT2}},
+    {.name = "smollm", .kind = "gpt2/smollm", .text = {"\\p{N}", GPT2}},
+    {.name = "starcoder", .kind = "gpt2/smollm", .text = {"\\p{N}", GPT2}},
+    {.name = "llama-bpe", LLAMA3_ROW},
+    {.name = "llama3", LLAMA3_ROW},
+    {.name = "llama-v3", LLAMA3_ROW},
+    {.name = "qwen2", .kind = "gpt2/qwen2", .text = {LLAMA3("\\p{N}")}, .normalizes = true},
+    {.name = "deepseek-r1-qwen", .kind = "gpt2/qwen2", .text = {LLAMA3("\\p{N}")}},
+    {.name = "tekken", .kind = "gpt2/tekken", .text = {CASED("", "\\p{N}")}, .takes_whole_words = true,
+     .adds_bos = true},
+    {.name = "deepseek-v3", .kind = "gpt2/deepseek-v3", .text = {"\\p{N}{1,3}", DEEPSEEK_CJK, DEEPSEEK_WORDS}},
+    {.name = "gpt-4o", .kind = "gpt2/gpt-4o", .text = {CASED(ENDINGS, "\\p{N}{1,3}")}},
+};
+
+static bool is_text(solo_str a, const char *b) {
+    return a.n == strlen(b) && memcmp(a.at, b, a.n) == 0;
 }
 
-uint32_t solo_utf8_length(uint8_t first, uint8_t *second_min, uint8_t *second_max) {
-    *second_min = 0x80;
-    *second_max = 0xBF;
-    if (first < 0x80) return 1;
-    if (first < 0xC2) return 0; /* continuation bytes and overlong forms */
-    if (first < 0xE0) return 2;
-    if (first < 0xF0) {
-        if (first == 0xE0) *second_min = 0xA0; /* overlong below */
-        if (first == 0xED) *second_max = 0x9F; /* surrogates above */
-        return 3;
+const solo_pretokenizer_row *solo_pretokenizer_find(solo_str name) {
+    for (uint32_t i = 0; i < SOLO_COUNT(rows); i++) {
+        if (is_text(name, rows[i].name)) return &rows[i];
     }
-    if (first < 0xF5) {
-        if (first == 0xF0) *second_min = 0x90;
-        if (first == 0xF4) *second_max = 0x8F; /* past U+10FFFF */
-        return 4;
-    }
-    return 0;
+    return NULL;
 }
 
-size_t solo_utf8_decode(const char *at, size_t n, uint32_t *code) {
-    const uint8_t *b = (const uint8_t *)at;
-    uint8_t lo, hi;
-    uint32_t length = solo_utf8_length(b[0], &lo, &hi);
-    *code = SOLO_UNICODE_INVALID;
-    if (length == 0 || length > n) return 1;
-    if (length == 1) {
-        *code = b[0];
-        return 1;
-    }
-    if (b[1] < lo || b[1] > hi) return 1;
-    uint32_t c = ((uint32_t)b[0] & (0x7Fu >> length)) << 6 | ((uint32_t)b[1] & 0x3Fu);
-    for (uint32_t i = 2; i < length; i++) {
-        if ((b[i] & 0xC0) != 0x80) return 1;
-        c = c << 6 | ((uint32_t)b[i] & 0x3Fu);
-    }
-    *code = c;
-    return length;
+void solo_pretokenizer_names(solo_text *out) {
+    for (uint32_t i = 0; i < SOLO_COUNT(rows); i++) solo_text_add(out, i ? ", %s" : "%s", rows[i].name);
 }
 
-/* What stands at a place of a stretch; length 0 outside it, where every class test fails. */
-typedef struct place {
-    size_t             length; /* 0: the stretch ended */
-    solo_unicode_class class;
-} place;
-
-static place look(solo_pretokenizer rule, const char *at, size_t n) {
-    if (n == 0) return (place){0, SOLO_UNICODE_OTHER};
-    uint32_t code;
-    size_t length = solo_utf8_decode(at, n, &code);
-    solo_unicode_class class = code < 0x80 && ((code | 0x20) >= 'a' && (code | 0x20) <= 'z')
-                                   ? SOLO_UNICODE_LETTER
-                                   : solo_unicode_class_of(code);
-    if (rule == SOLO_PRETOKENIZER_SMOLLM && class == SOLO_UNICODE_NUMBER) length = 0;
-    return (place){length, class};
+const solo_pretokenizer_row *solo_pretokenizer_known(const solo_str *text, uint32_t n) {
+    for (uint32_t i = 0; i < SOLO_COUNT(rows); i++) {
+        uint32_t same = 0;
+        while (same < n && rows[i].text[same] && is_text(text[same], rows[i].text[same])) same++;
+        if (same == n && n < SOLO_MAX_CUT && !rows[i].text[n]) return &rows[i];
+    }
+    return NULL;
 }
 
-/* 's|'t|'re|'ve|'m|'ll|'d, in lower case only as the pattern has it; 0: none of them. */
-static size_t match_contraction(const char *at, size_t n) {
-    static const char *const endings[] = {"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"};
-    if (at[0] != '\'') return 0;
-    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
-        size_t length = strlen(endings[i]);
-        if (length <= n && memcmp(at, endings[i], length) == 0) return length;
+bool solo_pretokenizer_add(solo_pretokenizer *rule, solo_str text, const char *what, solo_error *err) {
+    if (rule->n_pattern == SOLO_MAX_CUT) {
+        return solo_fail(err, SOLO_UNSUPPORTED, "%s: wanted at most %u patterns, found more", what, SOLO_MAX_CUT);
     }
-    return 0;
+    if (!solo_pattern_open(&rule->pattern[rule->n_pattern], text, what, err)) return false;
+    rule->n_pattern++;
+    return true;
 }
 
-static size_t match_spaces(solo_pretokenizer rule, const char *at, size_t n) {
-    size_t end = 0, last = 0; /* last: where the run's last character starts */
-    place p = look(rule, at, n);
-    while (p.length > 0 && p.class == SOLO_UNICODE_SPACE) {
-        last = end;
-        end += p.length;
-        p = look(rule, at + end, n - end);
-    }
-    /* \s+(?!\S) leaves the last one to what follows, unless that would leave nothing. */
-    return p.length > 0 && last > 0 ? last : end;
+void solo_pretokenizer_free(solo_pretokenizer *rule) {
+    for (uint32_t i = 0; i < rule->n_pattern; i++) solo_pattern_close(rule->pattern[i]);
+    *rule = (solo_pretokenizer){0};
 }
 
-size_t solo_pretokenize(solo_pretokenizer rule, const char *at, size_t n) {
-    size_t end = match_contraction(at, n);
-    if (end > 0) return end;
-    place p = look(rule, at, n);
-    if (p.length == 0) { /* smollm: a number character by itself */
-        uint32_t code;
-        return solo_utf8_decode(at, n, &code);
-    }
-    if (at[0] == ' ') {
-        place after = look(rule, at + 1, n - 1);
-        if (after.length > 0 && after.class != SOLO_UNICODE_SPACE) {
-            end = 1;
-            p = after;
-        }
-    }
-    if (p.class == SOLO_UNICODE_SPACE) return match_spaces(rule, at, n);
-    solo_unicode_class class = p.class;
-    while (p.length > 0 && p.class == class) {
-        end += p.length;
-        p = look(rule, at + end, n - end);
+/* ---- cutting ------------------------------------------------------------------------------ */
+
+/* The end of the piece that starts at `at`: a match, or what lies before the next one. */
+static size_t piece_end(const solo_pattern *pattern, const char *text, size_t at, size_t end) {
+    for (size_t gap = at; gap < end; gap++) {
+        if (gap > at && ((uint8_t)text[gap] & 0xC0) == 0x80) continue; /* inside a character */
+        size_t n = solo_pattern_match(pattern, text + gap, end - gap);
+        if (n != SOLO_PATTERN_NONE && n > 0) return gap > at ? gap : at + n;
     }
     return end;
+}
+
+size_t solo_pretokenize(const solo_pretokenizer *rule, const char *text, size_t n, solo_cut *cut) {
+    size_t at = cut->at, end = n;
+    if (at == n) return 0;
+    for (uint32_t i = 0; i < rule->n_pattern; i++) {
+        if (cut->end[i] <= at) cut->end[i] = piece_end(rule->pattern[i], text, at, end);
+        end = cut->end[i];
+    }
+    cut->at = end;
+    return end - at;
 }

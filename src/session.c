@@ -4,8 +4,9 @@
  *
  * ids[0..n_id) is the context. Decode step p consumes the id at position p and stores the next one
  * at p + 1, on the GPU; its id and the abort word are copied to a slot of their own and read late.
- * One submit does n_token steps: one, or a burst of them, whose ids are handed out one by one. Only
- * what was handed out is context: the rest of a burst is dropped like steps in flight are.
+ * One submit does one step, or, where steps are short, a few, or a burst of them; their ids are
+ * handed out one by one. Only what was handed out is context: the rest is dropped like steps in
+ * flight are.
  */
 #include "session.h"
 
@@ -15,6 +16,10 @@
 #include <math.h>
 
 #define MAX_IN_FLIGHT 32u
+/* A submit and its read cost the GPU tens of microseconds of its own (bench/results/h200-2026-11-24-text):
+ * where a token takes less than SHORT_TOKEN seconds, several go in one, and nobody sees them late. */
+#define SHORT_TOKEN 0.003
+#define TOKENS_A_SUBMIT 4u
 #define SLOT_WORDS (1 + SOLO_MAX_BURST)
 
 struct solo_session {
@@ -31,7 +36,9 @@ struct solo_session {
     uint32_t n_drawn, drawn_at;
     /* in flight: steps for the positions behind those; slot: [1 + SOLO_MAX_BURST] abort word, ids */
     solo_late_read slot[MAX_IN_FLIGHT];
-    uint32_t n_ahead, first, n_flight;
+    uint32_t slot_n_token[MAX_IN_FLIGHT];
+    uint32_t n_ahead, first, n_flight, n_token_flight;
+    double read_at, token_seconds; /* when a submit was last read; a token's share of the time since */
     /* the CPU device */
     solo_ref *ref;
     float *logits;
@@ -115,30 +122,38 @@ static solo_args args_of(const solo_session *s, uint32_t pos) {
     };
 }
 
+/* Tokens of a step: one, or a burst. */
 static uint32_t n_token_of(const solo_session *s) {
     return solo_plan_program(s->plan)->factoring.n_token;
 }
 
-/* Tokens of a submit at pos whose ids the context holds: the last burst may run past its end. */
-static uint32_t n_kept_at(const solo_session *s, uint32_t pos) {
-    uint32_t n = n_token_of(s), left = s->plan->desc.n_ctx - pos;
-    return n < left ? n : left;
+/* Tokens that the next submit does. */
+static uint32_t n_token_submit(const solo_session *s) {
+    uint32_t n = n_token_of(s);
+    bool is_short = s->n_ahead > 1 && s->token_seconds > 0 && s->token_seconds < SHORT_TOKEN;
+    return is_short && n < TOKENS_A_SUBMIT ? TOKENS_A_SUBMIT / n * n : n;
 }
 
-/* Submits the step, or burst of steps, that consumes position pos, with a late read of what it drew. */
-static bool submit_step(solo_session *s, uint32_t pos, solo_error *err) {
+/* Submits steps for n_token positions from pos on, with a late read of the ids drawn: those that the
+ * context holds, since the last burst may run past its end. */
+static bool submit_steps(solo_session *s, uint32_t pos, uint32_t n_token, solo_error *err) {
     solo_plan *plan = s->plan;
     solo_device *d = plan->device;
-    solo_late_read *slot = &s->slot[(s->first + s->n_flight) % s->n_ahead];
+    uint32_t at = (s->first + s->n_flight) % s->n_ahead, left = plan->desc.n_ctx - pos;
+    uint32_t n_kept = n_token < left ? n_token : left;
     uint64_t n_before = solo_device_n_dispatch(d);
-    solo_plan_encode_step(plan, args_of(s, pos));
-    solo_device_copy(d, plan->state, 0, slot->buffer, 0, 4); /* STATE_ABORT */
+    for (uint32_t i = 0; i < n_kept; i += n_token_of(s)) {
+        solo_plan_encode_step(plan, args_of(s, pos + i));
+        s->n_step += n_token_of(s);
+    }
+    solo_device_copy(d, plan->state, 0, s->slot[at].buffer, 0, 4); /* STATE_ABORT */
     solo_device_copy(d, plan->state, ((uint64_t)plan->geometry.state_ids + pos + 1) * 4,
-                     slot->buffer, 4, (uint64_t)n_kept_at(s, pos) * 4);
+                     s->slot[at].buffer, 4, (uint64_t)n_kept * 4);
     if (!solo_device_submit(d, err)) return false;
-    solo_device_read_begin(d, slot);
+    solo_device_read_begin(d, &s->slot[at]);
+    s->slot_n_token[at] = n_kept;
+    s->n_token_flight += n_kept;
     s->n_flight++;
-    s->n_step += n_token_of(s);
     s->n_step_dispatch += solo_device_n_dispatch(d) - n_before;
     return true;
 }
@@ -147,12 +162,16 @@ static bool submit_step(solo_session *s, uint32_t pos, solo_error *err) {
 static bool read_step(solo_session *s, bool *aborted, solo_error *err) {
     uint32_t words[SLOT_WORDS];
     solo_late_read *slot = &s->slot[s->first];
+    s->drawn_at = 0;
+    s->n_drawn = s->slot_n_token[s->first];
     s->first = (s->first + 1) % s->n_ahead;
     s->n_flight--;
+    s->n_token_flight -= s->n_drawn;
     if (!solo_device_read_wait(s->plan->device, slot, words, sizeof words, err)) return false;
+    double now = solo_seconds();
+    s->token_seconds = s->read_at > 0 ? (now - s->read_at) / s->n_drawn : 0;
+    s->read_at = now;
     *aborted = words[0] != 0;
-    s->drawn_at = 0;
-    s->n_drawn = n_kept_at(s, s->n_id - 1);
     memcpy(s->drawn, words + 1, s->n_drawn * sizeof *s->drawn);
     return true;
 }
@@ -188,14 +207,14 @@ static bool settle(solo_session *s, solo_error *err) {
 }
 
 /* Submits until enough steps are ahead. Four bursts of four would be 16 tokens: no more tokens ahead
- * than there would be steps, but two bursts, so that the GPU has one while the other is read. */
+ * than there would be steps, but two submits, so that the GPU has one while the other is read. */
 static bool submit_ahead(solo_session *s, solo_error *err) {
-    uint32_t n_token = n_token_of(s), most = (s->n_ahead + n_token - 1) / n_token;
-    if (most == 1 && s->n_ahead > 1) most = 2;
     for (;;) {
-        uint32_t pos = s->n_id - 1 + (s->n_drawn - s->drawn_at) + s->n_flight * n_token;
+        uint32_t n_token = n_token_submit(s), most = (s->n_ahead + n_token - 1) / n_token;
+        if (most == 1 && s->n_ahead > 1) most = 2;
+        uint32_t pos = s->n_id - 1 + (s->n_drawn - s->drawn_at) + s->n_token_flight;
         if (s->n_flight >= most || pos >= s->plan->desc.n_ctx) return true;
-        if (!submit_step(s, pos, err)) return false;
+        if (!submit_steps(s, pos, n_token, err)) return false;
     }
 }
 
@@ -282,7 +301,7 @@ bool solo_session_logits(solo_session *s, float *out, solo_error *err) {
     if (!settle(s, err)) return false;
     for (;;) {
         bool aborted;
-        if (!submit_step(s, s->n_id - 1, err) || !read_step(s, &aborted, err)) return false;
+        if (!submit_steps(s, s->n_id - 1, n_token_of(s), err) || !read_step(s, &aborted, err)) return false;
         if (!aborted) break;
         if (!fall_back(s, err)) return false;
     }

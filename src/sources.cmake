@@ -1,6 +1,7 @@
 # What libsolo is made of; for the native build and for the page's (src/web).
 set(solo_sources
     base source source_file quant gguf gguf_write model synth
-    tokenizer tokenizer_bpe tokenizer_spm pretokenize text chat_template
+    tokenizer tokenizer_bpe tokenizer_spm tokenizer_json pattern pretokenize unicode text chat_template
+    jinja jinja_parse jinja_value jinja_calls
     ref sampler
-    device stage stream wgsl weights plan session prefill probe tune)
+    device stage stream attend wgsl weights plan session prefill probe tune)

@@ -2,7 +2,8 @@
 #include "stream.h"
 
 #define MAX_UNIT 64u /* longer stages are loops: a text of many hundred units compiles for seconds */
-#define MAX_ROWS 12u /* of a pass: each has an accumulator */
+#define MAX_ROWS 16u /* of a pass: each has an accumulator */
+#define PART_ROWS 4u /* of a strip: used up before those behind the queue are requested */
 /* vec4 of the stages behind attention that stay requested across it, where registers are dear. A
  * starting value: no row says yet what is best. */
 #define HELD_ACROSS_ATTENTION 6u
@@ -58,6 +59,7 @@ static bool one_run(const solo_weights *w, solo_matrix first, solo_matrix last) 
         if (p->s_at % 2 != 0 && info->scale_bytes == 2) return false;
         for (uint32_t m = first; m <= (uint32_t)last; m++) {
             const solo_matrix_place *q = solo_weights_place(w, l, m);
+            if (!q->n_row) continue;
             uint32_t groups = n_row * p->n_group;
             uint32_t scales = info->scale_bytes == 2 ? groups : groups * info->scale_bytes / 4;
             if (q->form != form || q->w_at != p->w_at + groups * info->payload_words / 4 ||
@@ -69,21 +71,40 @@ static bool one_run(const solo_weights *w, solo_matrix first, solo_matrix last) 
     return true;
 }
 
+/* Halves of a tile that are rows of two matrices, the second behind the first: gate and up. */
+static uint32_t n_half(const solo_geometry *g, solo_role role) {
+    return role == SOLO_ROLE_GATE_UP ? g->ffn_parts : 1;
+}
+
+/* Rows of a role's run of matrices, of each half. */
+static uint32_t n_row_of(const solo_geometry *g, solo_role role) {
+    const solo_hparams *hp = g->desc.hp;
+    switch (role) {
+    case SOLO_ROLE_QKV: return g->rows_q + 2 * g->rows_k;
+    case SOLO_ROLE_GATE_UP: return hp->n_ff;
+    case SOLO_ROLE_LOGITS: return hp->n_vocab;
+    default: return hp->n_embd;
+    }
+}
+
 static void make_role(const solo_weights *w, const solo_geometry *g, uint32_t i,
                       solo_stream_role *r) {
     const solo_role_geometry *role = &g->role[spans[i].role];
     solo_form form = solo_weights_place(w, 0, spans[i].first)->form;
-    uint32_t tile = role->tile * (spans[i].role == SOLO_ROLE_GATE_UP ? 2 : 1);
-    uint32_t teams = g->wg / role->team, rows = (tile + teams - 1) / teams;
+    uint32_t teams = g->wg / role->team / n_half(g, spans[i].role);
+    if (teams == 0) return;
+    uint32_t rows = (role->tile + teams - 1) / teams;
     /* f32 groups are too wide to hold; halves of a scale's word are told apart by the group alone */
     bool odd_halves = solo_form_get_info(form)->scale_bytes == 2 && role->groups % 2 != 0;
-    r->on = g->desc.queue > 0 && form != SOLO_FORM_F32 && role->n_chunk == 1 && !odd_halves &&
+    bool even = g->wg / role->team % n_half(g, spans[i].role) == 0;
+    r->on = g->desc.queue > 0 && even && form != SOLO_FORM_F32 && role->n_chunk == 1 && !odd_halves &&
             one_run(w, spans[i].first, spans[i].last);
     if (!r->on) return;
     r->form = form;
     r->planes = solo_form_get_info(form)->payload_words / 4;
     r->strips = (role->groups + role->team - 1) / role->team;
-    r->loop = spans[i].role == SOLO_ROLE_LOGITS || rows > MAX_ROWS || rows * r->strips > MAX_UNIT;
+    r->loop = spans[i].role == SOLO_ROLE_LOGITS || rows > MAX_ROWS || rows * r->strips > MAX_UNIT ||
+              (!g->desc.queue_across && rows * r->strips * r->planes > g->desc.queue);
     r->rows = rows;
     r->n_pass = 1;
     if (r->loop) {
@@ -93,7 +114,7 @@ static void make_role(const solo_weights *w, const solo_geometry *g, uint32_t i,
         r->rows = (rows + r->n_pass - 1) / r->n_pass;
     }
     r->n_unit = r->rows * r->strips;
-    r->on = r->n_unit <= MAX_UNIT;
+    r->on = r->n_unit <= MAX_UNIT && r->rows * r->n_pass <= n_row_of(g, spans[i].role);
 }
 
 void solo_stream_make(const solo_weights *weights, const solo_geometry *geometry, bool cross_wanted,
@@ -109,7 +130,8 @@ void solo_stream_make(const solo_weights *weights, const solo_geometry *geometry
         s->cross = s->cross && r->on && !r->loop &&
                    geometry->role[spans[i].role].n_tile <= geometry->n_wg;
         r->first = s->layer_vec4;
-        if (r->on && !r->loop && s->queue < r->rows * r->planes) s->queue = r->rows * r->planes;
+        uint32_t at_once = (r->rows < PART_ROWS ? r->rows : PART_ROWS) * r->planes;
+        if (r->on && !r->loop && s->queue < at_once) s->queue = at_once;
         if (r->on && !r->loop) s->layer_vec4 += r->n_unit * r->planes;
     }
     for (uint32_t i = 0; i < SOLO_ROLE_LOGITS; i++) { /* a stage never reaches its own next layer */
@@ -157,23 +179,42 @@ static void add_registers(solo_text *out, const solo_stream *s, solo_role role) 
             solo_text_add(out, "var<private> %s_%s%u: %s; ", name, f->name, i, f->type);
         solo_text_add(out, "\n");
     }
+    uint32_t teams = s->geometry->wg / g->team / n_half(s->geometry, role), rows = r->rows * r->n_pass;
+    uint32_t n_row = n_row_of(s->geometry, role);
     solo_text_add(out,
-                  "fn %s_first(lane: u32) -> u32 { return lane / %uu * %uu; }\n"
-                  "fn %s_raw(m: Matrix, tile: u32, j: u32, group: u32) -> Raw_%s {\n"
-                  "  let row = %s_at(tile, j);\n  let g = min(group, %uu);\n"
-                  "  return raw_%s(m, row * %uu + g, row, %uu, g);\n}\n",
-                  name, g->team, r->rows * r->n_pass, name, form, name, g->groups - 1, form,
-                  g->groups, g->groups);
+                  "fn %s_team(tile: u32, lane: u32) -> TeamRows {\n"
+                  "  let start = tile * %uu;\n  let half = lane / %uu;\n"
+                  "  let first = lane / %uu %% %uu * %uu;\n"
+                  "  let row = min(start + min(first, %uu), %uu);\n",
+                  name, g->tile, g->team * teams, g->team, teams, rows,
+                  g->tile > rows ? g->tile - rows : 0, n_row - rows);
+    solo_text_add(out,
+                  "  return TeamRows(row + half * %uu, row - start + half * %uu, first + half * %uu,\n"
+                  "                  min(min(first + %uu, %uu), %uu - start) + half * %uu);\n}\n",
+                  n_row, g->tile, g->tile, rows, g->tile, n_row, g->tile);
+    solo_text_add(out,
+                  "fn %s_raw(m: Matrix, row: u32, g: u32) -> Raw_%s { return raw_%s(m, row * %uu + g, "
+                  "row, %uu, g); }\n",
+                  name, form, form, g->groups, g->groups);
 }
 
-/* { let raw = qkv_raw(m_qkv, tile, first_qkv + 3u, slot_qkv + 32u); qkv_w7 = raw.w; qkv_s7 = raw.s; } */
+/* "slot_qkv + 32u", no further than the row's last group. */
+static void add_group(solo_text *out, const solo_stream *s, solo_role role, uint32_t strip) {
+    const solo_role_geometry *g = &s->geometry->role[role];
+    if ((strip + 1) * g->team > g->groups)
+        solo_text_add(out, "min(slot_%s + %uu, %uu)", names[role].name, strip * g->team, g->groups - 1);
+    else
+        solo_text_add(out, "slot_%s + %uu", names[role].name, strip * g->team);
+}
+
+/* { let raw = qkv_raw(m_qkv, row_qkv + 3u, slot_qkv + 32u); qkv_w7 = raw.w; qkv_s7 = raw.s; } */
 static void add_load(solo_text *out, const solo_stream *s, solo_role role, uint32_t index,
-                     const char *first) {
+                     const char *row) {
     const solo_stream_role *r = &s->role[role];
     const char *name = names[role].name;
-    solo_text_add(out, "    { let raw = %s_raw(m_%s, tile, %s_%s + %uu, slot_%s + %uu);", name, name,
-                  first, name, index % r->rows, name,
-                  index / r->rows * s->geometry->role[role].team);
+    solo_text_add(out, "    { let raw = %s_raw(m_%s, %s_%s + %uu, ", name, name, row, name, index % r->rows);
+    add_group(out, s, role, index / r->rows);
+    solo_text_add(out, ");");
     for (const field *f = fields[r->form]; f < fields[r->form] + MAX_FIELD && f->name; f++)
         solo_text_add(out, " %s_%s%u = raw.%s;", name, f->name, index, f->name);
     solo_text_add(out, " }\n");
@@ -201,10 +242,10 @@ static void add_raw(solo_text *out, const solo_stream *s, solo_role role, uint32
 static void add_place(solo_text *out, const solo_stream *s, solo_role role, uint32_t layer) {
     const char *name = names[role].name;
     solo_text_add(out,
-                  "  let m_%s = matrix_%s(%s);\n  let first_%s = %s_first(lane);\n"
-                  "  let slot_%s = lane %% %uu;\n",
+                  "  let m_%s = matrix_%s(%s);\n  let team_%s = %s_team(tile, lane);\n"
+                  "  let row_%s = team_%s.row;\n  let slot_%s = lane %% %uu;\n",
                   name, names[role].matrix, layer ? "min(layer + 1u, N_LAYER - 1u)" : "layer", name,
-                  name, name, s->geometry->role[role].team);
+                  name, name, name, name, s->geometry->role[role].team);
 }
 
 /* Requests n units in anchored blocks, those of the next layer only where there is one. */
@@ -215,7 +256,7 @@ static void add_anchored(solo_text *out, const solo_stream *s, const unit *units
         if (!any) continue;
         solo_text_add(out, "  if (go%s) {\n", layer ? " && goes_on(layer)" : "");
         for (uint32_t i = 0; i < n; i++)
-            if (units[i].layer == layer) add_load(out, s, units[i].role, units[i].index, "first");
+            if (units[i].layer == layer) add_load(out, s, units[i].role, units[i].index, "row");
         solo_text_add(out, "  } else {\n");
         for (uint32_t i = 0; i < n; i++)
             if (units[i].layer == layer) add_zero(out, s, units[i].role, units[i].index);
@@ -270,37 +311,43 @@ static void add_request(solo_text *out, const solo_stream *s, const char *prefix
     solo_text_add(out, "}\n");
 }
 
-/* One strip's products, unit by unit. */
-static void add_strip(solo_text *out, const solo_stream *s, solo_role role, uint32_t strip) {
-    const solo_stream_role *r = &s->role[role];
+/* What a strip's products need of the inputs. */
+static void add_inputs(solo_text *out, const solo_stream *s, solo_role role, uint32_t strip) {
     const solo_role_geometry *g = &s->geometry->role[role];
-    const char *name = names[role].name, *form = solo_form_get_info(r->form)->name;
-    const char *act = s->geometry->desc.activations == SOLO_ACTIVATIONS_F32 ? "f32" : "int8";
-    bool tail = (strip + 1) * g->team > g->groups;
+    const char *name = names[role].name;
     solo_text_add(out, "  {\n    let g = slot_%s + %uu;\n    let odd = (g & 1u) == 1u;\n", name,
                   strip * g->team);
-    if (tail) solo_text_add(out, "    let x = x_load_within(g, %uu);\n", g->groups);
+    if ((strip + 1) * g->team > g->groups)
+        solo_text_add(out, "    let x = x_load_within(g, %uu);\n", g->groups);
     else solo_text_add(out, "    let x = x_load(g);\n");
-    for (uint32_t row = 0; row < r->rows; row++) {
+}
+
+/* The products of rows [from, to) of a strip, unit by unit. */
+static void add_products(solo_text *out, const solo_stream *s, solo_role role, uint32_t strip,
+                         uint32_t from, uint32_t to) {
+    const solo_stream_role *r = &s->role[role];
+    const char *form = solo_form_get_info(r->form)->name;
+    const char *act = s->geometry->desc.activations == SOLO_ACTIVATIONS_F32 ? "f32" : "int8";
+    for (uint32_t row = from; row < to; row++) {
         solo_text_add(out, "    a%u = mac_%s_%s(group_%s(", row, act, form, form);
         add_raw(out, s, role, strip * r->rows + row);
         solo_text_add(out, ", odd), x, a%u);\n", row);
     }
-    solo_text_add(out, "  }\n");
 }
 
-/* The accumulators' sums to rows[]; `first` is the row of a0 in the tile. */
-static void add_sums(solo_text *out, const solo_stream *s, solo_role role, const char *first) {
+/* The accumulators' sums to rows[], four at a time; `skip`: rows of the passes before. */
+static void add_sums(solo_text *out, const solo_stream *s, solo_role role, const char *skip) {
     const solo_stream_role *r = &s->role[role];
     const char *name = names[role].name;
-    uint32_t team = s->geometry->role[role].team;
-    for (uint32_t row = 0; row < r->rows; row++)
-        solo_text_add(out, "  let s%u = team_sum(a%u, %uu, lane);\n", row, row, team);
-    solo_text_add(out, "  if (slot_%s == 0u) {\n", name);
-    for (uint32_t row = 0; row < r->rows; row++)
-        solo_text_add(out, "    if (%s + %uu < %s_TILE%s) { rows[%s + %uu] = s%u; }\n", first, row,
-                      names[role].caps, role == SOLO_ROLE_GATE_UP ? " * 2u" : "", first, row, row);
-    solo_text_add(out, "  }\n");
+    for (uint32_t row = 0; row < r->rows; row += 4) {
+        solo_text_add(out, "  keep_sums(vec4<f32>(");
+        for (uint32_t k = 0; k < 4; k++) {
+            if (row + k < r->rows) solo_text_add(out, "a%u%s", row + k, k < 3 ? ", " : "");
+            else solo_text_add(out, "0.0%s", k < 3 ? ", " : "");
+        }
+        solo_text_add(out, "), %uu, team_%s.at + %uu%s, team_%s.lo, team_%s.hi, lane);\n",
+                      s->geometry->role[role].team, name, row, skip, name, name);
+    }
 }
 
 static void add_accumulators(solo_text *out, const solo_stream_role *r) {
@@ -316,17 +363,20 @@ static void add_multiply(solo_text *out, const solo_stream *s, solo_role role) {
     add_places(out, s, list, n, (int)role);
     add_accumulators(out, r);
     for (uint32_t strip = 0; strip < r->strips; strip++) {
-        add_strip(out, s, role, strip);
-        n = list_reached(s, role, strip * r->rows, (strip + 1) * r->rows, list);
-        uint32_t n_other = 0;
-        for (uint32_t i = 0; i < n; i++) {
-            if (list[i].role == role) add_load(out, s, role, list[i].index, "first");
-            else if (!is_held_back(s, role, list[i])) others[n_other++] = list[i];
+        add_inputs(out, s, role, strip);
+        for (uint32_t row = 0; row < r->rows; row += PART_ROWS) {
+            uint32_t end = row + PART_ROWS < r->rows ? row + PART_ROWS : r->rows, n_other = 0;
+            add_products(out, s, role, strip, row, end);
+            n = list_reached(s, role, strip * r->rows + row, strip * r->rows + end, list);
+            for (uint32_t i = 0; i < n; i++) {
+                if (list[i].role == role) add_load(out, s, role, list[i].index, "row");
+                else if (!is_held_back(s, role, list[i])) others[n_other++] = list[i];
+            }
+            add_anchored(out, s, others, n_other);
         }
-        add_anchored(out, s, others, n_other);
+        solo_text_add(out, "  }\n");
     }
-    solo_text_add(out, "  let first = first_%s;\n", names[role].name);
-    add_sums(out, s, role, "first");
+    add_sums(out, s, role, "");
     solo_text_add(out, "}\n");
 }
 
@@ -338,18 +388,19 @@ static void add_loop(solo_text *out, const solo_stream *s, solo_role role) {
     add_place(out, s, role, 0);
     solo_text_add(out,
                   "  for (var pass_ = 0u; pass_ < %uu; pass_++) {\n"
-                  "  let first = first_%s + pass_ * %uu;\n  let next_%s = first + %uu;\n",
-                  r->n_pass, name, r->rows, name, r->rows);
+                  "  let done = pass_ * %uu;\n  let next_%s = row_%s + done + %uu;\n",
+                  r->n_pass, r->rows, name, name, r->rows);
     add_accumulators(out, r);
     for (uint32_t strip = 0; strip < r->strips; strip++) {
-        add_strip(out, s, role, strip);
-        solo_text_add(out, "  if (pass_ + 1u < %uu) {\n", r->n_pass);
+        add_inputs(out, s, role, strip);
+        add_products(out, s, role, strip, 0, r->rows);
+        solo_text_add(out, "  }\n  if (pass_ + 1u < %uu) {\n", r->n_pass);
         for (uint32_t i = 0; i < r->rows; i++) add_load(out, s, role, strip * r->rows + i, "next");
         solo_text_add(out, "  } else {\n");
         for (uint32_t i = 0; i < r->rows; i++) add_zero(out, s, role, strip * r->rows + i);
         solo_text_add(out, "  }\n");
     }
-    add_sums(out, s, role, "first");
+    add_sums(out, s, role, " + done");
     solo_text_add(out, "  }\n}\n");
 }
 
@@ -386,7 +437,11 @@ static void add_cross(solo_text *out, const solo_stream *s, solo_role role) {
 }
 
 void solo_stream_add(solo_text *out, const solo_stream *s) {
-    solo_text_add(out, "\n// ---- the queue of weights, written by stream.c\nconst CROSS = %s;\n",
+    solo_text_add(out,
+                  "\n// ---- the queue of weights, written by stream.c\nconst CROSS = %s;\n"
+                  "// The rows of a team: the first in the matrices and in rows[] (the last team's stand further back, "
+                  "so that\n// none is outside), and the part of rows[] that is its to write.\n"
+                  "struct TeamRows { row: u32, at: u32, lo: u32, hi: u32 }\n",
                   s->cross ? "true" : "false");
     for (uint32_t role = 0; role < SOLO_ROLE_COUNT; role++) {
         const solo_stream_role *r = &s->role[role];

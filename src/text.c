@@ -1,5 +1,4 @@
-/* text.c: the token functions of solo.h: a model's tokenizer and chat template, and UTF-8 in
- * streams. The work is in tokenizer*.c and chat_template.c. */
+/* text.c: the token functions of solo.h, whose work is in tokenizer*.c, and UTF-8 in streams. */
 #include "model.h"
 #include "unicode.h"
 
@@ -20,30 +19,6 @@ bool solo_detokenize(const solo_model *model, const uint32_t *ids, uint32_t n_id
 
 bool solo_token_is_end(const solo_model *model, uint32_t id) {
     return solo_tokenizer_is_end(model->tokenizer, id);
-}
-
-/* The text of a special token, NUL-terminated and malloc'd; "" for none. */
-static char *special_text(const solo_tokenizer *tok, int64_t id) {
-    size_t n = 0;
-    const char *at = id < 0 ? "" : solo_tokenizer_bytes(tok, (uint32_t)id, true, &n);
-    return solo_strndup(at, n);
-}
-
-bool solo_chat_render(const solo_model *model, const solo_message *messages, uint32_t n_messages,
-                      bool add_generation_prompt, char **text, solo_error *err) {
-    solo_text out = {0};
-    char *bos = special_text(model->tokenizer, solo_tokenizer_bos(model->tokenizer));
-    char *eos = special_text(model->tokenizer, solo_tokenizer_eos(model->tokenizer));
-    bool ok = solo_chat_family_render(model->chat_family, messages, n_messages, bos, eos,
-                                      add_generation_prompt, &out, err);
-    free(bos);
-    free(eos);
-    if (!ok) {
-        free(out.at);
-        out.at = NULL;
-    }
-    *text = out.at;
-    return ok;
 }
 
 /* ---- streams ------------------------------------------------------------------------------ */

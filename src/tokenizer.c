@@ -135,7 +135,7 @@ static bool read_types(solo_tokenizer *tok, const solo_gguf *gguf, solo_error *e
     return ok;
 }
 
-static bool index_texts(solo_tokenizer *tok, solo_error *err) {
+bool solo_tokenizer_index(solo_tokenizer *tok, const char *where, solo_error *err) {
     tok->mask = solo_hash_mask(tok->n_vocab);
     tok->slot = solo_zalloc((size_t)tok->mask + 1, sizeof *tok->slot);
     for (uint32_t id = 0; id < tok->n_vocab; id++) {
@@ -148,8 +148,7 @@ static bool index_texts(solo_tokenizer *tok, solo_error *err) {
         } else if (tok->type[id] != SOLO_TOKEN_UNUSED) {
             solo_str t = tok->text[id];
             return solo_fail(err, SOLO_FILE_FORMAT,
-                             KEY("tokens") ": wanted each text once, found \"%.*s\" "
-                             "as %u and as %u",
+                             "%s: wanted each text once, found \"%.*s\" as %u and as %u", where,
                              t.n > 100 ? 100 : (int)t.n, t.at, *slot - 1, id);
         }
     }
@@ -197,6 +196,10 @@ static bool read_ids(solo_tokenizer *tok, const solo_gguf *gguf, solo_error *err
     if (tok->eos >= 0) tok->is_end[tok->eos] = true;
     if (eot >= 0) tok->is_end[eot] = true;
     if (eom >= 0) tok->is_end[eom] = true;
+    return true;
+}
+
+static void mark_ends(solo_tokenizer *tok) {
     for (uint32_t i = 0; i < SOLO_COUNT(end_names); i++) {
         const char *name = end_names[i].text;
         int64_t id = solo_tokenizer_find(tok, (solo_str){name, strlen(name)});
@@ -206,14 +209,13 @@ static bool read_ids(solo_tokenizer *tok, const solo_gguf *gguf, solo_error *err
             tok->is_end[id] = true;
         }
     }
-    return true;
 }
 
 /* What is matched in the raw text. SentencePiece's user-defined tokens are not: they are found in
  * the escaped text (tokenizer_spm.c). */
 static void fill_special(solo_tokenizer *tok) {
     uint32_t wanted = 1u << SOLO_TOKEN_CONTROL | 1u << SOLO_TOKEN_UNKNOWN;
-    if (!tok->is_spm) wanted |= 1u << SOLO_TOKEN_USER_DEFINED;
+    if (!tok->is_spm || tok->spm.by_merges) wanted |= 1u << SOLO_TOKEN_USER_DEFINED;
     uint32_t n = 0;
     for (uint32_t id = 0; id < tok->n_vocab; id++) n += (wanted >> tok->type[id] & 1u);
     tok->special.row = solo_zalloc((size_t)n + 1, sizeof *tok->special.row);
@@ -265,6 +267,24 @@ static void fill_bytes(solo_tokenizer *tok) {
     }
 }
 
+void solo_tokenizer_finish(solo_tokenizer *tok) {
+    mark_ends(tok);
+    fill_special(tok);
+    fill_bytes(tok);
+}
+
+/* Phi-3: every special token but these three. */
+static void fill_phi3_strips(solo_tokenizer *tok) {
+    tok->strips = solo_zalloc(tok->n_vocab, 1);
+    for (uint32_t i = 0; i < tok->special.n; i++) {
+        solo_matcher_row row = tok->special.row[i];
+        if (!same(row.text, SOLO_STR("<unk>")) && !same(row.text, SOLO_STR("<s>")) &&
+            !same(row.text, SOLO_STR("<|endoftext|>"))) {
+            tok->strips[row.id] = SOLO_STRIPS_RIGHT;
+        }
+    }
+}
+
 /* Phi-3's tokenizer lets every special token of its own swallow white space to its right. The GGUF
  * has no key for that: its name is all there is to go by, as in llama.cpp. */
 static bool read_strips(solo_tokenizer *tok, const solo_gguf *gguf, solo_error *err) {
@@ -274,7 +294,8 @@ static bool read_strips(solo_tokenizer *tok, const solo_gguf *gguf, solo_error *
         const char *s = name.at + i;
         if ((s[0] | 0x20) != 'p' || (s[1] | 0x20) != 'h' || (s[2] | 0x20) != 'i') continue;
         if (s[3] == '3' || (s[3] == '-' && i + 5 <= name.n && s[4] == '3')) {
-            tok->strips_after_special = true;
+            fill_phi3_strips(tok);
+            break;
         }
     }
     return true;
@@ -289,12 +310,12 @@ static bool open_tables(solo_tokenizer *tok, const solo_gguf *gguf, solo_error *
                          KEY("model") ": wanted \"gpt2\" or \"llama\", found \"%.*s\"",
                          model.n > 100 ? 100 : (int)model.n, model.at);
     }
-    if (!read_texts(tok, gguf, err) || !read_types(tok, gguf, err) || !index_texts(tok, err) ||
-        !read_ids(tok, gguf, err) || !read_strips(tok, gguf, err)) {
+    if (!read_texts(tok, gguf, err) || !read_types(tok, gguf, err) ||
+        !solo_tokenizer_index(tok, KEY("tokens"), err) || !read_ids(tok, gguf, err)) {
         return false;
     }
-    fill_special(tok);
-    fill_bytes(tok);
+    solo_tokenizer_finish(tok);
+    if (!read_strips(tok, gguf, err)) return false;
     return tok->is_spm ? solo_spm_open(tok, gguf, err) : solo_bpe_open(tok, gguf, err);
 }
 
@@ -317,8 +338,10 @@ void solo_tokenizer_close(solo_tokenizer *tok) {
     free(tok->bytes);
     free(tok->type);
     free(tok->is_end);
+    free(tok->strips);
     free(tok->slot);
     free(tok->special.row);
+    solo_pretokenizer_free(&tok->bpe.rule);
     free(tok->bpe.pair);
     free(tok->bpe.merged);
     free(tok->bpe.slot);
@@ -342,11 +365,8 @@ bool solo_tokenizer_is_end(const solo_tokenizer *tok, uint32_t id) {
 
 /* ---- encoding ----------------------------------------------------------------------------- */
 
-/* Phi-3: every special token but these three. */
-static bool strips_after(const solo_tokenizer *tok, uint32_t id) {
-    solo_str t = tok->text[id];
-    return tok->strips_after_special && !same(t, SOLO_STR("<unk>")) && !same(t, SOLO_STR("<s>")) &&
-           !same(t, SOLO_STR("<|endoftext|>"));
+static bool strips(const solo_tokenizer *tok, uint32_t id, uint32_t side) {
+    return tok->strips && tok->strips[id] & side;
 }
 
 static size_t space_bytes(const char *at, size_t n) {
@@ -360,10 +380,22 @@ static size_t space_bytes(const char *at, size_t n) {
     return end;
 }
 
-static void encode_plain(solo_merger *merger, const char *text, size_t n, bool after_special,
+/* n less the white space that ends the text. */
+static size_t without_last_spaces(const char *at, size_t n) {
+    while (n > 0) {
+        uint32_t code;
+        size_t length = solo_utf8_last(at, n);
+        solo_utf8_decode(at + n - length, length, &code);
+        if (!solo_unicode_is_space(code)) break;
+        n -= length;
+    }
+    return n;
+}
+
+static void encode_plain(solo_merger *merger, const char *text, size_t n, bool with_prefix,
                          solo_ids *out) {
     if (n == 0) return;
-    if (merger->tok->is_spm) solo_spm_encode(merger, text, n, after_special, out);
+    if (merger->tok->is_spm) solo_spm_encode(merger, text, n, with_prefix, out);
     else solo_bpe_encode(merger, text, n, out);
 }
 
@@ -381,7 +413,7 @@ bool solo_tokenizer_encode(const solo_tokenizer *tok, const char *text, size_t n
     solo_ids out = {0};
     solo_merger merger = {.tok = tok};
     size_t from = 0, at = 0;
-    bool after_special = true; /* or at the start of the text */
+    bool with_prefix = true; /* at the start of the text or after a special token */
     while (at < n_text) {
         const solo_matcher_row *row =
             solo_matcher_find(&tok->special, tok->type, type_mask, text + at, n_text - at);
@@ -389,14 +421,16 @@ bool solo_tokenizer_encode(const solo_tokenizer *tok, const char *text, size_t n
             at++;
             continue;
         }
-        encode_plain(&merger, text + from, at - from, after_special, &out);
+        size_t n_plain = at - from;
+        if (strips(tok, row->id, SOLO_STRIPS_LEFT)) n_plain = without_last_spaces(text + from, n_plain);
+        encode_plain(&merger, text + from, n_plain, with_prefix, &out);
         solo_ids_add(&out, row->id);
         at += row->text.n;
-        if (strips_after(tok, row->id)) at += space_bytes(text + at, n_text - at);
+        if (strips(tok, row->id, SOLO_STRIPS_RIGHT)) at += space_bytes(text + at, n_text - at);
         from = at;
-        after_special = true;
+        with_prefix = !tok->spm.prefix_first;
     }
-    encode_plain(&merger, text + from, n_text - from, after_special, &out);
+    encode_plain(&merger, text + from, n_text - from, with_prefix, &out);
     solo_merger_free(&merger);
     bool has_bos = out.n > 0 && out.at[0] == tok->bos; /* the text itself began with it */
     if (add_bos && tok->add_bos && !has_bos) {

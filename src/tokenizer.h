@@ -1,6 +1,6 @@
-/* tokenizer.h: text <-> ids from a GGUF's own tables. Two kinds: byte-level BPE with merges
- * ("gpt2": pre-tokenizers gpt2/default and smollm) and SentencePiece-like BPE by scores with byte
- * fallback ("llama"). Special and added tokens are matched before either. */
+/* tokenizer.h: text <-> ids from a GGUF's own tables or a tokenizer.json. Two kinds: byte-level BPE
+ * with merges ("gpt2", with one of pretokenize.c's rules) and SentencePiece-like BPE with byte fallback
+ * ("llama"). Special and added tokens are matched before either. */
 #ifndef SOLO_TOKENIZER_H
 #define SOLO_TOKENIZER_H
 
@@ -10,6 +10,17 @@ typedef struct solo_tokenizer solo_tokenizer;
 
 /* Reads tokenizer.ggml.*; copies what it keeps (the gguf may close). */
 bool solo_tokenizer_open(solo_tokenizer **out, const solo_gguf *gguf, solo_error *err);
+/* The same from a Hugging Face tokenizer.json: byte-level BPE whose pre-tokenizer is one that Solo
+ * knows (told by its pattern's text), or BPE in SentencePiece's spelling with byte fallback. What is
+ * neither is refused with its name. bytes may go after the call; label is the file's name in
+ * messages. A tokenizer.json does not say which token ends a text: see solo_tokenizer_set_config. */
+bool solo_tokenizer_open_json(solo_tokenizer **out, const char *bytes, size_t n, const char *label,
+                              solo_error *err);
+/* tokenizer_config.json, beside it: bos_token, eos_token, add_bos_token. */
+bool solo_tokenizer_set_config(solo_tokenizer *tok, const char *bytes, size_t n, const char *label,
+                               solo_error *err);
+/* More ids that end a text, as generation_config.json or config.json list them. */
+bool solo_tokenizer_add_end(solo_tokenizer *tok, uint32_t id, solo_error *err);
 void solo_tokenizer_close(solo_tokenizer *tok);
 
 const char *solo_tokenizer_kind(const solo_tokenizer *tok); /* "gpt2/smollm", "llama" */
@@ -33,11 +44,11 @@ const char *solo_tokenizer_bytes(const solo_tokenizer *tok, uint32_t id, bool sh
 bool solo_tokenizer_decode(const solo_tokenizer *tok, const uint32_t *ids, uint32_t n_ids,
                            bool show_special, char **text, size_t *n_text, solo_error *err);
 
-/* The chat family whose template this is, by what it contains: a static string such as "chatml",
- * "llama3", "llama2", "phi3", "gemma", "mistral", "zephyr", ...; "unknown" where none fits. */
+/* The chat family whose template this looks like, for show: a static string such as "chatml";
+ * "custom" where none fits. */
 const char *solo_chat_family_of(solo_str template_text);
-bool solo_chat_family_render(const char *family, const solo_message *messages, uint32_t n_messages,
-                             const char *bos_text, const char *eos_text,
-                             bool add_generation_prompt, solo_text *out, solo_error *err);
+/* Renders a template with this tokenizer's special tokens. Appends to out. */
+bool solo_chat_template_render(solo_str template_text, const solo_tokenizer *tok, const solo_chat_desc *desc,
+                               solo_text *out, solo_error *err);
 
 #endif

@@ -130,44 +130,40 @@ bool solo_bpe_unmap(solo_str text, char *out, size_t *n_out) {
 
 /* ---- opening ------------------------------------------------------------------------------ */
 
-static const struct {
-    const char       *name, *kind;
-    solo_pretokenizer rule;
-} pretokenizers[] = {
-    {"gpt2", "gpt2/gpt2", SOLO_PRETOKENIZER_GPT2},
-    {"gpt-2", "gpt2/gpt2", SOLO_PRETOKENIZER_GPT2},
-    {"default", "gpt2/default", SOLO_PRETOKENIZER_GPT2},
-    {"smollm", "gpt2/smollm", SOLO_PRETOKENIZER_SMOLLM},
-};
-
 static bool read_pretokenizer(solo_tokenizer *tok, const solo_gguf *gguf, solo_error *err) {
     solo_str pre = SOLO_STR("default");
     if (!solo_gguf_get_str(gguf, KEY("pre"), false, &pre, err)) return false;
-    for (uint32_t i = 0; i < SOLO_COUNT(pretokenizers); i++) {
-        const char *name = pretokenizers[i].name;
-        if (pre.n == strlen(name) && memcmp(pre.at, name, pre.n) == 0) {
-            tok->bpe.rule = pretokenizers[i].rule;
-            tok->kind = pretokenizers[i].kind;
-            return true;
-        }
+    const solo_pretokenizer_row *row = solo_pretokenizer_find(pre);
+    if (!row) {
+        solo_text names = {0};
+        solo_pretokenizer_names(&names);
+        solo_fail(err, SOLO_UNSUPPORTED, KEY("pre") ": wanted one of %s; found \"%.*s\"", names.at,
+                  pre.n > 100 ? 100 : (int)pre.n, pre.at);
+        free(names.at);
+        return false;
     }
-    return solo_fail(err, SOLO_UNSUPPORTED,
-                     KEY("pre") ": wanted \"gpt2\", \"gpt-2\", \"default\" or "
-                     "\"smollm\", found \"%.*s\"", pre.n > 100 ? 100 : (int)pre.n, pre.at);
+    tok->kind = row->kind;
+    tok->bpe.takes_whole_words = row->takes_whole_words;
+    tok->bpe.normalizes = row->normalizes;
+    if (row->adds_bos && !solo_gguf_find(gguf, KEY("add_bos_token"))) tok->add_bos = tok->bos >= 0;
+    for (uint32_t i = 0; i < SOLO_MAX_CUT && row->text[i]; i++) {
+        solo_str text = {row->text[i], strlen(row->text[i])};
+        if (!solo_pretokenizer_add(&tok->bpe.rule, text, KEY("pre"), err)) return false;
+    }
+    return true;
 }
 
-static void fill_byte_ids(solo_tokenizer *tok) {
+/* A byte as the alphabet spells it; returns the length. */
+static size_t spell(const uint32_t code_of[256], uint8_t byte, char out[4]) {
+    return solo_utf8_encode(code_of[byte], out);
+}
+
+void solo_bpe_fill_byte_ids(solo_tokenizer *tok) {
     uint32_t code_of[256];
     fill_alphabet(code_of);
     for (uint32_t byte = 0; byte < 256; byte++) {
-        uint32_t code = code_of[byte];
-        char text[2] = {(char)code, 0};
-        size_t n = 1;
-        if (code >= 0x80) {
-            text[0] = (char)(0xC0 | code >> 6);
-            text[1] = (char)(0x80 | (code & 0x3F));
-            n = 2;
-        }
+        char text[4];
+        size_t n = spell(code_of, (uint8_t)byte, text);
         tok->bpe.byte_id[byte] = solo_tokenizer_find(tok, (solo_str){text, n});
     }
 }
@@ -184,37 +180,40 @@ static uint32_t *slot_of(const solo_bpe *bpe, uint64_t pair) {
     return &bpe->slot[i];
 }
 
-/* "left right": the first space that is not the first byte divides them. A merge with a part or
- * result that is no token cannot apply to ids and is left out; of equal ones the first counts. */
-static bool add_merge(solo_tokenizer *tok, solo_str line, uint64_t row, solo_error *err) {
-    solo_bpe *bpe = &tok->bpe;
+bool solo_bpe_split_merge(solo_str line, solo_str *left, solo_str *right) {
     const char *space = line.n < 3 ? NULL : memchr(line.at + 1, ' ', line.n - 2);
-    if (!space) {
-        return solo_fail(err, SOLO_FILE_FORMAT,
-                         KEY("merges") "[%llu]: wanted two parts with a space "
-                         "between, found \"%.*s\"", (unsigned long long)row,
-                         line.n > 100 ? 100 : (int)line.n, line.at);
-    }
-    solo_str left = {line.at, (size_t)(space - line.at)};
-    solo_str right = {space + 1, line.n - left.n - 1};
-    char *both = solo_alloc(left.n + right.n);
+    if (!space) return false;
+    *left = (solo_str){line.at, (size_t)(space - line.at)};
+    *right = (solo_str){space + 1, line.n - left->n - 1};
+    return true;
+}
+
+void solo_bpe_start_merges(solo_tokenizer *tok, uint32_t n) {
+    tok->bpe.mask = solo_hash_mask(n);
+    tok->bpe.slot = solo_zalloc((size_t)tok->bpe.mask + 1, sizeof *tok->bpe.slot);
+    tok->bpe.pair = solo_zalloc((size_t)n + 1, sizeof *tok->bpe.pair);
+    tok->bpe.merged = solo_zalloc((size_t)n + 1, sizeof *tok->bpe.merged);
+}
+
+void solo_bpe_add_merge(solo_tokenizer *tok, solo_str left, solo_str right) {
+    solo_bpe *bpe = &tok->bpe;
+    char *both = solo_alloc(left.n + right.n + 1);
     memcpy(both, left.at, left.n);
     memcpy(both + left.n, right.at, right.n);
     int64_t left_id = solo_tokenizer_find(tok, left), right_id = solo_tokenizer_find(tok, right);
     int64_t id = solo_tokenizer_find(tok, (solo_str){both, left.n + right.n});
     free(both);
-    if (left_id < 0 || right_id < 0 || id < 0) return true;
+    if (left_id < 0 || right_id < 0 || id < 0) return;
     uint64_t pair = (uint64_t)left_id << 32 | (uint64_t)right_id;
     uint32_t *slot = slot_of(bpe, pair);
-    if (*slot != 0) return true;
+    if (*slot != 0) return;
     bpe->pair[bpe->n_merge] = pair;
     bpe->merged[bpe->n_merge] = (uint32_t)id;
     *slot = ++bpe->n_merge;
-    return true;
 }
 
 static bool read_merges(solo_tokenizer *tok, const solo_gguf *gguf, solo_error *err) {
-    solo_str *line = NULL;
+    solo_str *line = NULL, left, right;
     uint64_t n = 0;
     if (!solo_gguf_get_strs(gguf, KEY("merges"), true, &line, &n, err)) return false;
     bool ok = n <= 1u << 28;
@@ -222,12 +221,14 @@ static bool read_merges(solo_tokenizer *tok, const solo_gguf *gguf, solo_error *
         solo_fail(err, SOLO_FILE_FORMAT, KEY("merges") ": wanted at most 2^28, found %llu",
                   (unsigned long long)n);
     } else {
-        tok->bpe.mask = solo_hash_mask((uint32_t)n);
-        tok->bpe.slot = solo_zalloc((size_t)tok->bpe.mask + 1, sizeof *tok->bpe.slot);
-        tok->bpe.pair = solo_zalloc((size_t)n + 1, sizeof *tok->bpe.pair);
-        tok->bpe.merged = solo_zalloc((size_t)n + 1, sizeof *tok->bpe.merged);
+        solo_bpe_start_merges(tok, (uint32_t)n);
     }
-    for (uint64_t i = 0; ok && i < n; i++) ok = add_merge(tok, line[i], i, err);
+    for (uint64_t i = 0; ok && i < n; i++) {
+        ok = solo_bpe_split_merge(line[i], &left, &right);
+        if (ok) solo_bpe_add_merge(tok, left, right);
+        else solo_fail(err, SOLO_FILE_FORMAT, KEY("merges") "[%llu]: wanted two parts with a space between, found "
+                       "\"%.*s\"", (unsigned long long)i, line[i].n > 100 ? 100 : (int)line[i].n, line[i].at);
+    }
     free(line);
     return ok;
 }
@@ -241,15 +242,15 @@ bool solo_bpe_open(solo_tokenizer *tok, const solo_gguf *gguf, solo_error *err) 
                          KEY("model") " \"gpt2\", found true");
     }
     if (!read_pretokenizer(tok, gguf, err)) return false;
-    fill_byte_ids(tok);
+    solo_bpe_fill_byte_ids(tok);
     return read_merges(tok, gguf, err);
 }
 
 /* ---- encoding ----------------------------------------------------------------------------- */
 
-static bool by_rank(solo_merger *merger, const solo_symbol *left, const solo_symbol *right,
-                    double *key, uint32_t *id) {
-    const solo_bpe *bpe = &merger->tok->bpe;
+bool solo_bpe_merged(const solo_tokenizer *tok, const solo_symbol *left, const solo_symbol *right, double *key,
+                     uint32_t *id) {
+    const solo_bpe *bpe = &tok->bpe;
     uint32_t row = *slot_of(bpe, (uint64_t)left->id << 32 | (uint64_t)right->id);
     if (row == 0) return false;
     *key = -(double)row;
@@ -257,21 +258,57 @@ static bool by_rank(solo_merger *merger, const solo_symbol *left, const solo_sym
     return true;
 }
 
+static bool by_rank(solo_merger *merger, const solo_symbol *left, const solo_symbol *right,
+                    double *key, uint32_t *id) {
+    return solo_bpe_merged(merger->tok, left, right, key, id);
+}
+
+/* The token that a whole word is, or -1. spelt has room for twice the word's bytes. */
+static int64_t find_word(const solo_tokenizer *tok, const char *word, size_t n, const uint32_t code_of[256],
+                         char *spelt) {
+    size_t n_spelt = 0;
+    for (size_t i = 0; i < n; i++) {
+        char one[4];
+        size_t n_one = spell(code_of, (uint8_t)word[i], one);
+        memcpy(spelt + n_spelt, one, n_one);
+        n_spelt += n_one;
+    }
+    int64_t id = solo_tokenizer_find(tok, (solo_str){spelt, n_spelt});
+    return id >= 0 && tok->type[id] == SOLO_TOKEN_NORMAL ? id : -1;
+}
+
+static void encode_word(solo_merger *merger, const char *word, size_t n, solo_ids *out) {
+    const solo_bpe *bpe = &merger->tok->bpe;
+    merger->n_symbol = 0;
+    for (size_t i = 0; i < n; i++) {
+        int64_t id = bpe->byte_id[(uint8_t)word[i]];
+        /* A byte without a token vanishes before anything merges, as in Hugging Face's. */
+        if (id >= 0) solo_merger_add(merger, (uint32_t)i, 1, id, false);
+    }
+    solo_merger_run(merger, by_rank);
+    for (uint32_t i = 0; i < merger->n_symbol; i++) {
+        if (merger->symbol[i].n > 0) solo_ids_add(out, (uint32_t)merger->symbol[i].id);
+    }
+}
+
 void solo_bpe_encode(solo_merger *merger, const char *text, size_t n, solo_ids *out) {
     const solo_bpe *bpe = &merger->tok->bpe;
-    while (n > 0) {
-        size_t n_word = solo_pretokenize(bpe->rule, text, n);
-        merger->n_symbol = 0;
-        for (size_t i = 0; i < n_word; i++) {
-            int64_t id = bpe->byte_id[(uint8_t)text[i]];
-            /* A byte without a token vanishes before anything merges, as in Hugging Face's. */
-            if (id >= 0) solo_merger_add(merger, (uint32_t)i, 1, id, false);
-        }
-        solo_merger_run(merger, by_rank);
-        for (uint32_t i = 0; i < merger->n_symbol; i++) {
-            if (merger->symbol[i].n > 0) solo_ids_add(out, (uint32_t)merger->symbol[i].id);
-        }
-        text += n_word;
-        n -= n_word;
+    uint32_t code_of[256];
+    solo_text normal = {0};
+    solo_cut cut = {0};
+    if (bpe->normalizes) {
+        solo_unicode_add_nfc(&normal, text, n);
+        text = normal.at;
+        n = normal.n;
     }
+    fill_alphabet(code_of);
+    char *spelt = bpe->takes_whole_words ? solo_alloc(2 * n + 1) : NULL;
+    for (size_t n_word; (n_word = solo_pretokenize(&bpe->rule, text, n, &cut)) > 0;) {
+        const char *word = text + cut.at - n_word;
+        int64_t id = spelt ? find_word(merger->tok, word, n_word, code_of, spelt) : -1;
+        if (id >= 0) solo_ids_add(out, (uint32_t)id);
+        else encode_word(merger, word, n_word, out);
+    }
+    free(spelt);
+    free(normal.at);
 }

@@ -5,6 +5,7 @@
 #define SOLO_TOKENIZER_INTERNAL_H
 
 #include "tokenizer.h"
+#include "pretokenize.h"
 #include "unicode.h"
 
 typedef enum solo_token_type { /* numbers are the file format's */
@@ -49,6 +50,8 @@ const solo_matcher_row *solo_matcher_find(const solo_matcher *m, const uint8_t *
 
 typedef struct solo_bpe {
     solo_pretokenizer rule;
+    bool      takes_whole_words; /* a word that is a token is that token, merges or not */
+    bool      normalizes;        /* text is in form C first */
     int64_t   byte_id[256]; /* token of one byte; -1: the vocabulary lacks it */
     uint64_t *pair;         /* [n_merge] left id << 32 | right id, in order of rank */
     uint32_t *merged;       /* [n_merge] the id that it becomes */
@@ -61,6 +64,9 @@ typedef struct solo_spm {
     float       *score;        /* [n_vocab] */
     int64_t      byte_id[256]; /* <0xNN>; all -1 where has_bytes is false */
     bool         has_bytes, has_unused, add_space_prefix;
+    bool         by_merges;    /* pairs merge as bpe's table says, not by scores (tokenizer.json) */
+    bool         prefix_first; /* the prefix is for the start of the text, not after special tokens */
+    bool         prefix_once;  /* and not where a space is there already */
     solo_matcher user;         /* user-defined tokens, spaces escaped */
     char        *user_pool;
     size_t       max_bytes;    /* of a token's text */
@@ -78,14 +84,22 @@ struct solo_tokenizer {
     uint32_t   *slot;      /* [mask + 1] id + 1 by hash of text; 0: free */
     uint32_t    mask;
     solo_matcher special;
-    bool        strips_after_special; /* Phi-3: white space after a special token vanishes */
+    uint8_t    *strips;    /* [n_vocab] SOLO_STRIPS_*: white space beside it vanishes; NULL: none does */
     int64_t     bos, eos, unknown;
     bool        add_bos;
     solo_bpe    bpe;
     solo_spm    spm;
 };
 
+#define SOLO_STRIPS_LEFT 1u
+#define SOLO_STRIPS_RIGHT 2u
 #define SOLO_SPACE_MARK "\xE2\x96\x81" /* U+2581, SentencePiece's visible space */
+
+/* Once text[] and type[] are filled: finds each text, refuses one that is there twice. where names the
+ * list in messages. */
+bool solo_tokenizer_index(solo_tokenizer *tok, const char *where, solo_error *err);
+/* Then: which tokens end a text by their names; what is matched in raw text; what ids stand for. */
+void solo_tokenizer_finish(solo_tokenizer *tok);
 
 /* Gives the smallest power of two that keeps a table of n entries at most half full, less one. */
 uint32_t solo_hash_mask(uint32_t n);
@@ -127,12 +141,24 @@ void solo_merger_free(solo_merger *merger);
 
 /* ---- the two kinds ------------------------------------------------------------------------ */
 
+/* Room for n merges; each is then added by the texts of its parts, in order. A merge with a part or
+ * result that is no token cannot apply to ids and is left out; of equal ones the first counts. */
+void solo_bpe_start_merges(solo_tokenizer *tok, uint32_t n);
+void solo_bpe_add_merge(solo_tokenizer *tok, solo_str left, solo_str right);
+/* "left right": the first space that is not the first byte divides them; false: there is none. */
+bool solo_bpe_split_merge(solo_str line, solo_str *left, solo_str *right);
+bool solo_bpe_merged(const solo_tokenizer *tok, const solo_symbol *left, const solo_symbol *right, double *key,
+                     uint32_t *id);
+void solo_bpe_fill_byte_ids(solo_tokenizer *tok);
 bool solo_bpe_open(solo_tokenizer *tok, const solo_gguf *gguf, solo_error *err);
 void solo_bpe_encode(solo_merger *merger, const char *text, size_t n, solo_ids *out);
 /* Bytes that a token's text in the byte-level alphabet stands for, or false where it is not in that
  * alphabet. out has room for text.n bytes. */
 bool solo_bpe_unmap(solo_str text, char *out, size_t *n_out);
 
+/* Once types are filled: all 256 byte tokens, or none and an unknown token instead. where, unknown_key
+ * name fields in messages. */
+bool solo_spm_read_bytes(solo_tokenizer *tok, const char *where, const char *unknown_key, solo_error *err);
 bool solo_spm_open(solo_tokenizer *tok, const solo_gguf *gguf, solo_error *err);
 void solo_spm_encode(solo_merger *merger, const char *text, size_t n, bool add_prefix,
                      solo_ids *out);

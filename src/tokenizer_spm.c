@@ -41,8 +41,7 @@ static bool read_scores(solo_tokenizer *tok, const solo_gguf *gguf, solo_error *
     return true;
 }
 
-/* All 256 byte tokens, or none and an unknown token instead. */
-static bool read_bytes(solo_tokenizer *tok, solo_error *err) {
+bool solo_spm_read_bytes(solo_tokenizer *tok, const char *where, const char *unknown_key, solo_error *err) {
     uint32_t n_found = 0;
     for (uint32_t i = 0; i < 256; i++) tok->spm.byte_id[i] = -1;
     for (uint32_t id = 0; id < tok->n_vocab; id++) {
@@ -50,23 +49,27 @@ static bool read_bytes(solo_tokenizer *tok, solo_error *err) {
         if (tok->type[id] != SOLO_TOKEN_BYTE) continue;
         if (!solo_spm_byte_of(tok->text[id], &byte)) {
             return solo_fail(err, SOLO_FILE_FORMAT,
-                             KEY("tokens") "[%u]: wanted \"<0xNN>\" for a byte "
-                             "token, found \"%.*s\"", id,
+                             "%s[%u]: wanted \"<0xNN>\" for a byte token, found \"%.*s\"", where, id,
                              tok->text[id].n > 100 ? 100 : (int)tok->text[id].n, tok->text[id].at);
         }
         if (tok->spm.byte_id[byte] < 0) n_found++;
         tok->spm.byte_id[byte] = id;
     }
+    for (uint32_t byte = 0; tok->spm.by_merges && n_found > 0 && byte < 128; byte++) {
+        /* A tokenizer.json may spell the token of an ASCII byte as the character: Gemma's tab. */
+        char one = (char)byte;
+        if (tok->spm.byte_id[byte] >= 0) continue;
+        tok->spm.byte_id[byte] = solo_tokenizer_find(tok, (solo_str){&one, 1});
+        if (tok->spm.byte_id[byte] >= 0) n_found++;
+    }
     tok->spm.has_bytes = n_found == 256;
     if (n_found != 0 && n_found != 256) {
         return solo_fail(err, SOLO_FILE_FORMAT,
-                         KEY("token_type") ": wanted byte tokens for all 256 "
-                         "bytes or for none, found %u", n_found);
+                         "%s: wanted byte tokens for all 256 bytes or for none, found %u", where, n_found);
     }
     if (n_found == 0 && tok->unknown < 0) {
         return solo_fail(err, SOLO_FILE_FORMAT,
-                         KEY("unknown_token_id") ": wanted, as there are no byte "
-                         "tokens to fall back to; found none");
+                         "%s: wanted, as there are no byte tokens to fall back to; found none", unknown_key);
     }
     return true;
 }
@@ -113,7 +116,8 @@ bool solo_spm_open(solo_tokenizer *tok, const solo_gguf *gguf, solo_error *err) 
     tok->spm.add_space_prefix = true; /* what a file without the key means */
     if (!solo_gguf_get_bool(gguf, KEY("add_space_prefix"), false, &tok->spm.add_space_prefix,
                             err) ||
-        !read_scores(tok, gguf, err) || !read_bytes(tok, err)) {
+        !read_scores(tok, gguf, err) ||
+        !solo_spm_read_bytes(tok, KEY("tokens"), KEY("unknown_token_id"), err)) {
         return false;
     }
     fill_user(tok);
@@ -129,6 +133,11 @@ static int64_t find_piece(const solo_tokenizer *tok, const char *at, size_t n) {
     if (id < 0) return -1;
     uint32_t hidden = 1u << SOLO_TOKEN_CONTROL | 1u << SOLO_TOKEN_UNKNOWN | 1u << SOLO_TOKEN_BYTE;
     return hidden >> tok->type[id] & 1u ? -1 : id;
+}
+
+static bool by_rank(solo_merger *merger, const solo_symbol *left, const solo_symbol *right,
+                    double *key, uint32_t *id) {
+    return left->id >= 0 && right->id >= 0 && solo_bpe_merged(merger->tok, left, right, key, id);
 }
 
 static bool by_score(solo_merger *merger, const solo_symbol *left, const solo_symbol *right,
@@ -172,7 +181,9 @@ void solo_spm_encode(solo_merger *merger, const char *text, size_t n, bool add_p
     const solo_tokenizer *tok = merger->tok;
     char *escaped = solo_alloc(3 * n + 3);
     size_t n_escaped = 0;
-    if (add_prefix && tok->spm.add_space_prefix) n_escaped = escape(" ", 1, escaped);
+    bool has_space = tok->spm.prefix_once &&
+                     (text[0] == ' ' || (n >= 3 && memcmp(text, SOLO_SPACE_MARK, 3) == 0));
+    if (add_prefix && tok->spm.add_space_prefix && !has_space) n_escaped = escape(" ", 1, escaped);
     n_escaped += escape(text, n, escaped + n_escaped);
     if (tok->spm.has_unused && !merger->split) {
         merger->split = solo_zalloc(tok->n_vocab, sizeof *merger->split);
@@ -189,7 +200,7 @@ void solo_spm_encode(solo_merger *merger, const char *text, size_t n, bool add_p
         solo_merger_add(merger, (uint32_t)i, (uint32_t)length, id, user != NULL);
         i += length;
     }
-    solo_merger_run(merger, by_score);
+    solo_merger_run(merger, tok->spm.by_merges ? by_rank : by_score);
     for (uint32_t i = 0; i < merger->n_symbol; i++) {
         const solo_symbol *s = &merger->symbol[i];
         if (s->n > 0) add_piece(merger, escaped + s->at, s->n, s->id, out);

@@ -441,8 +441,8 @@ static void hostile_bpe_tables(void **state) {
     expect_ids(tok, "abz", 3, false, (const uint32_t[]){2}, 1, 0); /* no token for z */
     solo_tokenizer_close(tok);
     f = bpe_file();
-    put_text(&f, "pre", "llama-bpe");
-    try_open(&f, SOLO_UNSUPPORTED, "found \"llama-bpe\"");
+    put_text(&f, "pre", "no-such");
+    try_open(&f, SOLO_UNSUPPORTED, "found \"no-such\"");
     f = bpe_file();
     put_u32(&f, "bos_token_id", 4);
     try_open(&f, SOLO_FILE_FORMAT, "bos_token_id: wanted an id below 4");
@@ -728,7 +728,9 @@ static void replacement_characters(void **state) {
 /* The functions of solo.h on a model that has nothing but a tokenizer. */
 static void through_a_model(void **state) {
     (void)state;
-    struct solo_model model = {.tokenizer = open_fixture("spm"), .chat_family = "llama2"};
+    struct solo_model model = {.tokenizer = open_fixture("spm"), .chat_template = (char[]){
+        "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]{% else %} "
+        "{{ m['content'] }} {{ eos_token }}{% endif %}{% endfor %}{% if think is defined %}{{ tools[0] }}{% endif %}"}};
     solo_error err = {0};
     uint32_t *ids, n_ids;
     char *text;
@@ -747,9 +749,21 @@ static void through_a_model(void **state) {
     assert_true(solo_chat_render(&model, messages, 2, false, &text, &err));
     assert_string_equal(text, "<s>[INST] hi [/INST] yes </s>");
     free(text);
-    model.chat_family = "unknown";
+    solo_chat_desc desc = {.messages = "[]", .tools = "[7]", .variables = "{\"think\": true, \"eos_token\": \"E\"}"};
+    assert_true(solo_chat_render_json(&model, &desc, &text, &err));
+    assert_string_equal(text, "<s>7");
+    free(text);
+    messages[0].content = "\"quoted\" \\ {{ 1 }} \n\x01\xE2\x82"; /* text stays text, even where it is no UTF-8 */
+    assert_true(solo_chat_render(&model, messages, 1, false, &text, &err));
+    assert_string_equal(text, "<s>[INST] \"quoted\" \\ {{ 1 }} \n\x01\xE2\x82 [/INST]");
+    free(text);
+    desc.tools = "{";
+    assert_false(solo_chat_render_json(&model, &desc, &text, &err));
+    assert_non_null(strstr(err.text, "tools: wanted JSON"));
+    model.chat_template = NULL;
     assert_false(solo_chat_render(&model, messages, 1, true, &text, &err));
     assert_null(text);
+    assert_non_null(strstr(err.text, "the file has none"));
     solo_tokenizer_close(model.tokenizer);
 }
 

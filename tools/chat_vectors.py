@@ -1,23 +1,31 @@
 #!/usr/bin/env python3
-"""Makes tests/vectors/chat.txt: conversations as Jinja renders real chat templates.
+"""Makes tests/vectors/chat.txt and chat_cases.txt: conversations as Jinja renders real chat templates.
 
-    python3 tools/chat_vectors.py
+    python3 tools/chat_vectors.py            writes the vectors
+    python3 tools/chat_vectors.py NAME CASE  prints one rendering
 
-Needs PyPI jinja2, set up as Hugging Face transformers does (trim_blocks, lstrip_blocks,
-raise_exception). The templates are tests/data/chat/FAMILY.jinja, from the models' public
-tokenizer_config.json files. Lines, text with \\xNN for all but plain ASCII:
+Needs PyPI jinja2, set up as Hugging Face transformers does (trim_blocks, lstrip_blocks, loop controls,
+generation blocks, tojson, raise_exception, strftime_now). The templates are tests/data/chat/NAME.jinja,
+from the models' public tokenizer_config.json files. chat_cases.txt: a case a line, the variables as a
+JSON object. chat.txt: a line for each template and case, in order, text with \\xNN for all but plain
+ASCII:
 
-    render FAMILY PROMPT TEXT ROLE CONTENT ROLE CONTENT ...    PROMPT 0 or 1: add_generation_prompt
-    refuse FAMILY PROMPT ROLE CONTENT ...                      the template raises an exception, or
-                                                               Solo is stricter (STRICTER below)
+    NAME CASE refused        the template raises, or does what Python cannot
+    NAME CASE #LENGTH:HASH   bytes, and FNV-1a of them
+    NAME CASE TEXT           the same for a few cases, for people to look at
 """
+import datetime
+import json
 import os
+import sys
 
 import jinja2
+import jinja2.ext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BOS, EOS = "<s>", "</s>"
+NOW = 1764075907  # tests/test_chat.c has it too
+SHOWN = (1, 7)
 
 U, A, S = "user", "assistant", "system"
 CONVERSATIONS = [
@@ -39,57 +47,123 @@ CONVERSATIONS = [
     [(S, "only")],
     [(U, "a"), (A, "b"), (A, "c")],
     [("tool", "x"), (U, "a")],
+    [(U, "think"), (A, "<think>\nhmm\n</think>\n\nanswer"), (U, "more"), (A, "<think>x</think>yes"), (U, "end")],
+]
+TOOLS = [
+    {"type": "function", "function": {
+        "name": "get_weather", "description": "Weather of a place, \"now\" <b> & 'then'",
+        "parameters": {"type": "object", "properties": {
+            "city": {"type": "string", "description": "the city"}, "days": {"type": "integer", "enum": [1, 2]},
+            "units": {"type": ["string", "null"]}}, "required": ["city"]}}},
+    {"type": "function", "function": {
+        "name": "add", "description": "Adds é", "parameters": {"type": "object", "properties": {
+            "a": {"type": "number", "default": 1.5}, "b": {"type": "array", "items": {"type": "number"}}},
+            "required": ["a", "b"]}, "return": {"type": "number"}}},
 ]
 
 
-def stricter(family, messages):
-    """Where Solo refuses what the template renders somehow or drops silently."""
-    roles = [role for role, _ in messages]
-    own_turn = family in ("smollm2", "qwen2", "qwen2.5", "chatml", "llama3", "phi3", "phi3.5",
-                          "phi3-bos", "zephyr")
-    return (any(r not in (U, A, S) for r in roles)
-            or (not own_turn and S in roles[1:])
-            or (family == "phi3-v1" and S in roles)
-            or (family in ("llama2", "gemma3") and roles == [S]))
+def tool_call(name, call_id, content, arguments):
+    return {"role": A, "content": content, "tool_calls": [
+        {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}]}
 
 
-def escape(text):
-    data = text.encode()
-    if not data:
-        return "-"
-    return "".join(chr(b) if 33 <= b < 127 and b != 92 and data != b"-" else f"\\x{b:02x}" for b in data)
+def tool_result(name, call_id, content):
+    return {"role": "tool", "name": name, "tool_call_id": call_id, "content": content}
+
+
+def plain(pairs):
+    return [{"role": role, "content": content} for role, content in pairs]
+
+
+def cases():
+    ask = tool_call("get_weather", "call12345", "", {"city": "Paris \"x\"", "days": 2, "f": 1e-7, "n": None, "t": True})
+    add = tool_call("add", "abcdefghi", None, {"a": 1.0, "b": [1, 2.5]})
+    answer = tool_result("get_weather", "call12345", '{"t": 21.5}')
+    long = plain(CONVERSATIONS[1]) + [
+        ask, answer, {"role": A, "content": "It is 21.5."}, {"role": U, "content": "and?"}, add,
+        tool_result("add", "abcdefghi", "3"), tool_result("add", "abcdefghi", "4")]
+    out = [{"messages": plain(c), "add_generation_prompt": p} for c in CONVERSATIONS for p in (False, True)]
+    for tools in (TOOLS, TOOLS[:1]):
+        for messages in (plain(CONVERSATIONS[3]), plain(CONVERSATIONS[0]) + [ask, answer], long):
+            out.append({"messages": messages, "tools": tools, "add_generation_prompt": True})
+    for thinking in (True, False):
+        for c in (0, 3, 18):
+            out.append({"messages": plain(CONVERSATIONS[c]), "enable_thinking": thinking, "thinking": thinking,
+                        "add_generation_prompt": True})
+    text = {"type": "text", "text": " part "}
+    out.append({"messages": [{"role": U, "content": [text, text]}, {"role": A, "content": [text]},
+                             {"role": U, "content": [{"type": "image"}, text]}], "add_generation_prompt": True})
+    out.append({"messages": [{"role": U, "content": "q"}, {"role": A, "reasoning_content": "deep", "content": "a"},
+                             {"role": U, "content": "r"}], "tools": None, "date_string": "01 Jan 2025",
+                "reasoning_effort": "high", "add_generation_prompt": True})
+    return [{"bos_token": "<s>", "eos_token": "</s>", **case} for case in out]
+
+
+class Generation(jinja2.ext.Extension):
+    """{% generation %} marks what an assistant wrote; for the text it is nothing."""
+    tags = {"generation"}
+
+    def parse(self, parser):
+        next(parser.stream)
+        return parser.parse_statements(["name:endgeneration"], drop_needle=True)
 
 
 def raise_exception(message):
     raise jinja2.exceptions.TemplateError(message)
 
 
+def tojson(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False):
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+def environment():
+    env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True,
+                                        extensions=[Generation, jinja2.ext.loopcontrols])
+    env.filters["tojson"] = tojson
+    env.globals["raise_exception"] = raise_exception
+    now = datetime.datetime.fromtimestamp(NOW, datetime.timezone.utc)
+    env.globals["strftime_now"] = now.strftime
+    return env
+
+
+def render(template, case):
+    try:
+        return template.render(**case)
+    except (jinja2.exceptions.TemplateError, TypeError, RecursionError):
+        return None
+
+
+def escape(text):
+    data = text.encode()
+    return "".join(chr(b) if 33 <= b < 127 and b not in (92, 35) else f"\\x{b:02x}" for b in data)
+
+
+def fnv(text):
+    h = 2166136261
+    for b in text.encode():
+        h = (h ^ b) * 16777619 & 0xFFFFFFFF
+    return h
+
+
 def main():
     folder = os.path.join(ROOT, "tests", "data", "chat")
-    env = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    env.globals["raise_exception"] = raise_exception
-    lines = ["# made by tools/chat_vectors.py with jinja2; bos <s>, eos </s>"]
-    for name in sorted(os.listdir(folder)):
-        family = name.removesuffix(".jinja")
-        with open(os.path.join(folder, name), encoding="utf-8", newline="") as f:
+    env = environment()
+    lines = ["# made by tools/chat_vectors.py with jinja2"]
+    for name in sorted(n.removesuffix(".jinja") for n in os.listdir(folder)):
+        with open(os.path.join(folder, name + ".jinja"), encoding="utf-8", newline="") as f:
             template = env.from_string(f.read())
-        for pairs in CONVERSATIONS:
-            for prompt in (0, 1):
-                said = " ".join(f"{role} {escape(content)}" for role, content in pairs)
-                try:
-                    text = template.render(
-                        messages=[{"role": r, "content": c} for r, c in pairs], bos_token=BOS,
-                        eos_token=EOS, add_generation_prompt=bool(prompt), tools=None)
-                except jinja2.exceptions.TemplateError:
-                    text = None
-                if text is None or stricter(family, pairs):
-                    lines.append(f"refuse {family} {prompt} {said}")
-                else:
-                    lines.append(f"render {family} {prompt} {escape(text)} {said}")
-    path = os.path.join(ROOT, "tests", "vectors", "chat.txt")
-    with open(path, "w", encoding="ascii") as f:
-        f.write("\n".join(lines) + "\n")
-    print(f"{path}: {len(lines) - 1} lines")
+        for i, case in enumerate(cases()):
+            text = render(template, case)
+            if sys.argv[1:] == [name, str(i)]:
+                print(text)
+            shown = "refused" if text is None else escape(text) if i in SHOWN else f"#{len(text.encode())}:{fnv(text):08x}"
+            lines.append(f"{name} {i} {shown}")
+    if len(sys.argv) > 1:
+        return
+    for file, rows in (("chat.txt", lines), ("chat_cases.txt", [json.dumps(c) for c in cases()])):
+        with open(os.path.join(ROOT, "tests", "vectors", file), "w", encoding="ascii") as f:
+            f.write("\n".join(rows) + "\n")
+    print(len(lines) - 1, "lines")
 
 
 main()

@@ -29,8 +29,8 @@ grep -nE '\b(workgroup|storage)Barrier\(\)' "${kernels[@]}" | grep -vE '//.*[a-z
     complain "a barrier says which write it puts before which read"
 
 # Every stage has a WGSL file and a test that names it.
-if [ -e src/stage.h ]; then
-    sed -n '/define SOLO_STAGE_LIST/,/^$/s/.*X([A-Z_]*, *"\([a-z_]*\)".*/\1/p' src/stage.h | while read -r stage; do
+if [ -e src/ops.h ]; then
+    sed -n '/define SOLO_STAGE_LIST/,/^$/s/.*X([A-Z_]*, *"\([a-z_]*\)".*/\1/p' src/ops.h | while read -r stage; do
         [ -e "kernels/stage_$stage.wgsl" ] || echo "kernels/stage_$stage.wgsl"
     done | complain "a stage without its file"
 fi

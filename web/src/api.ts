@@ -46,6 +46,7 @@ export interface PlanOptions {
   n_workgroup?: number;
   workgroup_size?: number;
   queue?: number;
+  queue_across?: boolean;
   /** Steps submitted ahead of the one that is read; 0 or absent: 4. */
   n_in_flight?: number;
 }
@@ -291,8 +292,8 @@ export interface ProbeResult {
 }
 
 export interface BenchOptions {
-  /** Absent: every name of `factorings()`. */
-  factorings?: string[];
+  /** Names, or rows with a geometry of their own. Absent: every name of `factorings()`. */
+  factorings?: (string | (PlanOptions & { factoring: string }))[];
   /** Tokens a sample; default 32, fewer on software adapters. */
   tokens?: number;
   /** Samples a factoring, taken in turn; default 3. */

@@ -15,7 +15,8 @@ const REFUSED = ["tools", "tool_choice", "functions", "response_format", "logpro
 const REFUSED_UNLESS_ZERO = ["frequency_penalty", "presence_penalty"];
 
 const PLAN_OPTIONS = [
-  "factoring", "activations", "n_ctx", "assignment", "kv_type", "n_workgroup", "workgroup_size", "queue", "n_in_flight",
+  "factoring", "activations", "n_ctx", "assignment", "kv_type", "n_workgroup", "workgroup_size", "queue", "queue_across",
+  "n_in_flight",
 ] as const;
 const SAMPLING_OPTIONS = [
   "temperature", "top_p", "seed", "max_tokens", "max_completion_tokens", "stop", "repetition_penalty", "top_k", "min_p", "repeat_last_n",

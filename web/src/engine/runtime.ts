@@ -271,6 +271,7 @@ export class Runtime {
       n_workgroup: options.n_workgroup,
       workgroup_size: options.workgroup_size,
       queue: options.queue,
+      queue_across: options.queue_across,
     });
   }
 
@@ -387,6 +388,11 @@ export class Runtime {
   async setPlan(options: PlanOptions): Promise<PlanInfo> {
     const loaded = await this.#ready();
     const before = loaded.options;
+    if (options.factoring && options.factoring !== "auto") {
+      // Before the plan that works goes: compiling it again takes time.
+      const name = this.#core!.memory.newCString(options.factoring);
+      await this.#core!.try("solo_factoring_check", name).finally(() => this.#core!.memory.free(name));
+    }
     await this.#closePlan(loaded);
     loaded.options = { ...before, ...options };
     try {
@@ -593,7 +599,8 @@ export class Runtime {
     try {
       for (const factoring of options.factorings ?? (await this.factorings())) {
         if (stopped()) break;
-        const row = await this.#benchRow(loaded.weights, { ...plan, factoring }, { tokens, samples, warmup: options.warmup ?? 1, prompt, warm: !device.is_software });
+        const of = typeof factoring === "string" ? { factoring } : factoring;
+        const row = await this.#benchRow(loaded.weights, { ...plan, ...of }, { tokens, samples, warmup: options.warmup ?? 1, prompt, warm: !device.is_software });
         rows.push(row);
         onRow(row);
         if (this.#lost) break;

@@ -1,0 +1,97 @@
+// attend_lanes: ATT_TEAM lanes hold a position's rows of K and V in registers, as ATT_VECS vec4 of each, and a
+// block is one position a team: scores meet in workgroup memory, outputs stay in registers until the split's
+// end. The next block's rows are requested while this one is worked on. What names registers is written by
+// attend.c. One head a tile: heads that share a kv head meet its rows in the device's cache.
+const VEC_DIMS = 4u * KV_PER_WORD;
+const ATT_DIMS = ATT_VECS * VEC_DIMS; // numbers of a row that a lane holds
+
+var<workgroup> att_q: array<vec4<f32>, ATT_TEAM * ATT_DIMS / 4u>; // behind HEAD_DIM: zeros
+var<workgroup> att_late: array<u32, 2u * N_BLOCK * KV_ROW>; // [N_BLOCK][2][KV_ROW]: k and v rows of this dispatch
+var<workgroup> att_s: array<f32, 2u * ATT_BLOCK>;           // scores of a block, by turns
+var<workgroup> att_o: array<f32, WG / MAX_TEAM * HEAD_DIM>; // [WG / MAX_TEAM][HEAD_DIM]
+
+var<private> att_m: f32; // running maximum, of all lanes alike
+var<private> att_l: f32; // running sum, of all lanes alike
+
+// q, and this dispatch's rows of the span, to workgroup memory.
+fn att_take(layer: u32, tile: u32, span: Span, lane: u32) {
+  let first = max(span.lo, args.pos);
+  let n = HEAD_DIM + (max(first, span.hi) - first) * 2u * KV_ROW;
+  for (var i = lane; i < n; i += WG) {
+    let w = i - HEAD_DIM;
+    var at = at_layer(layer) + L_Q + att_first_head(tile) * HEAD_DIM + i;
+    if (i >= HEAD_DIM) {
+      let p = first + w / (2u * KV_ROW);
+      at = att_late_at(layer, att_kv_head(tile), p, w / KV_ROW % 2u, w % KV_ROW);
+    }
+    let word = take(at);
+    if (i < HEAD_DIM) { att_q[i / 4u][i % 4u] = bitcast<f32>(word); } else { att_late[w] = word; }
+  }
+}
+
+fn att_late_vec(row: u32, v: u32) -> vec4<u32> {
+  var words = vec4<u32>();
+  for (var c = 0u; c < 4u; c++) {
+    if (v * 4u + c < KV_ROW) { words[c] = att_late[row * KV_ROW + v * 4u + c]; }
+  }
+  return words;
+}
+
+// The running softmax takes in the block whose scores stand at att_s[at ..]; returns what the past is worth.
+// Every team of MAX_TEAM lanes does the same.
+fn att_softmax(at: u32, lane: u32) -> f32 {
+  var m = att_m;
+  for (var i = lane % MAX_TEAM; i < ATT_BLOCK; i += MAX_TEAM) { m = max(m, att_s[at + i]); }
+  m = team_max(m, MAX_TEAM, lane);
+  let alpha = exp(att_m - m);
+  var sum = 0.0;
+  for (var i = lane % MAX_TEAM; i < ATT_BLOCK; i += MAX_TEAM) { sum += exp(att_s[at + i] - m); }
+  att_m = m;
+  att_l = fma(att_l, alpha, team_sum(sum, MAX_TEAM, lane));
+  return alpha;
+}
+
+// This subgroup's sum of the number of a row that a lane's number a is.
+fn att_keep(a: u32, sum: f32, lane: u32) {
+  let d = (lane % ATT_TEAM + a / VEC_DIMS * ATT_TEAM) * VEC_DIMS + a % VEC_DIMS;
+  if (d < HEAD_DIM) { att_o[lane / MAX_TEAM * HEAD_DIM + d] = sum; }
+}
+
+fn att_finish(layer: u32, tile: u32, lane: u32) {
+  att_keep_all(att_fold(lane), lane);
+  workgroupBarrier(); // every subgroup's sums written before they are added up
+  let head = att_first_head(tile);
+  let at = at_layer(layer) + L_ATT + (head * N_SPLIT + tile % N_SPLIT) * HEAD_DIM;
+  for (var d = lane; d < HEAD_DIM; d += WG) {
+    var o = att_o[d];
+    for (var i = 1u; i < WG / MAX_TEAM; i++) { o += att_o[i * HEAD_DIM + d]; }
+    put(at + d, word_of_f32(o));
+  }
+}
+
+fn attend_early(layer: u32, tile: u32, lane: u32) {
+  let span = att_span(layer, tile % N_SPLIT, lane);
+  att_load(layer, att_kv_head(tile), span.lo + lane / ATT_TEAM, span.hi, lane);
+}
+
+fn stage_attend(layer: u32, tile: u32, lane: u32) {
+  let span = att_span(layer, tile % N_SPLIT, lane);
+  att_take(layer, tile, span, lane);
+  workgroupBarrier(); // q and late rows written before they are read
+  att_begin();
+  var turn = 0u;
+  for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
+    let p = p0 + lane / ATT_TEAM;
+    att_load_late(p, span, lane);
+    let s = att_score(p < span.hi, lane);
+    att_hold();
+    att_load(layer, att_kv_head(tile), p + ATT_BLOCK, span.hi, lane);
+    if (lane % ATT_TEAM == 0u) { att_s[turn + lane / ATT_TEAM] = s; }
+    workgroupBarrier(); // scores written before all read them; those of two blocks ago are used up
+    let alpha = att_softmax(turn, lane);
+    att_mix(exp(s - att_m), alpha);
+    turn = ATT_BLOCK - turn;
+  }
+  att_finish(layer, tile, lane);
+  if (lane == 0u) { att_put_ml(layer, att_first_head(tile), tile % N_SPLIT, att_m, att_l); }
+}

@@ -1,0 +1,123 @@
+/* attend.c: writes out the registers of attend.h. */
+#include "attend.h"
+
+typedef struct shape {
+    uint32_t team, vecs;   /* lanes a position; vec4 of a row that a lane holds */
+    uint32_t kv_vecs;      /* vec4 of a row */
+    uint32_t a_word;       /* numbers a word */
+    uint32_t dims, groups; /* numbers of a row that a lane holds; positions of a team of max_team lanes */
+    uint32_t max_team;
+} shape;
+
+static shape shape_of(const solo_geometry *g) {
+    shape s = {.team = g->att_team, .vecs = g->att_vecs, .kv_vecs = g->kv_vecs, .max_team = g->desc.max_team};
+    s.a_word = g->desc.kv_type == SOLO_KV_F16 ? 2 : 1;
+    s.dims = s.vecs * 4 * s.a_word;
+    s.groups = s.max_team / s.team;
+    return s;
+}
+
+static void add_registers(solo_text *out, const shape *s) {
+    for (uint32_t j = 0; j < s->vecs; j++)
+        solo_text_add(out, "var<private> att_k%u: vec4<u32>; var<private> att_v%u: vec4<u32>; "
+                           "var<private> att_w%u: vec4<u32>;\n", j, j, j);
+    for (uint32_t a = 0; a < s->dims; a++) solo_text_add(out, "var<private> att_o%u: f32;\n", a);
+}
+
+/* Rows of position p, if an earlier dispatch wrote them, else zeros; neighbouring lanes ask for neighbouring
+ * vec4. One branch with both outcomes holds the loads where they stand (see stream.h). */
+static void add_load(solo_text *out, const shape *s) {
+    solo_text_add(out, "fn att_load(layer: u32, kv_head: u32, p: u32, hi: u32, lane: u32) {\n"
+                       "  let slot = lane %% %uu;\n  let at = kv_row_at(layer, kv_head, p) + slot;\n"
+                       "  if (p < min(hi, args.pos)) {\n", s->team);
+    for (uint32_t which = 0; which < 2; which++) {
+        char name = which ? 'v' : 'k';
+        for (uint32_t j = 0; j < s->vecs; j++) {
+            uint32_t first = j * s->team;
+            if (first + s->team <= s->kv_vecs)
+                solo_text_add(out, "    att_%c%u = kv_%c[at + %uu];\n", name, j, name, first);
+            else
+                solo_text_add(out, "    if (slot + %uu < %uu) { att_%c%u = kv_%c[at + %uu]; } else { att_%c%u = "
+                                   "vec4<u32>(); }\n",
+                              first, s->kv_vecs, name, j, name, first, name, j);
+        }
+    }
+    solo_text_add(out, "  } else {\n");
+    for (uint32_t j = 0; j < s->vecs; j++)
+        solo_text_add(out, "    att_k%u = vec4<u32>(); att_v%u = vec4<u32>();\n", j, j);
+    solo_text_add(out, "  }\n}\n");
+}
+
+/* Rows of position p, if this dispatch wrote them: behind att_take and a barrier. */
+static void add_load_late(solo_text *out, const shape *s) {
+    solo_text_add(out, "fn att_load_late(p: u32, span: Span, lane: u32) {\n"
+                       "  if (p < args.pos || p >= span.hi) { return; }\n"
+                       "  let slot = lane %% %uu;\n  let row = 2u * (p - max(span.lo, args.pos));\n", s->team);
+    for (uint32_t j = 0; j < s->vecs; j++)
+        solo_text_add(out, "  att_k%u = att_late_vec(row, slot + %uu); att_v%u = att_late_vec(row + 1u, slot + "
+                           "%uu);\n", j, j * s->team, j, j * s->team);
+    solo_text_add(out, "}\n");
+}
+
+/* att_hold: V of the block at work, while att_load takes the next one. */
+static void add_simple(solo_text *out, const shape *s) {
+    solo_text_add(out, "fn att_hold() {\n");
+    for (uint32_t j = 0; j < s->vecs; j++) solo_text_add(out, "  att_w%u = att_v%u;\n", j, j);
+    solo_text_add(out, "}\nfn att_begin() {\n  att_m = NEVER;\n  att_l = 0.0;\n");
+    for (uint32_t a = 0; a < s->dims; a++) solo_text_add(out, "  att_o%u = 0.0;\n", a);
+    solo_text_add(out, "}\n");
+}
+
+static void add_score(solo_text *out, const shape *s) {
+    solo_text_add(out, "fn att_score(attended: bool, lane: u32) -> f32 {\n  let slot = lane %% %uu;\n"
+                       "  var s = 0.0;\n", s->team);
+    for (uint32_t a = 0; a < s->dims; a++) {
+        uint32_t word = a / s->a_word;
+        if (a % 4 == 0)
+            solo_text_add(out, "  let q%u = att_q[(slot + %uu) * %uu + %uu];\n", a / 4, word / 4 * s->team, s->a_word,
+                          a / 4 % s->a_word);
+        solo_text_add(out, "  s = fma(kv_value(att_k%u.%c, %uu), q%u.%c, s);\n", word / 4, "xyzw"[word % 4],
+                      a % s->a_word, a / 4, "xyzw"[a % 4]);
+    }
+    solo_text_add(out, "  return select(NEVER, score_of(team_sum(s, %uu, lane)), attended);\n}\n", s->team);
+}
+
+static void add_mix(solo_text *out, const shape *s) {
+    solo_text_add(out, "fn att_mix(worth: f32, alpha: f32) {\n");
+    for (uint32_t a = 0; a < s->dims; a++) {
+        uint32_t word = a / s->a_word;
+        solo_text_add(out, "  att_o%u = fma(worth, kv_value(att_w%u.%c, %uu), att_o%u * alpha);\n", a, word / 4,
+                      "xyzw"[word % 4], a % s->a_word, a);
+    }
+    solo_text_add(out, "}\n");
+}
+
+/* att_fold adds outputs up over a team's positions: at each step the half of the lanes with a bit set goes on
+ * with the upper half of the numbers. att_keep_all hands on those that this lane ends with. */
+static void add_fold(solo_text *out, const shape *s) {
+    uint32_t n = s->dims;
+    solo_text_add(out, "fn att_fold(lane: u32) -> u32 {\n  var first = 0u;\n");
+    for (uint32_t step = s->max_team / 2; step >= s->team; step /= 2) {
+        n /= 2;
+        solo_text_add(out, "  let upper%u = (lane & %uu) != 0u;\n  first += select(0u, %uu, upper%u);\n", step, step, n,
+                      step);
+        for (uint32_t a = 0; a < n; a++)
+            solo_text_add(out, "  att_o%u = select(att_o%u, att_o%u, upper%u) + across(select(att_o%u, att_o%u, "
+                               "upper%u), %uu, lane);\n", a, a, a + n, step, a + n, a, step, step);
+    }
+    solo_text_add(out, "  return first;\n}\nfn att_keep_all(first: u32, lane: u32) {\n");
+    for (uint32_t a = 0; a < n; a++) solo_text_add(out, "  att_keep(first + %uu, att_o%u, lane);\n", a, a);
+    solo_text_add(out, "}\n");
+}
+
+void solo_attend_add(solo_text *out, const solo_geometry *geometry) {
+    shape s = shape_of(geometry);
+    solo_text_add(out, "\n// ---- attention's registers, written by attend.c\n");
+    add_registers(out, &s);
+    add_load(out, &s);
+    add_load_late(out, &s);
+    add_simple(out, &s);
+    add_score(out, &s);
+    add_mix(out, &s);
+    add_fold(out, &s);
+}
