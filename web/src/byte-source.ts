@@ -6,7 +6,7 @@ export interface ByteSource {
   /** In bytes; known once the source is open. */
   readonly size: number;
   /** Fills `into` with bytes [offset, offset + into.length); waits for a download in progress; rejects with a readable
-   *  message. One call at a time. `into` is never shared and never resized while the call runs. */
+   *  message. One call at a time. `into` is a view of the core's memory: it must not be transferred. */
   read(offset: number, into: Uint8Array): Promise<void>;
   /** Lets go of what the source holds. Reads after it reject. */
   close(): void;

@@ -14,36 +14,78 @@ function ofBlob(name: string, blob: Blob): ByteSource {
 
 const nameOf = (url: string): string => decodeURIComponent(new URL(url).pathname.split("/").pop() || url);
 
-/** One request after another with Range; a server that ignores Range is read as one stream, forwards only. */
+/** A gap that is read over rather than asked around: between tensors there are a few bytes of padding. */
+const SKIP_BYTES = 1 << 20;
+
+/** One answer of a server, read forwards through one buffer that goes back and forth: arrays of each piece, or an answer for
+ *  each, would pile up in the page's memory until they are collected. */
+class Stream {
+  readonly #reader: ReadableStreamBYOBReader;
+  #buffer = new ArrayBuffer(1 << 20);
+  #rest = new Uint8Array(); // read, not yet taken
+  at: number;
+
+  constructor(body: ReadableStream<Uint8Array>, at: number) {
+    this.#reader = body.getReader({ mode: "byob" });
+    this.at = at;
+  }
+  /** n bytes, to `into` or nowhere; false: the answer ended. */
+  async take(n: number, into?: Uint8Array): Promise<boolean> {
+    for (let done = 0; done < n; ) {
+      if (this.#rest.length === 0) {
+        const { value } = await this.#reader.read(new Uint8Array(this.#buffer));
+        if (!value || value.length === 0) return false;
+        this.#buffer = value.buffer as ArrayBuffer;
+        this.#rest = value;
+      }
+      const piece = this.#rest.subarray(0, n - done);
+      into?.set(piece, done);
+      this.#rest = this.#rest.subarray(piece.length);
+      this.at += piece.length;
+      done += piece.length;
+    }
+    return true;
+  }
+  close(): void {
+    void this.#reader.cancel().catch(() => {});
+  }
+}
+
+/** Read as one stream as long as reads go forwards; from elsewhere on by another request with Range, where the server has it. */
 async function ofUrl(ref: { url: string; headers?: Record<string, string> }): Promise<ByteSource> {
   const url = new URL(ref.url, self.location.href).href;
   const name = nameOf(url);
   const fail = (what: string): Error => new Error(`${name}: ${what}`);
-  const get = async (range?: string): Promise<Response> => {
-    const response = await fetch(url, { headers: { ...ref.headers, ...(range ? { Range: range } : {}) } }).catch(() => null);
+  const get = async (range: string): Promise<Response> => {
+    const response = await fetch(url, { headers: { ...ref.headers, Range: range } }).catch(() => null);
     if (!response) throw fail("the server did not answer (or forbids this page to read: no CORS)");
-    if (!response.ok) throw fail(`wanted the file, found HTTP ${response.status}`);
+    if (!response.ok || !response.body) throw fail(`wanted the file, found HTTP ${response.status}`);
     return response;
   };
-  const first = await get("bytes=0-0");
-  if (first.status === 206) {
-    const size = Number(/\/(\d+)$/.exec(first.headers.get("Content-Range") ?? "")?.[1]);
-    await first.arrayBuffer();
-    if (!size) throw fail("wanted Content-Range with the file's size, found none");
-    return {
-      name,
-      size,
-      async read(offset, into) {
-        const response = await get(`bytes=${offset}-${offset + into.length - 1}`);
-        const bytes = new Uint8Array(await response.arrayBuffer());
-        if (bytes.length !== into.length) throw fail(`wanted ${into.length} bytes at ${offset}, found ${bytes.length}`);
-        into.set(bytes);
-      },
-      close() {},
-    };
+  const first = await get("bytes=0-");
+  const ranged = /\/(\d+)$/.exec(first.headers.get("Content-Range") ?? "")?.[1];
+  const size = Number(ranged ?? first.headers.get("Content-Length"));
+  if (!size) {
+    return ofBlob(name, await first.blob()); // a server that does not say how long it is
   }
-  await first.body?.cancel();
-  return ofBlob(name, await (await get()).blob());
+  let stream = new Stream(first.body!, 0);
+  return {
+    name,
+    size,
+    async read(offset, into) {
+      if (offset < stream.at || offset > stream.at + SKIP_BYTES) {
+        stream.close();
+        const response = await get(`bytes=${offset}-`);
+        stream = new Stream(response.body!, response.status === 206 ? offset : 0);
+      }
+      const from = stream.at;
+      if (!(await stream.take(offset - from)) || !(await stream.take(into.length, into)))
+        throw fail(`wanted ${size} bytes, found ${stream.at}: the server ended its answer`);
+    },
+    close() {
+      stream.close();
+    },
+  };
 }
 
 export const openSource: OpenSource = async (ref: ModelRef) => {

@@ -388,6 +388,11 @@ export class Runtime {
   async setPlan(options: PlanOptions): Promise<PlanInfo> {
     const loaded = await this.#ready();
     const before = loaded.options;
+    if (options.factoring && options.factoring !== "auto") {
+      // Before the plan that works goes: compiling it again takes time.
+      const name = this.#core!.memory.newCString(options.factoring);
+      await this.#core!.try("solo_factoring_check", name).finally(() => this.#core!.memory.free(name));
+    }
     await this.#closePlan(loaded);
     loaded.options = { ...before, ...options };
     try {

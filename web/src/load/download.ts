@@ -29,6 +29,10 @@ export interface DownloadOptions {
   onEnd?: (entry: CacheEntry) => Promise<void>;
 }
 
+/** A reader may leave out what a file is padded with at its end, and is still told whether the whole is right. */
+const TAIL_BYTES = 4096;
+/** However long a server asks to wait. */
+const MAX_PAUSE_S = 120;
 const SAVE_EVERY = 32 << 20;
 const REPORT_MS = 200;
 
@@ -100,8 +104,8 @@ export class Download implements ByteSource {
       this.changed();
       if (this.failure) throw this.failure;
       if (this.closed) throw new LoadError("FILE_IO", `${this.name}: was closed`);
-      // The last byte is given out when the whole is known to be right.
-      if (this.done || (end <= this.entry.received && end < this.size)) break;
+      // The end is given out when the whole is known to be right.
+      if (this.done || (end <= this.entry.received && end < this.size - TAIL_BYTES)) break;
       await this.change();
     }
     if (this.store.read(offset, into) !== into.length) {
@@ -338,7 +342,8 @@ export class Spoilt extends LoadError {
 }
 
 function pauseSeconds(options: DownloadOptions, attempt: number, error: Retryable): number {
-  return Math.max(error.wait, (options.backoffMs / 1000) * 2 ** Math.min(attempt - 1, 5));
+  const own = (options.backoffMs / 1000) * 2 ** Math.min(attempt - 1, 5);
+  return Math.max(Math.min(error.wait, MAX_PAUSE_S), own);
 }
 
 function pauseText(error: Error, seconds: number): string {

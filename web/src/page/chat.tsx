@@ -37,7 +37,7 @@ const DEFAULT_SAMPLING: Sampling = {
   top_p: 0.95,
   top_k: 40,
   min_p: 0,
-  repetition_penalty: 1.1,
+  repetition_penalty: 1,
   max_tokens: 1024,
   seed: "",
 };

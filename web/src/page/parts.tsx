@@ -35,9 +35,9 @@ export function Loading() {
   if (from && from.total > 0) {
     details.push(`${bytesText(from.received)} of ${bytesText(from.total)}`);
     if (from.from === "cache") details.push("kept in this browser");
-    if (from.rate > 0) {
+    if (from.rate > 0 && from.received < from.total) {
       details.push(`${bytesText(from.rate)}/s`);
-      if (from.received < from.total) details.push(secondsText((from.total - from.received) / from.rate));
+      details.push(secondsText((from.total - from.received) / from.rate));
     }
   }
   return (

@@ -64,8 +64,7 @@ function unable(why: string): void {
 
 function noWebGpu(): string {
   return window.isSecureContext
-    ? "This browser has no WebGPU. Chrome or Edge 121 and newer have it, Safari from 26 on, Firefox from 141 on Windows; " +
-        "in others it may be behind a setting."
+    ? "This browser has no WebGPU. Recent Chrome, Edge, Safari and Firefox have it; in some it is behind a setting."
     : "WebGPU is only given to pages that come over https, or from localhost.";
 }
 
