@@ -17,7 +17,8 @@ static long own_memory(void) {
     char line[200];
     long kb = 0;
     while (file && fgets(line, sizeof line, file))
-        if (!strncmp(line, "RssAnon:", 8) || !strncmp(line, "RssShmem:", 9)) kb += strtol(strchr(line, ':') + 1, NULL, 10);
+        if (!strncmp(line, "RssAnon:", 8) || !strncmp(line, "RssShmem:", 9))
+            kb += strtol(strchr(line, ':') + 1, NULL, 10);
     if (file) fclose(file);
     return kb;
 }
@@ -46,8 +47,8 @@ int cli_load(const cli_options *o) {
         solo_device_info on = solo_device_get_info(device);
         double rate = (double)info.n_bytes / (t2 - t1);
         if (o->json)
-            cli_print_json(json_pack("{s:s, s:s, s:I, s:f, s:f, s:f, s:f}", "adapter", on.name, "file_type", info.file_type,
-                                     "n_bytes", (json_int_t)info.n_bytes, "open_s", t1 - t0, "weights_s", t2 - t1,
+            cli_print_json(json_pack("{s:s, s:s, s:I, s:f, s:f, s:f, s:f}", "adapter", on.name, "file_type",
+                                     info.file_type, "n_bytes", (json_int_t)info.n_bytes, "open_s", t1 - t0, "weights_s", t2 - t1,
                                      "bytes_s", rate, "own_memory_mb", (double)(most - before) / 1024));
         else
             printf("%s: %.1f MB in %.2f s (%.2f GB/s) after %.2f s of opening; at most %.0f MB of memory\n", on.name,
