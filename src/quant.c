@@ -45,6 +45,16 @@ static solo_form form_of(solo_type type) {
     return info->form;
 }
 
+/* ---- four bytes at a time ----------------------------------------------------------------- */
+
+#define LOW 0x0f0f0f0fu
+#define HIGH 0x80808080u
+
+/* Each byte of x, 0..127, less n, 0..127: no borrow crosses a byte. */
+static uint32_t less(uint32_t x, uint32_t n) { return ((x | HIGH) - n * 0x01010101u) ^ HIGH; }
+
+static uint8_t *quad_at(group *g, uint32_t k) { return (uint8_t *)g->q + 4 * k; }
+
 /* ---- a file's blocks to groups ------------------------------------------------------------ */
 
 /* The 6-bit scale and min of group sub in a Q4_K block's 12 bytes: the first four of each are
@@ -62,7 +72,7 @@ static void k4_scale(const uint8_t *s, uint32_t sub, uint32_t *scale, uint32_t *
 /* Q4_K [256]: d f16, dmin f16, scales[12], nibbles[4][32]: low = group 2c, high = group 2c+1. */
 static void read_q4_k(const uint8_t *block, uint32_t sub, group *g) {
     const uint8_t *nibble = block + 16 + 32 * (sub / 2);
-    for (uint32_t i = 0; i < 32; i++) g->q[i] = (int8_t)(nibble[i] >> 4 * (sub & 1) & 15);
+    for (uint32_t k = 0; k < 8; k++) store_u32(quad_at(g, k), load_u32(nibble + 4 * k) >> 4 * (sub & 1) & LOW);
     uint32_t scale, min;
     k4_scale(block + 4, sub, &scale, &min);
     g->scale[0] = solo_f16_to_f32(load_u16(block)) * (float)scale;
@@ -74,9 +84,10 @@ static void read_q4_k(const uint8_t *block, uint32_t sub, group *g) {
 static void read_q6_k(const uint8_t *block, uint32_t sub, group *g) {
     uint32_t half = sub / 4, part = sub % 4;
     const uint8_t *low = block + 64 * half + 32 * (part % 2), *high = block + 128 + 32 * half;
-    for (uint32_t i = 0; i < 32; i++) {
-        int q = (low[i] >> 4 * (part / 2) & 15) | (high[i] >> 2 * part & 3) << 4;
-        g->q[i] = (int8_t)(q - 32);
+    for (uint32_t k = 0; k < 8; k++) {
+        uint32_t q = load_u32(low + 4 * k) >> 4 * (part / 2) & LOW;
+        q |= (load_u32(high + 4 * k) >> 2 * part & 0x03030303u) << 4;
+        store_u32(quad_at(g, k), less(q, 32));
     }
     float d = solo_f16_to_f32(load_u16(block + 208));
     for (uint32_t i = 0; i < 2; i++)
@@ -86,8 +97,10 @@ static void read_q6_k(const uint8_t *block, uint32_t sub, group *g) {
 /* Q5_K [256]: as Q4_K, with high[32] before the nibbles: bit sub of byte i is the fifth of group sub's w[i]. */
 static void read_q5_k(const uint8_t *block, uint32_t sub, group *g) {
     const uint8_t *high = block + 16, *nibble = block + 48 + 32 * (sub / 2);
-    for (uint32_t i = 0; i < 32; i++)
-        g->q[i] = (int8_t)((nibble[i] >> 4 * (sub & 1) & 15) | (high[i] >> sub & 1) << 4);
+    for (uint32_t k = 0; k < 8; k++) {
+        uint32_t q = load_u32(nibble + 4 * k) >> 4 * (sub & 1) & LOW;
+        store_u32(quad_at(g, k), q | (load_u32(high + 4 * k) >> sub & 0x01010101u) << 4);
+    }
     uint32_t scale, min;
     k4_scale(block + 4, sub, &scale, &min);
     g->scale[0] = solo_f16_to_f32(load_u16(block)) * (float)scale;
@@ -146,37 +159,43 @@ static void read_iq4_xs(const uint8_t *block, uint32_t sub, group *g) {
     g->scale[0] = g->scale[1] = solo_f16_to_f32(load_u16(block)) * (float)((low | high << 4) - 32);
 }
 
-/* Bit i of a u32 = fifth bit of w[i], nibbles[16]: low = w[i], high = w[i+16]. */
-static void read_fives(const uint8_t *at, int add, group *g) {
-    const uint32_t high = load_u32(at);
-    for (uint32_t i = 0; i < 32; i++)
-        g->q[i] = (int8_t)((at[4 + i % 16] >> 4 * (i / 16) & 15) + (int)(high >> i & 1) * 16 + add);
+/* nibbles[16]: low = w[i], high = w[i+16]; less n. */
+static void read_nibbles(const uint8_t *at, uint32_t n, group *g) {
+    for (uint32_t k = 0; k < 4; k++) {
+        store_u32(quad_at(g, k), less(load_u32(at + 4 * k) & LOW, n));
+        store_u32(quad_at(g, k + 4), less(load_u32(at + 4 * k) >> 4 & LOW, n));
+    }
 }
 
-static const int8_t less_8[16] = {-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7};
+/* Bit i of a u32 = fifth bit of w[i], then nibbles[16]; less n. */
+static void read_fives(const uint8_t *at, uint32_t n, group *g) {
+    const uint32_t high = load_u32(at);
+    for (uint32_t k = 0; k < 8; k++) {
+        uint32_t q = load_u32(at + 4 + 4 * (k % 4)) >> 4 * (k / 4) & LOW;
+        q |= ((high >> 4 * k & 15) * 0x00204081u & 0x01010101u) << 4; /* four bits to four bytes */
+        store_u32(quad_at(g, k), less(q, n));
+    }
+}
 
 /* Group sub of a block of a quantised type. */
 static void read_group(solo_type type, const uint8_t *block, uint32_t sub, group *g) {
     switch (type) {
     case SOLO_TYPE_Q4_0: /* d f16, nibbles[16] */
         g->half[0] = load_u16(block);
-        look_up(less_8, block + 2, g);
+        read_nibbles(block + 2, 8, g);
         return;
     case SOLO_TYPE_Q4_F: /* d f32, nibbles[16] */
         g->scale[0] = f32_of_bits(load_u32(block));
-        look_up(less_8, block + 4, g);
+        read_nibbles(block + 4, 8, g);
         return;
     case SOLO_TYPE_Q4_1: /* d f16, m f16, nibbles[16] */
         g->half[0] = load_u16(block);
         g->half[1] = load_u16(block + 2);
-        for (uint32_t i = 0; i < 16; i++) {
-            g->q[i] = (int8_t)(block[4 + i] & 15);
-            g->q[i + 16] = (int8_t)(block[4 + i] >> 4);
-        }
+        read_nibbles(block + 4, 0, g);
         return;
     case SOLO_TYPE_Q5_0: /* d f16, fifth bits, nibbles[16] */
         g->half[0] = load_u16(block);
-        read_fives(block + 2, -16, g);
+        read_fives(block + 2, 16, g);
         return;
     case SOLO_TYPE_Q5_1: /* d f16, m f16, fifth bits, nibbles[16] */
         g->scale[0] = solo_f16_to_f32(load_u16(block));
@@ -275,7 +294,7 @@ static bool is_nibble_form(solo_form form) {
 /* The fifth bits of q, 0..31: bit j of byte b is that of w[4j+b], so that a shift and a mask give four weights'. */
 static uint32_t fifth_bits(const int8_t *q) {
     uint32_t word = 0;
-    for (uint32_t i = 0; i < SOLO_GROUP; i++) word |= (uint32_t)(q[i] >> 4 & 1) << (8 * (i % 4) + i / 4);
+    for (uint32_t k = 0; k < 8; k++) word |= (load_u32((const uint8_t *)q + 4 * k) >> 4 & 0x01010101u) << k;
     return word;
 }
 
@@ -309,17 +328,12 @@ static void unpack_scales(solo_form form, const uint8_t *scales, group *g) {
 
 static void pack_group(solo_form form, const group *g, uint32_t *payload, uint8_t *scales) {
     const uint32_t n_word = solo_form_get_info(form)->payload_words;
-    for (uint32_t j = 0; j < n_word; j++) {
-        uint32_t word = 0;
-        for (uint32_t b = 0; b < 4; b++) {
-            if (is_nibble_form(form))
-                word |= (uint32_t)((g->q[8 * j + b] & 15) | (g->q[8 * j + b + 4] & 15) << 4)
-                        << 8 * b;
-            else
-                word |= ((uint32_t)g->q[4 * j + b] & 255) << 8 * b;
-        }
-        payload[j] = word;
-    }
+    const uint8_t *q = (const uint8_t *)g->q;
+    if (is_nibble_form(form))
+        for (uint32_t j = 0; j < n_word; j++)
+            payload[j] = (load_u32(q + 8 * j) & LOW) | (load_u32(q + 8 * j + 4) & LOW) << 4;
+    else
+        for (uint32_t j = 0; j < n_word; j++) payload[j] = load_u32(q + 4 * j);
     pack_scales(form, g, scales);
 }
 

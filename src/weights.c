@@ -237,10 +237,11 @@ static bool upload_matrix(uploader *u, const parcel *one, solo_error *err) {
         for (uint32_t i = 0; i < n; i++) {
             uint32_t from = row_in_file(&u->w->model->hp, one->matrix, r + i) - r;
             SOLO_ASSERT(from < n);
-            solo_repack_row(t->type, rows + from * file_row, (uint32_t)t->dim[0], u->row,
+            uint32_t *out = u->piece + (size_t)i * row_words;
+            bool straight = form->payload_words == 4; /* one plane: the row as it is */
+            solo_repack_row(t->type, rows + from * file_row, (uint32_t)t->dim[0], straight ? out : u->row,
                             row_scale ? u->scales + i * row_scale : NULL);
-            interleave(u->row, place->n_group, form->payload_words,
-                       u->piece + (size_t)i * row_words);
+            if (!straight) interleave(u->row, place->n_group, form->payload_words, out);
         }
         write_payload(u->w, place->w_at + (uint64_t)r * row_words / 4, u->piece,
                       (uint64_t)n * row_words / 4);

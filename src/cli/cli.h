@@ -193,6 +193,7 @@ int cli_synth(const cli_options *options);
 int cli_convert(const cli_options *options);
 int cli_pull(const cli_options *options);
 int cli_models(const cli_options *options);
+int cli_load(const cli_options *options);
 int cli_probe(const cli_options *options);
 int cli_tune(const cli_options *options);
 

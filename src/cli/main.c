@@ -97,6 +97,10 @@ static const cli_command commands[] = {
      "--sha256, else what the hub says) and a GGUF's own directory are checked before the file gets its name. Kept in "
      "$SOLO_MODELS, else $XDG_DATA_HOME/solo/models (~/.local/share/solo/models).",
      CLI_TAKES_PULL, cli_pull},
+    {"load", "how fast a model gets to a device, and what memory that takes",
+     "Loads a model onto a device and tells bytes, seconds, rate, and the most memory of the program's own meanwhile "
+     "(the mapped file's pages, which the system may drop, left out).",
+     CLI_TAKES_MODEL | CLI_TAKES_DEVICE | CLI_TAKES_JSON, cli_load},
     {"models", "the files that pull keeps", "Lists the files that pull keeps: name, size, path.",
      CLI_TAKES_JSON, cli_models},
 };
