@@ -49,7 +49,8 @@ int cli_load(const cli_options *o) {
         if (o->json)
             cli_print_json(json_pack("{s:s, s:s, s:I, s:f, s:f, s:f, s:f}", "adapter", on.name, "file_type",
                                      info.file_type, "n_bytes", (json_int_t)info.n_bytes, "open_s", t1 - t0,
-                                     "weights_s", t2 - t1, "bytes_s", rate, "own_memory_mb", (double)(most - before) / 1024));
+                                     "weights_s", t2 - t1, "bytes_s", rate,
+                                     "own_memory_mb", (double)(most - before) / 1024));
         else
             printf("%s: %.1f MB in %.2f s (%.2f GB/s) after %.2f s of opening; at most %.0f MB of memory\n", on.name,
                    (double)info.n_bytes * 1e-6, t2 - t1, rate * 1e-9, t1 - t0, (double)(most - before) / 1024);
