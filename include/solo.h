@@ -82,13 +82,13 @@ bool solo_model_open(solo_model **out, const solo_model_desc *desc, solo_error *
 void solo_model_close(solo_model *model);
 typedef struct solo_model_info {
     const char *name;         /* general.name, or the file's name */
-    const char *arch;         /* "llama", "phi3" */
+    const char *arch;         /* "llama", "phi3", ... */
     const char *tokenizer;    /* "gpt2/smollm", "llama" */
     const char *chat_family;  /* what its template looks like: "chatml", ..., "custom"; "none" */
     const char *file_type;    /* the weight type most tensors' bytes are in: "Q4_1" */
     uint32_t n_layer, n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab, n_ctx_train;
     uint64_t n_param, n_tensor, n_bytes; /* n_bytes: of all tensors */
-    uint32_t attn_window; /* positions that a token attends to at most, its own included; 0: all */
+    uint32_t attn_window, attn_global_every; /* positions attended to, 0: all; but by each so-manyth layer */
     uint32_t rope_dim;    /* dimensions of a head that RoPE turns */
     const char *rope_factors; /* of frequencies: "none", "all" (one set for all contexts), "by context" */
     uint32_t n_ctx_orig;  /* "by context": longer contexts take the long factors, others the short */
@@ -238,18 +238,20 @@ typedef struct solo_weights_desc {
 } solo_weights_desc;
 
 bool solo_weights_open(solo_weights **out, const solo_weights_desc *desc, solo_error *err);
+/* *n_bytes on the device; false: it cannot bind them. Reads nothing, so before a download too. */
+bool solo_weights_measure(const solo_weights_desc *desc, uint64_t *n_bytes, solo_error *err);
 void solo_weights_close(solo_weights *weights);
 
 /* ---- plan --------------------------------------------------------------------------------- */
 
 typedef struct solo_plan solo_plan;
-
 typedef enum solo_activations { SOLO_ACTIVATIONS_INT8, SOLO_ACTIVATIONS_F32 } solo_activations;
 typedef enum solo_assignment {
     SOLO_ASSIGNMENT_AUTO,   /* static where all workgroups are seen resident, else ticket */
     SOLO_ASSIGNMENT_STATIC, /* workgroup r owns tiles r, r + N, ... of each stage */
     SOLO_ASSIGNMENT_TICKET, /* tiles are drawn from a counter in topological order */
 } solo_assignment;
+#define SOLO_QUEUE_NONE UINT32_MAX
 typedef enum solo_kv_type { SOLO_KV_AUTO, SOLO_KV_F16, SOLO_KV_F32 } solo_kv_type;
 
 typedef struct solo_plan_desc {
@@ -264,7 +266,7 @@ typedef struct solo_plan_desc {
     uint32_t n_slice;             /* tiles that a stage is cut into, about; 0: n_workgroup */
     uint32_t spin_limit;          /* polls before a wait gives up; 0: by the device */
     uint32_t max_team;            /* lanes that may share a row; 0: by the device */
-    uint32_t queue;               /* vec4 of weights a lane requests ahead of inputs; 0: none */
+    uint32_t queue;               /* vec4 of weights a lane requests ahead of inputs; 0: by the device */
     bool     queue_across;        /* and across the stages of a dispatch, where assignment is static */
     bool     no_subgroups;        /* reduce through workgroup memory although subgroups exist */
     bool     no_self_test;        /* trust an in-dispatch plan untested (tests, timing) */
@@ -292,7 +294,7 @@ typedef struct solo_plan_info {
     uint32_t n_ctx, n_hand_off;       /* hand-offs inside dispatches, a token */
     uint64_t weight_bytes;            /* read a token */
     uint64_t kv_bytes_per_pos;        /* read a token for each earlier position that it attends to */
-    uint32_t attn_window;             /* the model's: so many positions at most; 0: all */
+    uint32_t attn_window, attn_global_every; /* the model's */
     uint64_t weights_buffer_bytes, kv_buffer_bytes, message_buffer_bytes, prefill_buffer_bytes;
     uint32_t n_stage;
     solo_stage_info stage[16];

@@ -18,12 +18,8 @@ fn take_y(at: u32, at_scale: u32, at_ss: u32, n_ss: u32, group0: u32, n: u32, q:
   take_run(Run(at + group0 * 32u, n * 32u, at_scale, 0u, at_ss, n_ss, group0, q), lane);
 }
 
-// Word i of a run: numbers, sums.
-fn keep_word(r: Run, i: u32, w: u32) {
-  let v = bitcast<f32>(w);
-  if (i < r.n_y) { xv[((i >> 2u) & 7u) * XG + (i >> 5u)][i & 3u] = v; }
-  else { ss[i - r.n_y] = v; }
-}
+fn keep_y(i: u32, w: u32) { xv[((i >> 2u) & 7u) * XG + (i >> 5u)][i & 3u] = bitcast<f32>(w); }
+fn keep_scale(r: Run, i: u32, v: f32) {} // there are none
 
 fn finish_y(n: u32, lane: u32) {}
 

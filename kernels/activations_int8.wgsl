@@ -17,17 +17,13 @@ fn take_y(at: u32, at_scale: u32, at_ss: u32, n_ss: u32, group0: u32, n: u32, q:
   take_run(Run(at + group0 * 8u, n * 8u, at_scale + scale0, n_scale, at_ss, n_ss, group0, q), lane);
 }
 
-// Word i of a run: int8 words, scales, sums.
-fn keep_word(r: Run, i: u32, w: u32) {
-  if (i < r.n_y) { xq[((i >> 2u) & 1u) * XG + (i >> 3u)][i & 3u] = w; }
-  else if (i < r.n_y + r.n_scale) { keep_scale(r.group0 * 32u / r.q + i - r.n_y, r, bitcast<f32>(w)); }
-  else { ss[i - r.n_y - r.n_scale] = bitcast<f32>(w); }
-}
+// Word i of a run: four int8.
+fn keep_y(i: u32, w: u32) { xq[((i >> 2u) & 1u) * XG + (i >> 3u)][i & 3u] = w; }
 
-// Scale `k` of the vector, to the octets of the run's groups that it spans.
-fn keep_scale(k: u32, r: Run, v: f32) {
+// Scale i of a run, to the octets of the run's groups that it spans.
+fn keep_scale(r: Run, i: u32, v: f32) {
   for (var o = 0u; o < r.q / 8u; o++) {
-    let octet = k * (r.q / 8u) + o - r.group0 * 4u;
+    let octet = (r.group0 * 32u / r.q + i) * (r.q / 8u) + o - r.group0 * 4u;
     if (octet < r.n_y / 2u) { xs[octet / 4u][octet % 4u] = v; }
   }
 }

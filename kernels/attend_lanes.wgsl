@@ -70,12 +70,12 @@ fn att_finish(layer: u32, tile: u32, lane: u32) {
 }
 
 fn attend_early(layer: u32, tile: u32, lane: u32) {
-  let span = att_span(tile % N_SPLIT, lane);
+  let span = att_span(layer, tile % N_SPLIT, lane);
   att_load(layer, att_kv_head(tile), span.lo + lane / ATT_TEAM, span.hi, lane);
 }
 
 fn stage_attend(layer: u32, tile: u32, lane: u32) {
-  let span = att_span(tile % N_SPLIT, lane);
+  let span = att_span(layer, tile % N_SPLIT, lane);
   att_take(layer, tile, span, lane);
   workgroupBarrier(); // q and late rows written before they are read
   att_begin();

@@ -76,7 +76,7 @@ fn att_scores(p0: u32, hi: u32, lane: u32) {
       }
     }
     s = team_sum(s, ATT_TEAM, lane);
-    if (d0 == 0u && i < N) { att_s[i] = select(NEVER, s * ATTN_SCALE, attended); }
+    if (d0 == 0u && i < N) { att_s[i] = select(NEVER, score_of(s), attended); }
   }
 }
 
@@ -141,13 +141,13 @@ fn att_put_all_ml(layer: u32, tile: u32, lane: u32) {
 }
 
 fn attend_early(layer: u32, tile: u32, lane: u32) {
-  let span = att_span(tile % N_SPLIT, lane);
+  let span = att_span(layer, tile % N_SPLIT, lane);
   if (span.lo < span.hi) { att_early_k(layer, att_kv_head(tile), span.lo, span.hi, lane); }
 }
 
 fn stage_attend(layer: u32, tile: u32, lane: u32) {
   let kv_head = att_kv_head(tile);
-  let span = att_span(tile % N_SPLIT, lane);
+  let span = att_span(layer, tile % N_SPLIT, lane);
   att_take_q(layer, tile, lane);
   att_begin(lane);
   for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {

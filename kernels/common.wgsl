@@ -72,7 +72,7 @@ struct XInt8 {
 var<workgroup> rows: array<f32, MAX_ROWS>;   // a tile's finished rows
 var<workgroup> ys: array<f32, MAX_ROWS>;     // the same, made ready to be published
 var<workgroup> xsum: array<f32, XG>;         // sum of each group of 32 inputs
-var<workgroup> ss: array<f32, N_SS>;         // partial sums of squares, as they arrived
+var<workgroup> ss: array<f32, N_SUM>;        // partial sums of an X block, as they arrived; squares first
 var<workgroup> uniform_word: u32;            // one word broadcast to the workgroup
 
 // The one pattern that never crosses: "not written yet". int8 words stay within +-127; a float
@@ -89,15 +89,34 @@ fn kv_row_at(layer: u32, kv_head: u32, pos: u32) -> u32 {
   return ((layer * N_HEAD_KV + kv_head) * N_CTX + pos) * KV_VECS;
 }
 
-fn gain_at(at: u32, i: u32) -> f32 { return bitcast<f32>(ws[at + i]); }
+fn vector_at(i: u32) -> f32 { return bitcast<f32>(ws[i]); }
+fn gain_at(at: u32, i: u32) -> f32 { return vector_at(at + i); }
 
 // Which row of messages: one block a layer, the last one holds only X.
 fn at_layer(layer: u32) -> u32 { return layer * LAYER_WORDS; }
 
 fn id_at(pos: u32) -> u32 { return min(atomicLoad(&state[STATE_IDS + pos]), N_VOCAB - 1u); }
 
-// The first of the n positions 0 .. n - 1 that the token at n - 1 attends to. WINDOW 0: all of them.
-fn first_attended(n: u32) -> u32 {
-  if (WINDOW != 0u && n > WINDOW) { return n - WINDOW; }
+// Whether a layer attends to all positions although others have a window.
+fn is_global(layer: u32) -> bool { return GLOBAL_EVERY != 0u && (layer + 1u) % max(GLOBAL_EVERY, 1u) == 0u; }
+
+// The first of the n positions 0 .. n - 1 that the token at n - 1 attends to in a layer. WINDOW 0: all of them.
+fn first_attended(layer: u32, n: u32) -> u32 {
+  if (WINDOW != 0u && n > WINDOW && !is_global(layer)) { return n - WINDOW; }
   return 0u;
 }
+
+// Where a position's cos and sin stand: layers with a window may have a table of their own.
+fn rope_at(layer: u32, pos: u32) -> u32 {
+  if (N_ROPE == 2u && !is_global(layer)) { return (N_CTX + pos) * (ROPE_DIM / 2u); }
+  return pos * (ROPE_DIM / 2u);
+}
+
+// cap * tanh(x / cap), which a driver's tanh need not survive far out; cap 0: x.
+fn capped(x: f32, cap: f32) -> f32 {
+  if (cap == 0.0) { return x; }
+  return cap * tanh(clamp(x / cap, -20.0, 20.0));
+}
+
+// What a product q . k counts in the softmax.
+fn score_of(dot_qk: f32) -> f32 { return capped(dot_qk * ATTN_SCALE, SCORE_CAP); }

@@ -44,8 +44,12 @@ fn role_out(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_inde
   let n = min(OUT_TILE, D - row0);
   prime_out(place.layer, wg.x, lane);
   out_take(place.layer, lane);
+  if (POST_NORM) {
+    stage_out(place.layer, wg.x, lane);
+    return;
+  }
   multiply_out(place.layer, wg.x, lane);
-  store_rows(T_RAW + row0, n, 1.0, lane);
+  store_rows(T_RAW + row0, n, lane);
 }
 
 // part 0: X of the layer + out = X1; part 1: X1 + down = X of the next layer.
@@ -56,6 +60,19 @@ fn role_add_norm(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation
   load_sum(row0, n, lane);
   if (place.part == 0u) { publish_x(at_layer(place.layer) + L_X1, gain_ffn(place.layer), row0, n, lane); }
   else { publish_x(at_layer(place.layer + 1u) + L_X, gain_attn(place.layer + 1u), row0, n, lane); }
+}
+
+// add_norm of a model that norms what is added.
+@compute @workgroup_size(WG)
+fn role_norm_out(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  norm_out_take(place.layer, lane);
+  stage_norm_out(place.layer, wg.x, lane);
+}
+
+@compute @workgroup_size(WG)
+fn role_norm_down(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  norm_down_take(place.layer, lane);
+  stage_norm_down(place.layer, wg.x, lane);
 }
 
 @compute @workgroup_size(WG)
@@ -71,8 +88,12 @@ fn role_down(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_ind
   let n = min(DOWN_TILE, D - row0);
   prime_down(place.layer, wg.x, lane);
   down_take(place.layer, lane);
+  if (POST_NORM) {
+    stage_down(place.layer, wg.x, lane);
+    return;
+  }
   multiply_down(place.layer, wg.x, lane);
-  store_rows(T_RAW + row0, n, 1.0, lane);
+  store_rows(T_RAW + row0, n, lane);
 }
 
 @compute @workgroup_size(WG)

@@ -26,6 +26,14 @@ fn dispatch_single_wg(@builtin(local_invocation_index) lane: u32) {
       workgroupBarrier(); // the tile before is done with its rows
       stage_out(l, t, lane);
     }
+    if (POST_NORM) {
+      storageBarrier(); // the projection put before norm_out takes it
+      norm_out_take(l, lane);
+      for (var t = 0u; t < TILES_NORM; t++) {
+        workgroupBarrier(); // the tile before is done with its rows
+        stage_norm_out(l, t, lane);
+      }
+    }
     storageBarrier(); // X1 put before gate_up takes it
     gate_up_take(l, lane);
     for (var t = 0u; t < TILES_GATE_UP; t++) {
@@ -39,6 +47,14 @@ fn dispatch_single_wg(@builtin(local_invocation_index) lane: u32) {
       prime_down(l, t, lane);
       workgroupBarrier(); // the tile before is done with its rows
       stage_down(l, t, lane);
+    }
+    if (POST_NORM) {
+      storageBarrier(); // the projection put before norm_down takes it
+      norm_down_take(l, lane);
+      for (var t = 0u; t < TILES_NORM; t++) {
+        workgroupBarrier(); // the tile before is done with its rows
+        stage_norm_down(l, t, lane);
+      }
     }
   }
   storageBarrier(); // the last X put before logits takes it

@@ -31,6 +31,12 @@ fn dispatch_out(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_
 }
 
 @compute @workgroup_size(WG)
+fn dispatch_norm_out(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  norm_out_take(place.layer, lane);
+  stage_norm_out(place.layer, wg.x, lane);
+}
+
+@compute @workgroup_size(WG)
 fn dispatch_gate_up(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   prime_gate_up(place.layer, wg.x, lane);
   gate_up_take(place.layer, lane);
@@ -42,6 +48,12 @@ fn dispatch_down(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation
   prime_down(place.layer, wg.x, lane);
   down_take(place.layer, lane);
   stage_down(place.layer, wg.x, lane);
+}
+
+@compute @workgroup_size(WG)
+fn dispatch_norm_down(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  norm_down_take(place.layer, lane);
+  stage_norm_down(place.layer, wg.x, lane);
 }
 
 @compute @workgroup_size(WG)

@@ -1,4 +1,4 @@
-// factor_unfused: one dispatch a primitive operation, 21 a layer: what a framework without fusion
+// factor_unfused: one dispatch a primitive operation, 21 a layer and more: what a framework without fusion
 // does. Order comes from the dispatch boundary. Each entry runs one step of a fused stage on the
 // stage's own tiles; values that a fused stage keeps in workgroup memory pass through the T_* words
 // behind the messages. The arithmetic is the stages' own functions, hence the same bits.
@@ -12,7 +12,8 @@ fn op_square_sum(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation
   let row0 = wg.x * EMBED_TILE;
   let n = min(EMBED_TILE, D - row0);
   load_rows(place_x() + X_RES + row0, n, lane);
-  put_ss(place_x(), row0, n, lane);
+  put_ss(place_x() + X_SS, row0, n, lane);
+  put_means(place_x(), row0, n, lane);
 }
 
 @compute @workgroup_size(WG)
@@ -24,13 +25,21 @@ fn op_gain(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index
   put_y(place_x() + X_Y, place_x() + X_SCALE, row0, n, QD, lane);
 }
 
+// rows[0..n) of qkv, from row0 on: finished, and stored.
+fn store_qkv(row0: u32, n: u32, lane: u32) {
+  workgroupBarrier(); // rows written by their teams before other lanes finish them
+  for (var r = lane; r < n; r += WG) {
+    msg[T_RAW + row0 + r] = bitcast<u32>(finish_qkv(place.layer, row0 + r, rows[r]));
+  }
+}
+
 @compute @workgroup_size(WG)
 fn op_q(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row0 = wg.x * QKV_TILE;
   let n = min(QKV_TILE, ROWS_Q - row0);
   qkv_take(place.layer, lane);
   rows_qkv(0u, place.layer, row0, 0u, n, lane);
-  store_rows(T_RAW + row0, n, x_inv, lane);
+  store_qkv(row0, n, lane);
 }
 
 @compute @workgroup_size(WG)
@@ -39,7 +48,7 @@ fn op_k(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
   let n = min(QKV_TILE, ROWS_K - row0);
   qkv_take(place.layer, lane);
   rows_qkv(1u, place.layer, row0, 0u, n, lane);
-  store_rows(T_RAW + ROWS_Q + row0, n, x_inv, lane);
+  store_qkv(ROWS_Q + row0, n, lane);
 }
 
 @compute @workgroup_size(WG)
@@ -48,7 +57,27 @@ fn op_v(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) l
   let n = min(QKV_TILE, ROWS_K - row0);
   qkv_take(place.layer, lane);
   rows_qkv(2u, place.layer, row0, 0u, n, lane);
-  store_rows(T_RAW + ROWS_Q + ROWS_K + row0, n, x_inv, lane);
+  store_qkv(ROWS_Q + ROWS_K + row0, n, lane);
+}
+
+// The heads of a tile of q or k, from row0 of qkv on, normed.
+fn norm_stored(row0: u32, n: u32, lane: u32) {
+  load_rows(T_RAW + row0, n, lane);
+  norm_finished(place.layer, row0, n, lane);
+  workgroupBarrier(); // ys written before other lanes store them
+  for (var r = lane; r < n; r += WG) { msg[T_RAW + row0 + r] = bitcast<u32>(ys[r]); }
+}
+
+@compute @workgroup_size(WG)
+fn op_norm_q(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * QKV_TILE;
+  norm_stored(row0, min(QKV_TILE, ROWS_Q - row0), lane);
+}
+
+@compute @workgroup_size(WG)
+fn op_norm_k(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * QKV_TILE;
+  norm_stored(ROWS_Q + row0, min(QKV_TILE, ROWS_K - row0), lane);
 }
 
 // The pair of rows 2i, 2i + 1 of a tile, as the dispatch before left them.
@@ -61,7 +90,7 @@ fn op_rope_q(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_ind
   let row0 = wg.x * QKV_TILE;
   for (var i = lane; i < min(QKV_TILE, ROWS_Q - row0) / 2u; i += WG) {
     let row = row0 + 2u * i;
-    put_q(place.layer, row, turned(row, raw_pair(T_RAW + row0, i), turn_of(row)));
+    put_q(place.layer, row, turned(row, raw_pair(T_RAW + row0, i), turn_of(place.layer, row)));
   }
 }
 
@@ -70,7 +99,7 @@ fn op_rope_k(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_ind
   let row0 = wg.x * QKV_TILE;
   for (var i = lane; i < min(QKV_TILE, ROWS_K - row0) / 2u; i += WG) {
     let row = ROWS_Q + row0 + 2u * i;
-    let v = turned(row, raw_pair(T_RAW + ROWS_Q + row0, i), turn_of(row));
+    let v = turned(row, raw_pair(T_RAW + ROWS_Q + row0, i), turn_of(place.layer, row));
     msg[T_RAW + row] = bitcast<u32>(v.x);
     msg[T_RAW + row + 1u] = bitcast<u32>(v.y);
   }
@@ -102,7 +131,28 @@ fn op_out(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index)
   let n = min(OUT_TILE, D - row0);
   out_take(place.layer, lane);
   rows_out(0u, place.layer, row0, 0u, n, lane);
-  store_rows(T_RAW + row0, n, 1.0, lane);
+  store_rows(T_RAW + row0, n, lane);
+}
+
+// part 0: what out gave, part 1: what down gave, as it is normed before it is added.
+fn place_p() -> u32 { return at_layer(place.layer) + select(L_P_OUT, L_P_DOWN, place.part == 1u); }
+
+@compute @workgroup_size(WG)
+fn op_put(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * EMBED_TILE;
+  let n = min(EMBED_TILE, D - row0);
+  load_rows(T_RAW + row0, n, lane);
+  put_projection(place_p(), row0, n, lane);
+}
+
+@compute @workgroup_size(WG)
+fn op_norm(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let row0 = wg.x * EMBED_TILE;
+  let n = min(EMBED_TILE, D - row0);
+  take_projection(place_p(), lane);
+  let gain = select(gain_post_attn(place.layer), gain_post_ffn(place.layer), place.part == 1u);
+  norm_projection(place_p(), gain, row0, n, lane);
+  store_rows(T_RAW + row0, n, lane);
 }
 
 // part 0: X of the layer + out = X1; part 1: X1 + down = X of the next layer.
@@ -115,13 +165,22 @@ fn op_add(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index)
   put_residual(to, row0, n, lane);
 }
 
+// rows[0..n) of gate, or with `behind` = N_FF of up: finished, and stored.
+fn store_gate_up(behind: u32, row0: u32, n: u32, lane: u32) {
+  workgroupBarrier(); // rows written by their teams before other lanes finish them
+  for (var r = lane; r < n; r += WG) {
+    let row = behind + row0 + r;
+    msg[T_RAW + row] = bitcast<u32>(finish_gate_up(place.layer, row, rows[r]));
+  }
+}
+
 @compute @workgroup_size(WG)
 fn op_gate(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row0 = wg.x * GATE_UP_TILE;
   let n = min(GATE_UP_TILE, N_FF - row0);
   gate_up_take(place.layer, lane);
   rows_gate_up(0u, place.layer, row0, 0u, n, lane);
-  store_rows(T_RAW + row0, n, x_inv, lane);
+  store_gate_up(0u, row0, n, lane);
 }
 
 @compute @workgroup_size(WG)
@@ -129,8 +188,8 @@ fn op_up(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) 
   let row0 = wg.x * GATE_UP_TILE;
   let n = min(GATE_UP_TILE, N_FF - row0);
   gate_up_take(place.layer, lane);
-  rows_gate_up(1u, place.layer, row0, 0u, n, lane);
-  store_rows(T_RAW + N_FF + row0, n, x_inv, lane);
+  rows_gate_up(FFN_PARTS - 1u, place.layer, row0, 0u, n, lane);
+  store_gate_up(N_FF, row0, n, lane);
 }
 
 @compute @workgroup_size(WG)
@@ -150,7 +209,7 @@ fn op_down(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index
   let n = min(DOWN_TILE, D - row0);
   down_take(place.layer, lane);
   rows_down(0u, place.layer, row0, 0u, n, lane);
-  store_rows(T_RAW + row0, n, 1.0, lane);
+  store_rows(T_RAW + row0, n, lane);
 }
 
 @compute @workgroup_size(WG)

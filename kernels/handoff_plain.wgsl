@@ -6,4 +6,5 @@
 fn take(at: u32) -> u32 { return msg[at]; }
 fn peek(at: u32) -> u32 { return msg[at]; }
 fn settle(at: u32, word: u32) -> u32 { return word; }
+fn settle4(at: vec4<u32>, words: vec4<u32>) -> vec4<u32> { return words; }
 fn put(at: u32, word: u32) { msg[at] = word; }

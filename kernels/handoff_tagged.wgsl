@@ -35,6 +35,15 @@ fn settle(at: u32, word: u32) -> u32 {
   return w ^ NOT_READY;
 }
 
+fn settle4(at: vec4<u32>, words: vec4<u32>) -> vec4<u32> {
+  var w = words;
+  for (var n = 0u; n < SPIN_LIMIT; n++) {
+    if (all(w != vec4<u32>()) || give_up(n)) { break; }
+    w = vec4<u32>(peek(at.x), peek(at.y), peek(at.z), peek(at.w));
+  }
+  return w ^ vec4<u32>(NOT_READY);
+}
+
 fn take(at: u32) -> u32 { return settle(at, peek(at)); }
 
 fn put(at: u32, word: u32) {

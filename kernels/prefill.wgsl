@@ -25,8 +25,15 @@ const PF_H_AT = PF_GU_AT + PF_BATCH * PF_GU;
 fn prefill_embed(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let id = id_at(args.pos + wg.x);
   for (var i = lane; i < PF_D; i += PF_WG) {
-    pf[PF_X_AT + wg.x * PF_D + i] = vec4<f32>(embd_weight(id, 4u * i), embd_weight(id, 4u * i + 1u),
-                                              embd_weight(id, 4u * i + 2u), embd_weight(id, 4u * i + 3u));
+    var x = vec4<f32>(embd_weight(id, 4u * i), embd_weight(id, 4u * i + 1u),
+                      embd_weight(id, 4u * i + 2u), embd_weight(id, 4u * i + 3u));
+    x *= EMBD_SCALE;
+    if (HAS_POSITIONS) {
+      let pos = args.pos + wg.x;
+      x += vec4<f32>(positions_weight(pos, 4u * i), positions_weight(pos, 4u * i + 1u),
+                     positions_weight(pos, 4u * i + 2u), positions_weight(pos, 4u * i + 3u));
+    }
+    pf[PF_X_AT + wg.x * PF_D + i] = x;
   }
 }
 
@@ -44,12 +51,21 @@ fn pf_reduce(v: f32, lane: u32) -> f32 {
   return sum;
 }
 
+// The mean that a LAYER norm takes off. (Its bias is in the biases of the rows behind it.)
+fn pf_mean(t: u32, lane: u32) -> f32 {
+  if (!LAYER_NORM) { return 0.0; }
+  var s = 0.0;
+  for (var i = lane; i < PF_D; i += PF_WG) { s += dot(pf[PF_X_AT + t * PF_D + i], vec4<f32>(1.0)); }
+  return pf_reduce(s, lane) / f32(D);
+}
+
 // One workgroup a token; part 0: the attention's norm, 1: the feed-forward part's.
 @compute @workgroup_size(PF_WG)
 fn prefill_norm(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let mean = pf_mean(wg.x, lane);
   var s = 0.0;
   for (var i = lane; i < PF_D; i += PF_WG) {
-    let x = pf[PF_X_AT + wg.x * PF_D + i];
+    let x = pf[PF_X_AT + wg.x * PF_D + i] - mean;
     s += dot(x, x);
   }
   let inv = inverseSqrt(fma(pf_reduce(s, lane), 1.0 / f32(D), NORM_EPS));
@@ -57,7 +73,20 @@ fn prefill_norm(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_
   for (var i = lane; i < PF_D; i += PF_WG) {
     let g = vec4<f32>(gain_at(gain, 4u * i), gain_at(gain, 4u * i + 1u),
                       gain_at(gain, 4u * i + 2u), gain_at(gain, 4u * i + 3u));
-    pf[PF_Y_AT + wg.x * PF_D + i] = pf[PF_X_AT + wg.x * PF_D + i] * inv * g;
+    pf[PF_Y_AT + wg.x * PF_D + i] = (pf[PF_X_AT + wg.x * PF_D + i] - mean) * inv * g;
+  }
+}
+
+// One workgroup a token: the residual takes in the projection that Y holds, normed; part 0: attention's, 1: the
+// feed-forward part's.
+@compute @workgroup_size(PF_WG)
+fn prefill_add_normed(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  var s = 0.0;
+  for (var i = lane; i < PF_D; i += PF_WG) { s += dot(pf[PF_Y_AT + wg.x * PF_D + i], pf[PF_Y_AT + wg.x * PF_D + i]); }
+  let inv = inverseSqrt(fma(pf_reduce(s, lane), 1.0 / f32(D), NORM_EPS));
+  let gain = select(gain_post_attn(place.layer), gain_post_ffn(place.layer), place.part == 1u);
+  for (var i = lane; i < PF_D; i += PF_WG) {
+    pf[PF_X_AT + wg.x * PF_D + i] += pf[PF_Y_AT + wg.x * PF_D + i] * inv * pf_four(true, gain + 4u * i);
   }
 }
 
@@ -70,13 +99,35 @@ fn pf_in_gate(t: u32, i: u32) -> vec4<f32> { return pf[PF_Y_AT + t * PF_D + i]; 
 fn pf_in_up(t: u32, i: u32) -> vec4<f32> { return pf[PF_Y_AT + t * PF_D + i]; }
 fn pf_in_down(t: u32, i: u32) -> vec4<f32> { return pf[PF_H_AT + t * PF_H + i]; }
 
-fn pf_out_q(t: u32, i: u32, v: vec4<f32>) { pf[PF_QKV_AT + t * PF_QKV + i] = v; }
-fn pf_out_k(t: u32, i: u32, v: vec4<f32>) { pf[PF_QKV_AT + t * PF_QKV + ROWS_Q / 4u + i] = v; }
-fn pf_out_v(t: u32, i: u32, v: vec4<f32>) { pf[PF_QKV_AT + t * PF_QKV + (ROWS_Q + ROWS_K) / 4u + i] = v; }
-fn pf_out_out(t: u32, i: u32, v: vec4<f32>) { pf[PF_X_AT + t * PF_D + i] += v; }
-fn pf_out_gate(t: u32, i: u32, v: vec4<f32>) { pf[PF_GU_AT + t * PF_GU + i] = v; }
+// Four of a vector from word `at` on; zeros where there is none.
+fn pf_four(there: bool, at: u32) -> vec4<f32> {
+  if (!there) { return vec4<f32>(); }
+  return vec4<f32>(vector_at(at), vector_at(at + 1u), vector_at(at + 2u), vector_at(at + 3u));
+}
+
+fn pf_put_qkv(t: u32, i: u32, v: vec4<f32>) {
+  pf[PF_QKV_AT + t * PF_QKV + i] = v + pf_four(HAS_BIAS_QKV, bias_qkv(place.layer) + 4u * i);
+}
+
+fn pf_out_q(t: u32, i: u32, v: vec4<f32>) { pf_put_qkv(t, i, v); }
+fn pf_out_k(t: u32, i: u32, v: vec4<f32>) { pf_put_qkv(t, ROWS_Q / 4u + i, v); }
+fn pf_out_v(t: u32, i: u32, v: vec4<f32>) { pf_put_qkv(t, (ROWS_Q + ROWS_K) / 4u + i, v); }
+// A projection: added to the residual, or left in Y, which is used up, for prefill_add_normed.
+fn pf_add(t: u32, i: u32, v: vec4<f32>) {
+  if (POST_NORM) { pf[PF_Y_AT + t * PF_D + i] = v; }
+  else { pf[PF_X_AT + t * PF_D + i] += v; }
+}
+
+fn pf_out_out(t: u32, i: u32, v: vec4<f32>) {
+  pf_add(t, i, v + pf_four(HAS_BIAS_OUT, bias_out(place.layer) + 4u * i));
+}
+fn pf_out_gate(t: u32, i: u32, v: vec4<f32>) {
+  pf[PF_GU_AT + t * PF_GU + i] = v + pf_four(HAS_BIAS_GATE_UP, bias_gate_up(place.layer) + 4u * i);
+}
 fn pf_out_up(t: u32, i: u32, v: vec4<f32>) { pf[PF_GU_AT + t * PF_GU + N_FF / 4u + i] = v; }
-fn pf_out_down(t: u32, i: u32, v: vec4<f32>) { pf[PF_X_AT + t * PF_D + i] += v; }
+fn pf_out_down(t: u32, i: u32, v: vec4<f32>) {
+  pf_add(t, i, v + pf_four(HAS_BIAS_DOWN, bias_down(place.layer) + 4u * i));
+}
 
 const PF_GROUPS_q = D / 32u;
 const PF_GROUPS_k = D / 32u;
@@ -100,7 +151,7 @@ var<workgroup> pf_x: array<vec4<f32>, 32u * 9u>;
 // Two neighbouring numbers of a head after RoPE.
 fn pf_turned(pos: u32, d: u32, pair: vec2<f32>) -> vec2<f32> {
   if (d >= ROPE_DIM) { return pair; }
-  let cs = rope[pos * (ROPE_DIM / 2u) + d / 2u];
+  let cs = rope[rope_at(place.layer, pos) + d / 2u];
   return vec2<f32>(pair.x * cs.x - pair.y * cs.y, pair.y * cs.x + pair.x * cs.y);
 }
 
@@ -109,11 +160,25 @@ fn pf_turn4(pos: u32, row: u32, v: vec4<f32>) -> vec4<f32> {
   return vec4<f32>(pf_turned(pos, d, v.xy), pf_turned(pos, d + 2u, v.zw));
 }
 
+// The heads of q and of k of a token divided by their rms and multiplied by the gain, a lane a head.
+fn pf_norm_heads(t: u32, lane: u32) {
+  for (var head = lane; head < N_HEAD + N_HEAD_KV; head += PF_WG) {
+    let at = PF_QKV_AT + t * PF_QKV + head * (HEAD_DIM / 4u);
+    let gain = gain_head(place.layer) + select(0u, HEAD_DIM, head >= N_HEAD);
+    var s = 0.0;
+    for (var i = 0u; i < HEAD_DIM / 4u; i++) { s += dot(pf[at + i], pf[at + i]); }
+    let inv = inverseSqrt(fma(s, 1.0 / f32(HEAD_DIM), NORM_EPS));
+    for (var i = 0u; i < HEAD_DIM / 4u; i++) { pf[at + i] *= inv * pf_four(true, gain + 4u * i); }
+  }
+  storageBarrier(); // heads normed before other lanes turn them
+}
+
 // One workgroup a token: RoPE on q and k in place, K and V into the cache.
 @compute @workgroup_size(PF_WG)
 fn prefill_rope(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let t = wg.x;
   let pos = args.pos + t;
+  if (HAS_GAIN_HEAD) { pf_norm_heads(t, lane); }
   for (var i = lane; i < ROWS_Q / 4u; i += PF_WG) {
     let at = PF_QKV_AT + t * PF_QKV + i;
     pf[at] = pf_turn4(pos, 4u * i, pf[at]);
@@ -149,7 +214,7 @@ fn prefill_attend(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocatio
   workgroupBarrier(); // q written before scores read it
   var m = -3.0e38;
   var l = 0.0;
-  for (var p0 = first_attended(n); p0 < n; p0 += PF_WG) {
+  for (var p0 = first_attended(place.layer, n); p0 < n; p0 += PF_WG) {
     var s = -3.0e38;
     if (p0 + lane < n) {
       s = 0.0;
@@ -157,7 +222,7 @@ fn prefill_attend(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocatio
         let word = kv_k[kv_at + (p0 + lane) * KV_VECS + w / 4u][w % 4u];
         for (var h = 0u; h < KV_PER_WORD; h++) { s = fma(pf_q[w * KV_PER_WORD + h], kv_value(word, h), s); }
       }
-      s *= ATTN_SCALE;
+      s = score_of(s);
     }
     pf_p[lane] = s;
     workgroupBarrier(); // scores written before the maximum is sought
@@ -194,7 +259,9 @@ fn prefill_attend(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocatio
 fn prefill_glu(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   for (var i = lane; i < PF_H; i += PF_WG) {
     let gate = pf[PF_GU_AT + wg.x * PF_GU + i];
-    let up = pf[PF_GU_AT + wg.x * PF_GU + PF_H + i];
-    pf[PF_H_AT + wg.x * PF_H + i] = gate / (1.0 + exp(-gate)) * up;
+    var up = vec4<f32>(1.0);
+    if (FFN_PARTS == 2u) { up = pf[PF_GU_AT + wg.x * PF_GU + PF_H + i]; }
+    pf[PF_H_AT + wg.x * PF_H + i] =
+        vec4<f32>(activate(gate.x), activate(gate.y), activate(gate.z), activate(gate.w)) * up;
   }
 }

@@ -5,9 +5,9 @@ fn load_rows(at: u32, n: u32, lane: u32) {
   workgroupBarrier(); // rows written before other lanes read them
 }
 
-fn store_rows(at: u32, n: u32, inv: f32, lane: u32) {
+fn store_rows(at: u32, n: u32, lane: u32) {
   workgroupBarrier(); // rows written by their teams before other lanes store them
-  for (var r = lane; r < n; r += WG) { msg[at + r] = bitcast<u32>(rows[r] * inv); }
+  for (var r = lane; r < n; r += WG) { msg[at + r] = bitcast<u32>(rows[r]); }
 }
 
 // Where the residual of this operation stands: part 0: X of the layer; part 1: X1.
@@ -24,5 +24,6 @@ fn embed_residual(tile: u32, lane: u32) {
 // rows[0..n) = a projection's rows row0.. , as the dispatch before left them, plus their residual.
 fn load_sum(row0: u32, n: u32, lane: u32) {
   load_rows(T_RAW + row0, n, lane);
-  add_residual(place_x() + X_RES, row0, n, peek(place_x() + X_RES + row0 + min(lane, n - 1u)), lane);
+  let bias = select(bias_out(place.layer), bias_down(place.layer), place.part == 1u);
+  add_residual(place_x() + X_RES, bias, row0, n, peek(place_x() + X_RES + row0 + min(lane, n - 1u)), lane);
 }

@@ -1,14 +1,7 @@
 // residual: the messages of an X block: the residual itself, its partial sums of squares, and the
 // residual times the next norm's gain, which is what the next matrices read. 1/rms is left to the
 // consumer: it multiplies finished rows, so nobody waits for a reduction before multiplying.
-var<private> x_inv: f32; // 1 / rms of the vector that take_x brought in
-
-// The order of additions depends on MAX_TEAM alone; every lane gets the sum.
-fn add_sums(n: u32, lane: u32) {
-  var s = 0.0;
-  for (var i = lane % MAX_TEAM; i < n; i += MAX_TEAM) { s += ss[i]; }
-  x_inv = inverseSqrt(fma(team_sum(s, MAX_TEAM, lane), 1.0 / f32(D), NORM_EPS));
-}
+// (norm_*.wgsl.)
 
 // What a stage takes of its input: n_y words at y, n_scale at scale, n_ss sums at ss; groups from group0 on of
 // a vector whose scales span q numbers.
@@ -19,37 +12,47 @@ struct Run {
   group0: u32, q: u32,
 }
 
-fn run_at(r: Run, i: vec4<u32>) -> vec4<u32> {
-  let behind = select(r.ss + i - r.n_y - r.n_scale, r.scale + i - r.n_y, i < vec4<u32>(r.n_y + r.n_scale));
-  return select(behind, r.y + i, i < vec4<u32>(r.n_y));
+// Where word i behind the numbers stands: scales, then sums. i is kept within them.
+fn behind_at(r: Run, i: u32) -> u32 {
+  let k = min(i, r.n_scale + r.n_ss - 1u);
+  return select(r.ss + k - r.n_scale, r.scale + k, k < r.n_scale);
+}
+
+fn keep_behind(r: Run, i: u32, w: u32) {
+  if (i < r.n_scale) { keep_scale(r, i, bitcast<f32>(w)); }
+  else if (i < r.n_scale + r.n_ss) { ss[i - r.n_scale] = bitcast<f32>(w); }
 }
 
 fn peek4(at: vec4<u32>) -> vec4<u32> { return vec4<u32>(peek(at.x), peek(at.y), peek(at.z), peek(at.w)); }
 
-fn keep4(r: Run, i: vec4<u32>, at: vec4<u32>, peeked: vec4<u32>) {
-  let end = r.n_y + r.n_scale + r.n_ss;
-  if (i.x < end) { keep_word(r, i.x, settle(at.x, peeked.x)); }
-  if (i.y < end) { keep_word(r, i.y, settle(at.y, peeked.y)); }
-  if (i.z < end) { keep_word(r, i.z, settle(at.z, peeked.z)); }
-  if (i.w < end) { keep_word(r, i.w, settle(at.w, peeked.w)); }
+fn keep4(r: Run, i: vec4<u32>, w: vec4<u32>) {
+  if (i.x < r.n_y) { keep_y(i.x, w.x); }
+  if (i.y < r.n_y) { keep_y(i.y, w.y); }
+  if (i.z < r.n_y) { keep_y(i.z, w.z); }
+  if (i.w < r.n_y) { keep_y(i.w, w.w); }
 }
 
-// A lane asks for up to eight words before it waits for the first; neighbouring lanes ask for neighbouring
-// words.
+// A lane asks for up to nine words before it waits for the first, and waits for four at a time; neighbouring
+// lanes ask for neighbouring words. One wait for each word makes a text too long for the instruction cache:
+// then a token of eight layers takes twice as long (bench/results/h200-2026-11-24-text).
 fn take_run(r: Run, lane: u32) {
   const STEPS = vec4<u32>(0u, WG, 2u * WG, 3u * WG);
-  let end = r.n_y + r.n_scale + r.n_ss;
-  for (var first = lane; first < end; first += 8u * WG) {
+  let n_behind = r.n_scale + r.n_ss;
+  var behind = 0u;
+  if (n_behind > 0u) { behind = peek(behind_at(r, lane)); }
+  for (var first = lane; first < r.n_y; first += 8u * WG) {
     let i = first + STEPS;
     let j = i + 4u * WG;
-    let at_i = run_at(r, min(i, vec4<u32>(end - 1u)));
-    let at_j = run_at(r, min(j, vec4<u32>(end - 1u)));
+    let at_i = r.y + min(i, vec4<u32>(r.n_y - 1u));
+    let at_j = r.y + min(j, vec4<u32>(r.n_y - 1u));
     let word_i = peek4(at_i);
     var word_j = vec4<u32>();
-    if (end > 4u * WG) { word_j = peek4(at_j); }
-    keep4(r, i, at_i, word_i);
-    if (end > 4u * WG) { keep4(r, j, at_j, word_j); }
+    if (r.n_y > 4u * WG) { word_j = peek4(at_j); }
+    keep4(r, i, settle4(at_i, word_i));
+    if (r.n_y > 4u * WG) { keep4(r, j, settle4(at_j, word_j)); }
   }
+  if (n_behind > 0u) { keep_behind(r, lane, settle(behind_at(r, lane), behind)); }
+  for (var i = lane + WG; i < n_behind; i += WG) { keep_behind(r, i, take(behind_at(r, i))); }
 }
 
 // x_load of a group; zeros behind the last of n groups.
@@ -62,9 +65,9 @@ fn x_load_within(g: u32, n: u32) -> X {
 fn take_x(at: u32, chunk: u32, chunk_groups: u32, lane: u32) {
   let g0 = chunk * chunk_groups;
   let n = min(chunk_groups, D / 32u - g0);
-  take_y(at + X_Y, at + X_SCALE, at + X_SS, N_SS, g0, n, QD, lane);
+  take_y(at + X_Y, at + X_SCALE, at + X_SS, N_SUM, g0, n, QD, lane);
   workgroupBarrier(); // words written before they are added up, and before x_load
-  add_sums(N_SS, lane);
+  add_sums(lane);
   if (X_SUMS) { finish_y(n, lane); }
 }
 
@@ -75,7 +78,8 @@ fn put_residual(at: u32, row0: u32, n: u32, lane: u32) {
   for (var r = lane; r < n; r += WG) { put(at + X_RES + row0 + r, word_of_f32(rows[r])); }
 }
 
-// The squares of a span are added as a tree over 32, as by the butterflies of spans_subgroup.
+// Partial sums of squares, to `at` on. Those of a span are added as a tree over 32, as by the butterflies of
+// spans_subgroup.
 fn put_ss(at: u32, row0: u32, n: u32, lane: u32) {
   for (var q = lane; q < n / QD; q += WG) {
     var v = array<f32, 32>();
@@ -83,7 +87,7 @@ fn put_ss(at: u32, row0: u32, n: u32, lane: u32) {
     for (var step = 16u; step > 0u; step /= 2u) {
       for (var i = 0u; i < step; i++) { v[i] += v[i + step]; }
     }
-    put(at + X_SS + row0 / QD + q, word_of_f32(v[0]));
+    put(at + row0 / QD + q, word_of_f32(v[0]));
   }
 }
 
@@ -104,9 +108,11 @@ fn ask_tail(res: u32, gain: u32, row0: u32, n: u32, lane: u32) -> Tail {
   return Tail(peek(res + row0 + r), gain_at(gain, row0 + r));
 }
 
-// rows[r] becomes the projection's row plus its residual.
-fn add_residual(res: u32, row0: u32, n: u32, own: u32, lane: u32) {
-  if (lane < n) { rows[lane] = bitcast<f32>(settle(res + row0 + lane, own)) + rows[lane]; }
-  for (var r = lane + WG; r < n; r += WG) { rows[r] = bitcast<f32>(take(res + row0 + r)) + rows[r]; }
+// rows[r] becomes the projection's row, with its bias, plus its residual.
+fn add_residual(res: u32, bias: u32, row0: u32, n: u32, own: u32, lane: u32) {
+  if (lane < n) { rows[lane] = bitcast<f32>(settle(res + row0 + lane, own)) + biased(rows[lane], bias + row0 + lane); }
+  for (var r = lane + WG; r < n; r += WG) {
+    rows[r] = bitcast<f32>(take(res + row0 + r)) + biased(rows[r], bias + row0 + r);
+  }
   workgroupBarrier(); // sums written before publish_x reads its quantisation groups
 }

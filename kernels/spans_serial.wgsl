@@ -3,19 +3,20 @@ fn tail_row(lane: u32) -> u32 { return lane; }
 
 fn publish_x(at: u32, gain: u32, row0: u32, n: u32, lane: u32) {
   put_residual(at, row0, n, lane);
-  put_ss(at, row0, n, lane);
+  put_ss(at + X_SS, row0, n, lane);
+  put_means(at, row0, n, lane);
   gain_rows(gain, row0, n, lane);
   put_y(at + X_Y, at + X_SCALE, row0, n, QD, lane);
 }
 
 // The same of the projection's rows plus the residual that stands at `res`.
-fn publish_sum(at: u32, res: u32, gain: u32, row0: u32, n: u32, tail: Tail, lane: u32) {
-  add_residual(res, row0, n, tail.own, lane);
+fn publish_sum(at: u32, res: u32, bias: u32, gain: u32, row0: u32, n: u32, tail: Tail, lane: u32) {
+  add_residual(res, bias, row0, n, tail.own, lane);
   publish_x(at, gain, row0, n, lane);
 }
 
 fn publish_h(layer: u32, row0: u32, n: u32, lane: u32) {
-  for (var r = lane; r < n; r += WG) { ys[r] = glu_of_rows(r); }
+  for (var r = lane; r < n; r += WG) { ys[r] = glu_of_rows(layer, row0, r); }
   workgroupBarrier(); // ys written before whole quantisation groups are read
   put_ys(at_layer(layer) + L_H, at_layer(layer) + L_H_SCALE, row0, n, QF, lane);
 }

@@ -14,6 +14,7 @@ fn put_x(at: u32, row: u32, e: u32, x: f32, gain: f32, lane: u32) {
   put_span(at + X_Y, at + X_SCALE, row, e, QD, v * gain);
   let sum = team_sum(fma(v, v, 0.0), MAX_TEAM, lane); // not a product, which might be fused with a sum
   if (e == 0u) { put(at + X_SS + row / QD, word_of_f32(sum)); }
+  put_mean(at, row / QD, e, v, lane);
 }
 
 fn publish_x(at: u32, gain: u32, row0: u32, n: u32, lane: u32) {
@@ -25,13 +26,13 @@ fn publish_x(at: u32, gain: u32, row0: u32, n: u32, lane: u32) {
 }
 
 // The same of the projection's rows plus the residual that stands at `res`.
-fn publish_sum(at: u32, res: u32, gain: u32, row0: u32, n: u32, tail: Tail, lane: u32) {
+fn publish_sum(at: u32, res: u32, bias: u32, gain: u32, row0: u32, n: u32, tail: Tail, lane: u32) {
   let e = lane % MAX_TEAM;
   for (var first = lane / MAX_TEAM * QD; first < n; first += WG / MAX_TEAM * QD) {
     let r = first + min(e, QD - 1u);
     var t = tail;
     if (first >= WG / MAX_TEAM * QD) { t = Tail(peek(res + row0 + r), gain_at(gain, row0 + r)); }
-    let x = bitcast<f32>(settle(res + row0 + r, t.own)) + rows[r];
+    let x = bitcast<f32>(settle(res + row0 + r, t.own)) + biased(rows[r], bias + row0 + r);
     put_x(at, row0 + first, e, x, t.gain, lane);
   }
 }
@@ -39,7 +40,7 @@ fn publish_sum(at: u32, res: u32, gain: u32, row0: u32, n: u32, tail: Tail, lane
 fn publish_h(layer: u32, row0: u32, n: u32, lane: u32) {
   let e = lane % MAX_TEAM;
   for (var first = lane / MAX_TEAM * QF; first < n; first += WG / MAX_TEAM * QF) {
-    let y = select(0.0, glu_of_rows(first + min(e, QF - 1u)), e < QF);
+    let y = select(0.0, glu_of_rows(layer, row0, first + min(e, QF - 1u)), e < QF);
     put_span(at_layer(layer) + L_H, at_layer(layer) + L_H_SCALE, row0 + first, e, QF, y);
   }
 }

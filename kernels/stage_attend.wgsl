@@ -18,9 +18,9 @@ struct Span { // positions lo .. hi of a split
   hi: u32,
 }
 
-fn att_span(split: u32, lane: u32) -> Span {
+fn att_span(layer: u32, split: u32, lane: u32) -> Span {
   let n = uniform_pos(lane) + 1u;
-  let first = first_attended(n);
+  let first = first_attended(layer, n);
   let per = (n - first + N_SPLIT - 1u) / N_SPLIT;
   return Span(min(n, first + split * per), min(n, first + split * per + per));
 }

@@ -24,5 +24,6 @@ fn stage_down(layer: u32, tile: u32, lane: u32) {
   let tail = ask_tail(res, gain_attn(layer + 1u), row0, n, lane);
   multiply_down(layer, tile, lane);
   workgroupBarrier(); // rows written by their teams before other lanes read them
-  publish_sum(at_layer(layer + 1u) + L_X, res, gain_attn(layer + 1u), row0, n, tail, lane);
+  if (POST_NORM) { put_projection(at_layer(layer) + L_P_DOWN, row0, n, lane); } // norm_down goes on
+  else { publish_sum(at_layer(layer + 1u) + L_X, res, bias_down(layer), gain_attn(layer + 1u), row0, n, tail, lane); }
 }

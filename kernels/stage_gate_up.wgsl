@@ -1,4 +1,5 @@
-// stage gate_up: h = silu(W_gate . x1) * (W_up . x1). One tile = GATE_UP_TILE rows of each.
+// stage gate_up: h = activate(W_gate . x1) * (W_up . x1), or without up. One tile = GATE_UP_TILE rows of
+// each.
 // takes: X1 of the layer.   puts: its rows of H.
 fn gate_up_take_chunk(layer: u32, chunk: u32, lane: u32) {
   take_x(at_layer(layer) + L_X1, chunk, GATE_UP_CHUNK_GROUPS, lane);
@@ -12,13 +13,22 @@ fn gate_up_take(layer: u32, lane: u32) {
 fn gate_up_rows(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * GATE_UP_TILE;
   let n = min(GATE_UP_TILE, N_FF - row0);
-  for (var which = 0u; which < 2u; which++) { rows_gate_up(which, layer, row0, which * GATE_UP_TILE, n, lane); }
+  for (var which = 0u; which < FFN_PARTS; which++) {
+    rows_gate_up(which, layer, row0, which * GATE_UP_TILE, n, lane);
+  }
 }
 
-fn glu(gate: f32, up: f32) -> f32 { return gate / (1.0 + exp(-gate)) * up; }
+fn glu(gate: f32, up: f32) -> f32 {
+  if (FFN_PARTS == 1u) { return activate(gate); }
+  return activate(gate) * up;
+}
 
-// Row r of the tile's h, from the finished rows of both.
-fn glu_of_rows(r: u32) -> f32 { return glu(rows[r] * x_inv, rows[GATE_UP_TILE + r] * x_inv); }
+// Row r of the h of the tile that begins at row0, from the finished rows of both.
+fn glu_of_rows(layer: u32, row0: u32, r: u32) -> f32 {
+  let gate = finish_gate_up(layer, row0 + r, rows[r]);
+  if (FFN_PARTS == 1u) { return glu(gate, 0.0); }
+  return glu(gate, finish_gate_up(layer, N_FF + row0 + r, rows[GATE_UP_TILE + r]));
+}
 
 fn stage_gate_up(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * GATE_UP_TILE;

@@ -52,7 +52,7 @@ fn stage_logits(tile: u32, lane: u32) {
   multiply_logits(N_LAYER, tile, lane);
   workgroupBarrier(); // rows written by their teams before the epilogue reads them
   for (var r = lane; r < n; r += WG) {
-    let logit = rows[r] * x_inv;
+    let logit = finish_logits(row0 + r, rows[r]);
     put(M_LOGITS + row0 + r, word_of_f32(logit));
     ys[r] = penalised(row0 + r, logit);
   }

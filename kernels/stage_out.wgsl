@@ -24,5 +24,6 @@ fn stage_out(layer: u32, tile: u32, lane: u32) {
   let tail = ask_tail(res, gain_ffn(layer), row0, n, lane);
   multiply_out(layer, tile, lane);
   workgroupBarrier(); // rows written by their teams before other lanes read them
-  publish_sum(at_layer(layer) + L_X1, res, gain_ffn(layer), row0, n, tail, lane);
+  if (POST_NORM) { put_projection(at_layer(layer) + L_P_OUT, row0, n, lane); } // norm_out goes on
+  else { publish_sum(at_layer(layer) + L_X1, res, bias_out(layer), gain_ffn(layer), row0, n, tail, lane); }
 }

@@ -1,6 +1,7 @@
-// stage qkv: q, k and v of the token, RoPE applied, K and V appended to the cache. The rows of the three
-// matrices are counted through: q, then k, then v; one tile = QKV_TILE of them. The two numbers that
-// RoPE turns together are neighbours (weights.c orders the rows so), hence always of one tile.
+// stage qkv: q, k and v of the token, heads normed (heads_*.wgsl), RoPE applied, K and V appended to the
+// cache. The rows of the three matrices are counted through: q, then k, then v; one tile = QKV_TILE of
+// them. The two numbers that RoPE turns together are neighbours (weights.c orders the rows so), hence
+// always of one tile.
 // takes: X of the layer.   puts: q as f32; k and v as the cache's words; the token's row of kv_k, kv_v.
 const ROWS_QKV = ROWS_Q + 2u * ROWS_K;
 
@@ -27,8 +28,8 @@ fn qkv_rows(layer: u32, tile: u32, lane: u32) {
 // cos and sin for the pair of rows that `row` is in; (1, 0) is not looked up: turn asks is_turned.
 fn is_turned(row: u32) -> bool { return row < ROWS_Q + ROWS_K && row % HEAD_DIM < ROPE_DIM; }
 
-fn turn_of(row: u32) -> vec2<f32> {
-  return rope[min(token_pos(), N_CTX - 1u) * (ROPE_DIM / 2u) + min(row % HEAD_DIM, ROPE_DIM - 1u) / 2u];
+fn turn_of(layer: u32, row: u32) -> vec2<f32> {
+  return rope[rope_at(layer, min(token_pos(), N_CTX - 1u)) + min(row % HEAD_DIM, ROPE_DIM - 1u) / 2u];
 }
 
 // The pair (row, row + 1) after RoPE; v is not turned.
@@ -60,14 +61,15 @@ fn put_kv(layer: u32, row: u32, v: vec2<f32>) {
 fn stage_qkv(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * QKV_TILE;
   let n = min(QKV_TILE, ROWS_QKV - row0);
-  let early = turn_of(row0 + 2u * min(lane, n / 2u - 1u)); // looked up while the products are made
+  let early = turn_of(layer, row0 + 2u * min(lane, n / 2u - 1u)); // looked up while the products are made
   multiply_qkv(layer, tile, lane);
   workgroupBarrier(); // rows written by their teams before the epilogue reads them
+  norm_heads(layer, row0, n, lane);
   for (var i = lane; i < n / 2u; i += WG) {
     let row = row0 + 2u * i;
     var cs = early;
-    if (i >= WG) { cs = turn_of(row); }
-    let v = turned(row, vec2<f32>(rows[2u * i], rows[2u * i + 1u]) * x_inv, cs);
+    if (i >= WG) { cs = turn_of(layer, row); }
+    let v = turned(row, vec2<f32>(head_row(layer, row0, 2u * i), head_row(layer, row0, 2u * i + 1u)), cs);
     if (row < ROWS_Q) { put_q(layer, row, v); }
     else { put_kv(layer, row - ROWS_Q, v); }
   }

@@ -1,7 +1,7 @@
 // unfused_attend_lanes: scores, softmax and mix of attend_lanes.wgsl as operations of their own.
 @compute @workgroup_size(WG)
 fn op_scores(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let span = att_span(wg.x % N_SPLIT, lane);
+  let span = att_span(place.layer, wg.x % N_SPLIT, lane);
   att_take(place.layer, wg.x, span, lane);
   workgroupBarrier(); // q and late rows written before they are read
   var block = 0u;
@@ -17,7 +17,7 @@ fn op_scores(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_ind
 
 @compute @workgroup_size(WG)
 fn op_softmax(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let span = att_span(wg.x % N_SPLIT, lane);
+  let span = att_span(place.layer, wg.x % N_SPLIT, lane);
   att_begin();
   var block = 0u;
   for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
@@ -35,7 +35,7 @@ fn op_softmax(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_in
 
 @compute @workgroup_size(WG)
 fn op_mix(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let span = att_span(wg.x % N_SPLIT, lane);
+  let span = att_span(place.layer, wg.x % N_SPLIT, lane);
   att_take(place.layer, wg.x, span, lane);
   workgroupBarrier(); // late rows written before they are read
   att_begin();

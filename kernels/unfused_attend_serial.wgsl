@@ -2,7 +2,7 @@
 @compute @workgroup_size(WG)
 fn op_scores(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let kv_head = att_kv_head(wg.x);
-  let span = att_span(wg.x % N_SPLIT, lane);
+  let span = att_span(place.layer, wg.x % N_SPLIT, lane);
   att_take_q(place.layer, wg.x, lane);
   var block = 0u;
   for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
@@ -18,7 +18,7 @@ fn op_scores(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_ind
 
 @compute @workgroup_size(WG)
 fn op_softmax(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let span = att_span(wg.x % N_SPLIT, lane);
+  let span = att_span(place.layer, wg.x % N_SPLIT, lane);
   att_begin(lane);
   var block = 0u;
   for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
@@ -39,7 +39,7 @@ fn op_softmax(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_in
 @compute @workgroup_size(WG)
 fn op_mix(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let kv_head = att_kv_head(wg.x);
-  let span = att_span(wg.x % N_SPLIT, lane);
+  let span = att_span(place.layer, wg.x % N_SPLIT, lane);
   att_begin(lane);
   var block = 0u;
   for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {

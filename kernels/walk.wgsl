@@ -6,6 +6,13 @@
 //           waits for tasks drawn before it, so it ends for any N_WG on any scheduler that lets a
 //           started workgroup run.
 // A stage whose input an earlier dispatch of the same token put finds its counter full already.
+//
+// The stages that put X1 and X: norm_out and norm_down where a model has them.
+const X1_STAGE = select(STAGE_OUT, STAGE_NORM_OUT, POST_NORM);
+const X_STAGE = select(STAGE_DOWN, STAGE_NORM_DOWN, POST_NORM);
+const TILES_X1 = select(TILES_OUT, TILES_NORM, POST_NORM);
+const TILES_X = select(TILES_DOWN, TILES_NORM, POST_NORM);
+
 fn run_embed(t: u32, lane: u32) {
   stage_embed(t, lane);
   arrive(0u, STAGE_EMBED, t, lane);
@@ -17,7 +24,7 @@ fn run_qkv(l: u32, t: u32, fresh: bool, lane: u32) {
   if (!CROSS) { prime_qkv(l, t, lane); }
   if (fresh) {
     if (l == 0u) { await_stage(0u, STAGE_EMBED, TILES_EMBED, lane); }
-    else { await_stage(l - 1u, STAGE_DOWN, TILES_DOWN, lane); }
+    else { await_stage(l - 1u, X_STAGE, TILES_X, lane); }
     qkv_take(l, lane);
   } else { workgroupBarrier(); } // the tile before is done with its rows
   stage_qkv(l, t, lane);
@@ -46,10 +53,19 @@ fn run_out(l: u32, t: u32, fresh: bool, lane: u32) {
   arrive(l, STAGE_OUT, t, lane);
 }
 
+fn run_norm_out(l: u32, t: u32, fresh: bool, lane: u32) {
+  if (fresh) {
+    await_stage(l, STAGE_OUT, TILES_OUT, lane);
+    norm_out_take(l, lane);
+  } else { workgroupBarrier(); } // as above
+  stage_norm_out(l, t, lane);
+  arrive(l, STAGE_NORM_OUT, t, lane);
+}
+
 fn run_gate_up(l: u32, t: u32, fresh: bool, lane: u32) {
   if (!CROSS) { prime_gate_up(l, t, lane); }
   if (fresh) {
-    await_stage(l, STAGE_OUT, TILES_OUT, lane);
+    await_stage(l, X1_STAGE, TILES_X1, lane);
     gate_up_take(l, lane);
   } else { workgroupBarrier(); } // as above
   stage_gate_up(l, t, lane);
@@ -66,10 +82,19 @@ fn run_down(l: u32, t: u32, fresh: bool, lane: u32) {
   arrive(l, STAGE_DOWN, t, lane);
 }
 
+fn run_norm_down(l: u32, t: u32, fresh: bool, lane: u32) {
+  if (fresh) {
+    await_stage(l, STAGE_DOWN, TILES_DOWN, lane);
+    norm_down_take(l, lane);
+  } else { workgroupBarrier(); } // as above
+  stage_norm_down(l, t, lane);
+  arrive(l, STAGE_NORM_DOWN, t, lane);
+}
+
 fn run_logits(t: u32, fresh: bool, lane: u32) {
   prime_logits(N_LAYER, t, lane);
   if (fresh) {
-    await_stage(N_LAYER - 1u, STAGE_DOWN, TILES_DOWN, lane);
+    await_stage(N_LAYER - 1u, X_STAGE, TILES_X, lane);
     logits_take(lane);
   }
   stage_logits(t, lane);
@@ -95,7 +120,7 @@ fn walk_begin(l: u32, r: u32, lane: u32) {
 
 // Whether no workgroup has more than one tile of any stage of a layer.
 const ONCE = TILES_QKV <= N_WG && TILES_ATTEND <= N_WG && TILES_COMBINE <= N_WG && TILES_OUT <= N_WG &&
-             TILES_GATE_UP <= N_WG && TILES_DOWN <= N_WG;
+             TILES_GATE_UP <= N_WG && TILES_DOWN <= N_WG && TILES_NORM <= N_WG;
 
 fn walk_layer(l: u32, r: u32, lane: u32) {
   if (ONCE) { walk_layer_once(l, r, lane); }
@@ -107,20 +132,24 @@ fn walk_layer_in_turns(l: u32, r: u32, lane: u32) {
   for (var t = r; t < TILES_ATTEND; t += N_WG) { run_attend(l, t, t == r, lane); }
   for (var t = r; t < TILES_COMBINE; t += N_WG) { run_combine(l, t, lane); }
   for (var t = r; t < TILES_OUT; t += N_WG) { run_out(l, t, t == r, lane); }
+  for (var t = r; t < TILES_NORM; t += N_WG) { run_norm_out(l, t, t == r, lane); }
   for (var t = r; t < TILES_GATE_UP; t += N_WG) { run_gate_up(l, t, t == r, lane); }
   for (var t = r; t < TILES_DOWN; t += N_WG) { run_down(l, t, t == r, lane); }
+  for (var t = r; t < TILES_NORM; t += N_WG) { run_norm_down(l, t, t == r, lane); }
 }
 
 // The same with one tile a stage at most. Not in loops: there a compiler has to keep a stage's registers for
-// a next round that never comes (12 % of a token: bench/results/h200-2026-11-24-phi3).
+// a next round that never comes (12 % of a token: bench/results/h200-2026-11-24-text).
 fn walk_layer_once(l: u32, r: u32, lane: u32) {
   if (has(TILES_QKV, r)) { run_qkv(l, r, true, lane); } else { skip_qkv(l, r, lane); }
   if (has(TILES_ATTEND, r)) { run_attend(l, r, true, lane); }
   refill_out(l, r, lane);
   if (has(TILES_COMBINE, r)) { run_combine(l, r, lane); }
   if (has(TILES_OUT, r)) { run_out(l, r, true, lane); } else { skip_out(l, r, lane); }
+  if (has(TILES_NORM, r)) { run_norm_out(l, r, true, lane); }
   if (has(TILES_GATE_UP, r)) { run_gate_up(l, r, true, lane); } else { skip_gate_up(l, r, lane); }
   if (has(TILES_DOWN, r)) { run_down(l, r, true, lane); } else { skip_down(l, r, lane); }
+  if (has(TILES_NORM, r)) { run_norm_down(l, r, true, lane); }
 }
 
 // Whether workgroup r has a tile; known to a compiler where all have.
@@ -132,7 +161,8 @@ fn walk_logits(r: u32, lane: u32) {
 
 // ---- ticket: a token's tasks are numbered through
 
-const TASKS_LAYER = TILES_QKV + TILES_ATTEND + TILES_COMBINE + TILES_OUT + TILES_GATE_UP + TILES_DOWN;
+const TASKS_LAYER = TILES_QKV + TILES_ATTEND + TILES_COMBINE + TILES_OUT + TILES_GATE_UP + TILES_DOWN +
+                    2u * TILES_NORM;
 const TASK_LOGITS = TILES_EMBED + N_LAYER * TASKS_LAYER;
 const N_TASK = TASK_LOGITS + TILES_LOGITS + 1u;
 const NOTHING = 0xffffffffu; // no stage's input was taken yet
@@ -174,12 +204,22 @@ fn run_task(task: u32, have: u32, lane: u32) -> u32 {
     return key + STAGE_OUT;
   }
   t -= TILES_OUT;
+  if (t < TILES_NORM) {
+    run_norm_out(l, t, have != key + STAGE_NORM_OUT, lane);
+    return key + STAGE_NORM_OUT;
+  }
+  t -= TILES_NORM;
   if (t < TILES_GATE_UP) {
     run_gate_up(l, t, have != key + STAGE_GATE_UP, lane);
     return key + STAGE_GATE_UP;
   }
-  run_down(l, t - TILES_GATE_UP, have != key + STAGE_DOWN, lane);
-  return key + STAGE_DOWN;
+  t -= TILES_GATE_UP;
+  if (t < TILES_DOWN) {
+    run_down(l, t, have != key + STAGE_DOWN, lane);
+    return key + STAGE_DOWN;
+  }
+  run_norm_down(l, t - TILES_DOWN, have != key + STAGE_NORM_DOWN, lane);
+  return key + STAGE_NORM_DOWN;
 }
 
 // Tasks first .. end of a token, which one dispatch does; it begins at the layer.

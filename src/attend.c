@@ -79,7 +79,7 @@ static void add_score(solo_text *out, const shape *s) {
         solo_text_add(out, "  s = fma(kv_value(att_k%u.%c, %uu), q%u.%c, s);\n", word / 4, "xyzw"[word % 4],
                       a % s->a_word, a / 4, "xyzw"[a % 4]);
     }
-    solo_text_add(out, "  return select(NEVER, team_sum(s, %uu, lane) * ATTN_SCALE, attended);\n}\n", s->team);
+    solo_text_add(out, "  return select(NEVER, score_of(team_sum(s, %uu, lane)), attended);\n}\n", s->team);
 }
 
 static void add_mix(solo_text *out, const shape *s) {

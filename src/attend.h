@@ -1,6 +1,6 @@
 /* attend.h: the part of attend_lanes.wgsl that is written out number by number: a position's rows of K and V
  * and the outputs stand in registers, which have no index. (As arrays in loops, which a driver kept in
- * memory, a layer's attention took 8 us even with nothing to attend to: bench/results/h200-2026-11-24-phi3.) */
+ * memory, a layer's attention took 8 us even with nothing to attend to: bench/results/h200-2026-11-24-text.) */
 #ifndef SOLO_ATTEND_H
 #define SOLO_ATTEND_H
 

@@ -29,7 +29,9 @@ static bool contains(solo_str text, const char *part) {
 
 const char *solo_chat_family_of(solo_str template_text) {
     for (uint32_t i = 0; i < SOLO_COUNT(families); i++) {
-        if (contains(template_text, families[i].writes) && contains(template_text, families[i].too)) return families[i].name;
+        if (contains(template_text, families[i].writes) && contains(template_text, families[i].too)) {
+            return families[i].name;
+        }
     }
     return "custom";
 }

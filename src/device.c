@@ -115,11 +115,17 @@ static void scopes_push(solo_device *d) {
 /* Pops all three scopes; false with the first error's text, or with a kept late error's. */
 static bool scopes_pop(solo_device *d, const char *what, const char *label, solo_error *err) {
     bool ok = true;
-    for (int i = 0; i < 3; i++) {
-        scope_result result = {.type = WGPUErrorType_Unknown};
+    scope_result results[3];
+    WGPUFuture futures[3];
+    for (int i = 0; i < 3; i++) { /* all asked for before the first is waited for: one round trip */
+        results[i] = (scope_result){.type = WGPUErrorType_Unknown};
         WGPUPopErrorScopeCallbackInfo info = {
-            .mode = WGPUCallbackMode_WaitAnyOnly, .callback = on_scope, .userdata1 = &result};
-        wait_for(d->instance, wgpuDevicePopErrorScope(d->device, info));
+            .mode = WGPUCallbackMode_WaitAnyOnly, .callback = on_scope, .userdata1 = &results[i]};
+        futures[i] = wgpuDevicePopErrorScope(d->device, info);
+    }
+    for (int i = 0; i < 3; i++) {
+        wait_for(d->instance, futures[i]);
+        const scope_result result = results[i];
         if (!ok || result.type == WGPUErrorType_NoError) continue;
         ok = false;
         if (d->late.status != SOLO_OK && err)

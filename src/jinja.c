@@ -113,7 +113,9 @@ static bool slice(jinja *j, const jinja_value *of, const jinja_value part[3], ji
             return jinja_fail(j, "wanted whole numbers in [:], found %s", jinja_kind_name(&part[i]));
         }
     }
-    if (!is_str && of->kind != JINJA_LIST) return jinja_fail(j, "wanted a list or a text before [:], found %s", jinja_kind_name(of));
+    if (!is_str && of->kind != JINJA_LIST) {
+        return jinja_fail(j, "wanted a list or a text before [:], found %s", jinja_kind_name(of));
+    }
     if (!jinja_items(j, of, &list)) return false;
     int64_t n = list->n, step = part[2].kind == JINJA_INT ? part[2].as.i : 1;
     if (step == 0) return jinja_fail(j, "wanted a step other than 0 in [::]");
@@ -143,7 +145,9 @@ static bool slice(jinja *j, const jinja_value *of, const jinja_value part[3], ji
 static bool contains(jinja *j, const jinja_value *item, const jinja_value *in, bool *out) {
     *out = false;
     if (in->kind == JINJA_STR) {
-        if (item->kind != JINJA_STR) return jinja_fail(j, "wanted a text before `in` a text, found %s", jinja_kind_name(item));
+        if (item->kind != JINJA_STR) {
+            return jinja_fail(j, "wanted a text before `in` a text, found %s", jinja_kind_name(item));
+        }
         solo_str s = item->as.s, t = in->as.s;
         for (size_t i = 0; !*out && s.n <= t.n && i <= t.n - s.n; i++) *out = memcmp(t.at + i, s.at, s.n) == 0;
         return jinja_step(j, t.n);
@@ -155,7 +159,9 @@ static bool contains(jinja *j, const jinja_value *item, const jinja_value *in, b
 }
 
 static bool join_texts(jinja *j, solo_str a, solo_str b, jinja_value *out) {
-    if (a.n + b.n > JINJA_MAX_OUT) return jinja_fail(j, "wanted a text of at most %zu bytes, found more", JINJA_MAX_OUT);
+    if (a.n + b.n > JINJA_MAX_OUT) {
+        return jinja_fail(j, "wanted a text of at most %zu bytes, found more", JINJA_MAX_OUT);
+    }
     char *both = jinja_alloc(j, a.n + b.n + 1);
     if (a.n > 0) memcpy(both, a.at, a.n);
     if (b.n > 0) memcpy(both + a.n, b.at, b.n);
@@ -182,7 +188,9 @@ static bool is_number(const jinja_value *v) {
 
 static bool whole_arithmetic(jinja *j, solo_str op, int64_t a, int64_t b, jinja_value *out) {
     const int64_t limit = (int64_t)1 << 62; /* far from where 64 bits overflow, were numbers multiplied */
-    if (a > limit || a < -limit || b > limit || b < -limit) return jinja_fail(j, "wanted whole numbers below 2^62, found more");
+    if (a > limit || a < -limit || b > limit || b < -limit) {
+        return jinja_fail(j, "wanted whole numbers below 2^62, found more");
+    }
     int64_t quotient = 0, rest = 0;
     if (jinja_is(op, "//") || jinja_is(op, "%")) {
         if (b == 0) return jinja_fail(j, "wanted a divisor other than 0");
@@ -211,7 +219,9 @@ static bool arithmetic(jinja *j, solo_str op, const jinja_value *a, const jinja_
     }
     if (jinja_is(op, "*") && a->kind == JINJA_STR && b->kind == JINJA_INT) {
         int64_t times = b->as.i < 0 ? 0 : b->as.i;
-        if (times > 0 && a->as.s.n > (1u << 24) / (uint64_t)times) return jinja_fail(j, "wanted a text of at most 2^24 bytes from *");
+        if (times > 0 && a->as.s.n > (1u << 24) / (uint64_t)times) {
+            return jinja_fail(j, "wanted a text of at most 2^24 bytes from *");
+        }
         char *text = jinja_alloc(j, a->as.s.n * (size_t)times + 1);
         for (int64_t i = 0; i < times; i++) memcpy(text + (size_t)i * a->as.s.n, a->as.s.at, a->as.s.n);
         *out = jinja_borrow((solo_str){text, a->as.s.n * (size_t)times});
@@ -333,8 +343,9 @@ static bool call(jinja *j, const jinja_node *node, jinja_value *out) {
     if (callee.kind == JINJA_MACRO) return jinja_call_macro(j, callee.as.macro, &args, out);
     if (callee.kind == JINJA_FUNCTION) return jinja_call_function(j, callee.as.function, &args, out);
     if (callee.kind == JINJA_UNDEFINED) {
-        return jinja_fail(j, "wanted a function that Solo has, found %.*s()", callee.as.s.n > 100 ? 100 : (int)callee.as.s.n,
-                          callee.as.s.at);
+        solo_str name = callee.as.s;
+        return jinja_fail(j, "wanted a function that Solo has, found %.*s()", name.n > 100 ? 100 : (int)name.n,
+                          name.at);
     }
     return jinja_fail(j, "wanted a function to call, found %s", jinja_kind_name(&callee));
 }
@@ -435,7 +446,8 @@ static bool unpack(jinja *j, const jinja_node *node, jinja_frame *frame, const j
         return true;
     }
     if (value->kind != JINJA_LIST || value->as.list->n != node->n_item) {
-        return jinja_fail(j, "wanted %u values for %u names, found %s", node->n_item, node->n_item, jinja_kind_name(value));
+        return jinja_fail(j, "wanted %u values for %u names, found %s", node->n_item, node->n_item,
+                          jinja_kind_name(value));
     }
     for (uint32_t i = 0; i < node->n_item; i++) assign(j, frame, node->item[i]->name, value->as.list->at[i]);
     return true;
@@ -473,7 +485,9 @@ static bool filter_items(jinja *j, const jinja_node *node, jinja_list *all, jinj
 static flow run_for(jinja *j, const jinja_node *node) {
     jinja_value over;
     jinja_list *all, *items;
-    if (!evaluate(j, node->a, &over) || !jinja_items(j, &over, &all) || !filter_items(j, node, all, &items)) return FLOW_FAILED;
+    if (!evaluate(j, node->a, &over) || !jinja_items(j, &over, &all) || !filter_items(j, node, all, &items)) {
+        return FLOW_FAILED;
+    }
     if (items->n == 0) return node->d ? run(j, node->d) : FLOW_ON;
     jinja_loop *loop = jinja_alloc(j, sizeof *loop);
     *loop = (jinja_loop){.list = items, .depth = ++j->n_loop};

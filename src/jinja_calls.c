@@ -14,7 +14,9 @@ static const jinja_value *arg(const jinja_args *args, uint32_t place, const char
 
 static bool want_str(jinja *j, const char *what, const jinja_value *v, solo_str *out) {
     *out = (solo_str){"", 0};
-    if (!v || v->kind != JINJA_STR) return jinja_fail(j, "%s: wanted a text, found %s", what, v ? jinja_kind_name(v) : "nothing");
+    if (!v || v->kind != JINJA_STR) {
+        return jinja_fail(j, "%s: wanted a text, found %s", what, v ? jinja_kind_name(v) : "nothing");
+    }
     *out = v->as.s;
     return true;
 }
@@ -31,7 +33,8 @@ static bool give_text(jinja *j, solo_text *text, jinja_value *out) { /* takes it
     bool fits = text->n <= JINJA_MAX_OUT;
     if (fits) *out = jinja_str(j, text->at ? text->at : "", text->n);
     free(text->at);
-    return fits ? jinja_step(j, text->n) : jinja_fail(j, "wanted a text of at most %zu bytes, found more", JINJA_MAX_OUT);
+    if (fits) return jinja_step(j, text->n);
+    return jinja_fail(j, "wanted a text of at most %zu bytes, found more", JINJA_MAX_OUT);
 }
 
 /* ---- texts -------------------------------------------------------------------------------- */
@@ -240,11 +243,14 @@ static jinja_list *copy_list(jinja *j, const jinja_list *list) {
 static bool pick(jinja *j, solo_str name, const jinja_list *list, const jinja_args *args, jinja_value *out) {
     bool maps = jinja_is(name, "map"), by_attribute = jinja_is(name, "selectattr") || jinja_is(name, "rejectattr");
     bool keeps = name.at[0] == 's';
-    const jinja_value *attribute = maps ? arg(args, JINJA_MAX_ARG, "attribute") : by_attribute ? arg(args, 0, "") : NULL;
+    const jinja_value *attribute = maps ? arg(args, JINJA_MAX_ARG, "attribute") : NULL;
+    if (by_attribute) attribute = arg(args, 0, "");
     const jinja_value *missing = arg(args, JINJA_MAX_ARG, "default");
     uint32_t skip = by_attribute ? 1 : 0;
     solo_str call = {0};
-    if ((by_attribute || attribute) && (!attribute || attribute->kind != JINJA_STR)) return jinja_fail(j, "%.*s: wanted an attribute's name", (int)name.n, name.at);
+    if ((by_attribute || attribute) && (!attribute || attribute->kind != JINJA_STR)) {
+        return jinja_fail(j, "%.*s: wanted an attribute's name", (int)name.n, name.at);
+    }
     if (args->n_positional > skip && !want_str(j, "filter", &args->at[skip], &call)) return false;
     if (maps && !attribute && call.n == 0) return jinja_fail(j, "map: wanted attribute= or a filter's name");
     jinja_args rest = {0};
@@ -289,7 +295,9 @@ static bool list_filter(jinja *j, solo_str name, const jinja_value *in, const ji
     if (jinja_is(name, "min") || jinja_is(name, "max")) {
         for (uint32_t i = 0; i < list->n; i++) {
             bool less = i == 0, smallest = jinja_is(name, "min");
-            if (i > 0 && !jinja_less(j, smallest ? &list->at[i] : out, smallest ? out : &list->at[i], &less)) return false;
+            if (i > 0 && !jinja_less(j, smallest ? &list->at[i] : out, smallest ? out : &list->at[i], &less)) {
+                return false;
+            }
             if (less) *out = list->at[i];
         }
         return true;
@@ -297,7 +305,9 @@ static bool list_filter(jinja *j, solo_str name, const jinja_value *in, const ji
     if (jinja_is(name, "sum")) {
         *out = jinja_int(0);
         for (uint32_t i = 0; i < list->n; i++) {
-            if (list->at[i].kind != JINJA_INT) return jinja_fail(j, "sum: wanted whole numbers, found %s", jinja_kind_name(&list->at[i]));
+            if (list->at[i].kind != JINJA_INT) {
+                return jinja_fail(j, "sum: wanted whole numbers, found %s", jinja_kind_name(&list->at[i]));
+            }
             out->as.i = (int64_t)((uint64_t)out->as.i + (uint64_t)list->at[i].as.i);
         }
         return true;
@@ -311,7 +321,9 @@ static bool list_filter(jinja *j, solo_str name, const jinja_value *in, const ji
     if (jinja_is(name, "unique")) {
         for (uint32_t i = 0; i < list->n; i++) {
             bool seen = false;
-            for (uint32_t k = 0; k < out->as.list->n && !seen; k++) seen = jinja_equal(j, &out->as.list->at[k], &list->at[i]);
+            for (uint32_t k = 0; k < out->as.list->n && !seen; k++) {
+                seen = jinja_equal(j, &out->as.list->at[k], &list->at[i]);
+            }
             if (!seen) jinja_push(j, out->as.list, list->at[i]);
             if (!jinja_step(j, 0)) return false;
         }
@@ -392,7 +404,8 @@ static bool text_filter(jinja *j, solo_str name, const jinja_value *in, const ji
         return replace(j, s, a, b, times, out);
     }
     if (jinja_is(name, "escape") || jinja_is(name, "e")) {
-        static const char *const from[] = {"&", "<", ">", "'", "\""}, *const to[] = {"&amp;", "&lt;", "&gt;", "&#39;", "&#34;"};
+        static const char *const from[] = {"&", "<", ">", "'", "\""};
+        static const char *const to[] = {"&amp;", "&lt;", "&gt;", "&#39;", "&#34;"};
         for (uint32_t i = 0; i < SOLO_COUNT(from); i++) {
             if (!replace(j, out->as.s, (solo_str){from[i], 1}, (solo_str){to[i], strlen(to[i])}, -1, out)) return false;
         }
@@ -421,7 +434,9 @@ bool jinja_filter(jinja *j, solo_str name, const jinja_value *in, const jinja_ar
     if (jinja_is(name, "items") || jinja_is(name, "dictsort")) {
         *out = jinja_new_list(j);
         if (in->kind == JINJA_UNDEFINED) return true;
-        if (in->kind != JINJA_DICT) return jinja_fail(j, "%.*s: wanted a mapping, found %s", (int)name.n, name.at, jinja_kind_name(in));
+        if (in->kind != JINJA_DICT) {
+            return jinja_fail(j, "%.*s: wanted a mapping, found %s", (int)name.n, name.at, jinja_kind_name(in));
+        }
         *out = pairs_of(j, in->as.dict);
         if (!jinja_is(name, "dictsort")) return true;
         for (uint32_t i = 1; i < out->as.list->n; i++) { /* by key, case aside as Jinja has it */
@@ -480,7 +495,9 @@ bool jinja_test(jinja *j, solo_str name, const jinja_value *in, const jinja_args
     }
     if (jinja_is(name, "in") && other) {
         jinja_list *list;
-        if (other->kind == JINJA_STR && in->kind == JINJA_STR) return *out = find(other->as.s, 0, in->as.s) != SIZE_MAX, true;
+        if (other->kind == JINJA_STR && in->kind == JINJA_STR) {
+            return *out = find(other->as.s, 0, in->as.s) != SIZE_MAX, true;
+        }
         if (!jinja_items(j, other, &list)) return false;
         *out = false;
         for (uint32_t i = 0; i < list->n && !*out; i++) *out = jinja_equal(j, in, &list->at[i]);
@@ -489,7 +506,9 @@ bool jinja_test(jinja *j, solo_str name, const jinja_value *in, const jinja_args
     bool even = jinja_is(name, "even"), odd = jinja_is(name, "odd"), divides = jinja_is(name, "divisibleby") && other;
     if (even || odd || divides) {
         int64_t by = divides && other->kind == JINJA_INT ? other->as.i : 2;
-        if (in->kind != JINJA_INT || by == 0) return jinja_fail(j, "%.*s: wanted whole numbers, found %s", (int)name.n, name.at, jinja_kind_name(in));
+        if (in->kind != JINJA_INT || by == 0) {
+            return jinja_fail(j, "%.*s: wanted whole numbers, found %s", (int)name.n, name.at, jinja_kind_name(in));
+        }
         *out = (in->as.i % by == 0) != odd;
         return true;
     }
@@ -553,7 +572,8 @@ static bool find_method(jinja *j, solo_str s, solo_str name, const jinja_args *a
         n++;
         last = at;
     }
-    *out = jinja_int(jinja_is(name, "count") ? n : last == SIZE_MAX ? -1 : (int64_t)jinja_count_chars((solo_str){s.at, last}));
+    int64_t place = last == SIZE_MAX ? -1 : (int64_t)jinja_count_chars((solo_str){s.at, last});
+    *out = jinja_int(jinja_is(name, "count") ? n : place);
     return jinja_step(j, s.n);
 }
 
@@ -561,7 +581,9 @@ static bool str_method(jinja *j, solo_str s, solo_str name, const jinja_args *ar
     int64_t times;
     solo_str a, b;
     *found = true;
-    if (jinja_is(name, "strip") || jinja_is(name, "lstrip") || jinja_is(name, "rstrip")) return strip_method(j, s, name, args, out);
+    if (jinja_is(name, "strip") || jinja_is(name, "lstrip") || jinja_is(name, "rstrip")) {
+        return strip_method(j, s, name, args, out);
+    }
     if (jinja_is(name, "startswith") || jinja_is(name, "endswith") || jinja_is(name, "removeprefix") ||
         jinja_is(name, "removesuffix")) return affix_method(j, s, name, args, out);
     if (jinja_is(name, "split") || jinja_is(name, "rsplit")) {
@@ -583,8 +605,12 @@ static bool str_method(jinja *j, solo_str s, solo_str name, const jinja_args *ar
     if (jinja_is(name, "upper")) return *out = change_case(j, s, CASE_UPPER), true;
     if (jinja_is(name, "capitalize")) return *out = change_case(j, s, CASE_CAPITALIZE), true;
     if (jinja_is(name, "title")) return *out = change_case(j, s, CASE_TITLE), true;
-    if (jinja_is(name, "join")) return args->n > 0 ? join(j, &args->at[0], s, NULL, out) : jinja_fail(j, "join: wanted a list");
-    if (jinja_is(name, "find") || jinja_is(name, "rfind") || jinja_is(name, "count")) return find_method(j, s, name, args, out);
+    if (jinja_is(name, "join")) {
+        return args->n > 0 ? join(j, &args->at[0], s, NULL, out) : jinja_fail(j, "join: wanted a list");
+    }
+    if (jinja_is(name, "find") || jinja_is(name, "rfind") || jinja_is(name, "count")) {
+        return find_method(j, s, name, args, out);
+    }
     if (jinja_is(name, "isdigit") || jinja_is(name, "isspace")) {
         bool digits = jinja_is(name, "isdigit"), all = s.n > 0;
         for (size_t i = 0; i < s.n; i++) all = all && (digits ? s.at[i] >= '0' && s.at[i] <= '9' : is_blank(s.at[i]));
@@ -600,7 +626,9 @@ static bool dict_method(jinja *j, const jinja_dict *dict, solo_str name, const j
     if (jinja_is(name, "items")) return *out = pairs_of(j, dict), true;
     if (jinja_is(name, "keys") || jinja_is(name, "values")) {
         *out = jinja_new_list(j);
-        for (uint32_t i = 0; i < dict->n; i++) jinja_push(j, out->as.list, name.at[0] == 'k' ? dict->at[i].key : dict->at[i].value);
+        for (uint32_t i = 0; i < dict->n; i++) {
+            jinja_push(j, out->as.list, name.at[0] == 'k' ? dict->at[i].key : dict->at[i].value);
+        }
         return true;
     }
     if (jinja_is(name, "get")) {
@@ -651,7 +679,9 @@ static bool call_namespace(jinja *j, const jinja_args *args, jinja_value *out) {
             jinja_put(j, out->as.dict, args->at[0].as.dict->at[i].key, args->at[0].as.dict->at[i].value);
         }
     }
-    for (uint32_t i = args->n_positional; i < args->n; i++) jinja_put(j, out->as.dict, jinja_borrow(args->name[i]), args->at[i]);
+    for (uint32_t i = args->n_positional; i < args->n; i++) {
+        jinja_put(j, out->as.dict, jinja_borrow(args->name[i]), args->at[i]);
+    }
     return true;
 }
 

@@ -182,7 +182,9 @@ static bool advance(parser *p) {
 }
 
 static bool is_op(const parser *p, const char *text) { return p->tok.kind == TOKEN_OP && jinja_is(p->tok.text, text); }
-static bool is_name(const parser *p, const char *text) { return p->tok.kind == TOKEN_NAME && jinja_is(p->tok.text, text); }
+static bool is_name(const parser *p, const char *text) {
+    return p->tok.kind == TOKEN_NAME && jinja_is(p->tok.text, text);
+}
 static bool is_end(const parser *p) { return p->tok.kind == TOKEN_END; }
 
 static bool expect_op(parser *p, const char *text) { return is_op(p, text) ? advance(p) : fail(p, text); }
@@ -300,7 +302,9 @@ static bool parse_primary(parser *p, jinja_node **out) {
         {"true", {JINJA_BOOL, {.b = true}}}, {"True", {JINJA_BOOL, {.b = true}}}, {"false", {JINJA_BOOL, {.b = false}}},
         {"False", {JINJA_BOOL, {.b = false}}}, {"none", {JINJA_NONE, {0}}}, {"None", {JINJA_NONE, {0}}},
     };
-    if (p->tok.kind == TOKEN_STR || p->tok.kind == TOKEN_INT || p->tok.kind == TOKEN_FLOAT) return parse_literal(p, out);
+    if (p->tok.kind == TOKEN_STR || p->tok.kind == TOKEN_INT || p->tok.kind == TOKEN_FLOAT) {
+        return parse_literal(p, out);
+    }
     if (p->tok.kind == TOKEN_NAME) {
         jinja_node *node = *out = new_node(p, NODE_NAME);
         node->name = p->tok.text;
@@ -366,8 +370,11 @@ static bool parse_postfix(parser *p, jinja_node **out) {
 /* Whether a test's one argument stands here without parentheses. */
 static bool starts_argument(const parser *p) {
     if (p->tok.kind == TOKEN_NAME) {
-        return !is_name(p, "else") && !is_name(p, "or") && !is_name(p, "and") && !is_name(p, "is") && !is_name(p, "if") &&
-               !is_name(p, "in") && !is_name(p, "not");
+        static const char *const operators[] = {"else", "or", "and", "is", "if", "in", "not"};
+        for (uint32_t i = 0; i < SOLO_COUNT(operators); i++) {
+            if (is_name(p, operators[i])) return false;
+        }
+        return true;
     }
     return p->tok.kind == TOKEN_STR || p->tok.kind == TOKEN_INT || p->tok.kind == TOKEN_FLOAT || is_op(p, "[") ||
            is_op(p, "{");
@@ -440,14 +447,14 @@ static jinja_node *binary(parser *p, jinja_node_kind kind, solo_str name, jinja_
 }
 
 /* From loose to tight. */
-static const char *const operators[][5] = {{"+", "-"}, {"~"}, {"*", "/", "//", "%"}, {"**"}};
+static const char *const levels[][5] = {{"+", "-"}, {"~"}, {"*", "/", "//", "%"}, {"**"}};
 
 static bool parse_binary(parser *p, uint32_t level, jinja_node **out) {
-    if (level == SOLO_COUNT(operators)) return parse_unary(p, true, out);
+    if (level == SOLO_COUNT(levels)) return parse_unary(p, true, out);
     if (!parse_binary(p, level + 1, out)) return false;
     for (;;) {
         bool found = false;
-        for (uint32_t i = 0; i < 5 && operators[level][i]; i++) found = found || is_op(p, operators[level][i]);
+        for (uint32_t i = 0; i < 5 && levels[level][i]; i++) found = found || is_op(p, levels[level][i]);
         if (!found) return true;
         solo_str name = p->tok.text;
         jinja_node *right;

@@ -33,8 +33,12 @@ bool jinja_fail(jinja *j, const char *fmt, ...) {
 bool jinja_step(jinja *j, size_t n) {
     j->n_step += 1 + n / 16;
     if (j->n_step > JINJA_MAX_STEP) return jinja_fail(j, "wanted at most %u steps, found more", JINJA_MAX_STEP);
-    if (j->n_bytes > JINJA_MAX_BYTES) return jinja_fail(j, "wanted at most %u bytes of values, found more", JINJA_MAX_BYTES);
-    if (j->out && j->out->n > JINJA_MAX_OUT) return jinja_fail(j, "wanted at most %zu bytes of text, found more", JINJA_MAX_OUT);
+    if (j->n_bytes > JINJA_MAX_BYTES) {
+        return jinja_fail(j, "wanted at most %u bytes of values, found more", JINJA_MAX_BYTES);
+    }
+    if (j->out && j->out->n > JINJA_MAX_OUT) {
+        return jinja_fail(j, "wanted at most %zu bytes of text, found more", JINJA_MAX_OUT);
+    }
     return true;
 }
 
@@ -366,7 +370,9 @@ static bool add_dict_json(jinja *j, solo_text *out, const jinja_dict *dict, cons
     jinja_pair *pair = jinja_alloc(j, (dict->n + 1) * sizeof *pair);
     for (uint32_t i = 0; i < dict->n; i++) {
         pair[i] = dict->at[i];
-        if (pair[i].key.kind != JINJA_STR) return jinja_fail(j, "tojson: wanted keys that are text, found %s", jinja_kind_name(&pair[i].key));
+        if (pair[i].key.kind != JINJA_STR) {
+            return jinja_fail(j, "tojson: wanted keys that are text, found %s", jinja_kind_name(&pair[i].key));
+        }
     }
     if (style->sorted) qsort(pair, dict->n, sizeof *pair, compare_keys);
     solo_text_add(out, "{");
@@ -385,7 +391,9 @@ static bool add_dict_json(jinja *j, solo_text *out, const jinja_dict *dict, cons
 bool jinja_add_json(jinja *j, solo_text *out, const jinja_value *v, const jinja_json_style *style,
                     uint32_t depth) {
     if (!jinja_step(j, out->n / 1024)) return false;
-    if (depth > 64 || out->n > JINJA_MAX_OUT) return jinja_fail(j, "tojson: wanted at most 64 levels, 16 MiB; found more");
+    if (depth > 64 || out->n > JINJA_MAX_OUT) {
+        return jinja_fail(j, "tojson: wanted at most 64 levels, 16 MiB; found more");
+    }
     switch (v->kind) {
     case JINJA_NONE: solo_text_add(out, "null"); return true;
     case JINJA_BOOL: solo_text_add(out, v->as.b ? "true" : "false"); return true;

@@ -10,14 +10,16 @@
 
 /* ---- architectures as data ---------------------------------------------------------------- */
 
-typedef enum dim { DIM_NONE, DIM_EMBD, DIM_Q, DIM_KV, DIM_FF, DIM_VOCAB, DIM_ROPE } dim;
-typedef enum tensor_use { USE_MATRIX, USE_GAIN, USE_F32 } tensor_use; /* which types will do */
+typedef enum dim {
+    DIM_NONE, DIM_EMBD, DIM_Q, DIM_KV, DIM_FF, DIM_VOCAB, DIM_ROPE, DIM_HEAD, DIM_CTX
+} dim;
+typedef enum tensor_use { USE_MATRIX, USE_VECTOR, USE_F32 } tensor_use; /* which types will do */
 
 /* A run of a tensor's rows, and the pointer in solo_layer or solo_model that stands for it. Most
  * tensors are one part; a fused one has its parts' rows one behind the other. */
 typedef struct tensor_part {
     size_t at;
-    dim    rows; /* DIM_NONE: a vector */
+    dim    rows; /* DIM_NONE: a vector of cols numbers */
 } tensor_part;
 
 #define MAX_PART 3u
@@ -25,7 +27,7 @@ typedef struct tensor_part {
 typedef struct tensor_row {
     const char *name; /* of a layer: what follows "blk.N." */
     tensor_part part[MAX_PART];
-    dim         cols;
+    dim         cols; /* DIM_NONE: a vector that is cut into its parts */
     tensor_use  use;
     bool        optional;
 } tensor_row;
@@ -33,7 +35,14 @@ typedef struct tensor_row {
 typedef struct arch_row {
     const char       *name;
     solo_rope_pairs   rope_pairs;
-    bool              long_rope; /* rope.scaling.type may be "longrope" */
+    enum { ROPE_PLAIN, ROPE_LONG, ROPE_NONE } rope; /* LONG: rope.scaling.type may be "longrope" */
+    solo_norm         norm;
+    solo_act          act;
+    uint32_t          global_every; /* unless the file says otherwise; 0: all layers are alike */
+    float             rope_base_local; /* likewise, of layers with a window; 0: the others' */
+    float             score_cap, logit_cap; /* likewise; 0: none */
+    bool              scaled_embd;  /* the embedding is multiplied by the root of its length */
+    uint32_t          wide_layers;  /* with so many layers scores are scaled by n_embd / n_head instead */
     const tensor_row *layer, *whole;
     uint32_t          n_layer_row, n_whole_row;
 } arch_row;
@@ -45,11 +54,11 @@ typedef struct arch_row {
 
 /* name                       parts: where to, rows                     columns   use         optional */
 #define ATTN_NORM                                                                                  \
-    {"attn_norm.weight",      ONE(LAYER(attn_norm), DIM_NONE),          DIM_EMBD, USE_GAIN,   false}
+    {"attn_norm.weight",      ONE(LAYER(attn_norm), DIM_NONE),          DIM_EMBD, USE_VECTOR, false}
 #define ATTN_OUTPUT                                                                                \
     {"attn_output.weight",    ONE(LAYER(out), DIM_EMBD),                DIM_Q,    USE_MATRIX, false}
 #define FFN_NORM                                                                                   \
-    {"ffn_norm.weight",       ONE(LAYER(ffn_norm), DIM_NONE),           DIM_EMBD, USE_GAIN,   false}
+    {"ffn_norm.weight",       ONE(LAYER(ffn_norm), DIM_NONE),           DIM_EMBD, USE_VECTOR, false}
 #define FFN_DOWN                                                                                   \
     {"ffn_down.weight",       ONE(LAYER(down), DIM_EMBD),               DIM_FF,   USE_MATRIX, false}
 #define TOKEN_EMBD                                                                                 \
@@ -57,18 +66,22 @@ typedef struct arch_row {
 #define OUTPUT /* absent: tied */                                                                  \
     {"output.weight",         ONE(WHOLE(output), DIM_VOCAB),            DIM_EMBD, USE_MATRIX, true}
 #define OUTPUT_NORM                                                                                \
-    {"output_norm.weight",    ONE(WHOLE(output_norm), DIM_NONE),        DIM_EMBD, USE_GAIN,   false}
+    {"output_norm.weight",    ONE(WHOLE(output_norm), DIM_NONE),        DIM_EMBD, USE_VECTOR, false}
+
+/* The two rows of most layers that are not fused: what makes q, k and v, and what makes gate and up. */
+#define ATTN_Q_K_V                                                                                 \
+    {"attn_q.weight",         ONE(LAYER(q), DIM_Q),                     DIM_EMBD, USE_MATRIX, false}, \
+    {"attn_k.weight",         ONE(LAYER(k), DIM_KV),                    DIM_EMBD, USE_MATRIX, false}, \
+    {"attn_v.weight",         ONE(LAYER(v), DIM_KV),                    DIM_EMBD, USE_MATRIX, false}
+#define FFN_GATE_UP                                                                                \
+    {"ffn_gate.weight",       ONE(LAYER(gate), DIM_FF),                 DIM_EMBD, USE_MATRIX, false}, \
+    {"ffn_up.weight",         ONE(LAYER(up), DIM_FF),                   DIM_EMBD, USE_MATRIX, false}
+#define HEAD_NORMS                                                                                 \
+    {"attn_q_norm.weight",    ONE(LAYER(q_norm), DIM_NONE),             DIM_HEAD, USE_VECTOR, false}, \
+    {"attn_k_norm.weight",    ONE(LAYER(k_norm), DIM_NONE),             DIM_HEAD, USE_VECTOR, false}
 
 static const tensor_row llama_layer[] = {
-    ATTN_NORM,
-    {"attn_q.weight",         ONE(LAYER(q), DIM_Q),                     DIM_EMBD, USE_MATRIX, false},
-    {"attn_k.weight",         ONE(LAYER(k), DIM_KV),                    DIM_EMBD, USE_MATRIX, false},
-    {"attn_v.weight",         ONE(LAYER(v), DIM_KV),                    DIM_EMBD, USE_MATRIX, false},
-    ATTN_OUTPUT,
-    FFN_NORM,
-    {"ffn_gate.weight",       ONE(LAYER(gate), DIM_FF),                 DIM_EMBD, USE_MATRIX, false},
-    {"ffn_up.weight",         ONE(LAYER(up), DIM_FF),                   DIM_EMBD, USE_MATRIX, false},
-    FFN_DOWN,
+    ATTN_NORM, ATTN_Q_K_V, ATTN_OUTPUT, FFN_NORM, FFN_GATE_UP, FFN_DOWN,
 };
 
 static const tensor_row llama_whole[] = {
@@ -92,12 +105,68 @@ static const tensor_row phi3_whole[] = {
     {"rope_factors_short.weight", ONE(WHOLE(rope_factors_short), DIM_NONE), DIM_ROPE, USE_F32, true},
 };
 
-#define TABLES(arch) arch##_layer, arch##_whole, SOLO_COUNT(arch##_layer), SOLO_COUNT(arch##_whole)
+static const tensor_row plain_whole[] = {TOKEN_EMBD, OUTPUT, OUTPUT_NORM};
 
+static const tensor_row qwen2_layer[] = {
+    ATTN_NORM, ATTN_Q_K_V, ATTN_OUTPUT, FFN_NORM, FFN_GATE_UP, FFN_DOWN,
+    {"attn_q.bias",           ONE(LAYER(q_bias), DIM_NONE),             DIM_Q,    USE_VECTOR, false},
+    {"attn_k.bias",           ONE(LAYER(k_bias), DIM_NONE),             DIM_KV,   USE_VECTOR, false},
+    {"attn_v.bias",           ONE(LAYER(v_bias), DIM_NONE),             DIM_KV,   USE_VECTOR, false},
+};
+
+static const tensor_row qwen3_layer[] = {
+    ATTN_NORM, ATTN_Q_K_V, HEAD_NORMS, ATTN_OUTPUT, FFN_NORM, FFN_GATE_UP, FFN_DOWN,
+};
+
+/* The first matrix of the feed-forward part is what the activation takes, which Solo calls gate. */
+static const tensor_row gpt2_layer[] = {
+    ATTN_NORM, ATTN_OUTPUT, FFN_NORM, FFN_DOWN,
+    {"attn_norm.bias",        ONE(LAYER(attn_norm_bias), DIM_NONE),     DIM_EMBD, USE_VECTOR, false},
+    {"attn_qkv.weight", {{LAYER(q), DIM_Q}, {LAYER(k), DIM_KV}, {LAYER(v), DIM_KV}},
+                                                                        DIM_EMBD, USE_MATRIX, false},
+    {"attn_qkv.bias", {{LAYER(q_bias), DIM_Q}, {LAYER(k_bias), DIM_KV}, {LAYER(v_bias), DIM_KV}},
+                                                                        DIM_NONE, USE_VECTOR, false},
+    {"attn_output.bias",      ONE(LAYER(out_bias), DIM_NONE),           DIM_EMBD, USE_VECTOR, false},
+    {"ffn_norm.bias",         ONE(LAYER(ffn_norm_bias), DIM_NONE),      DIM_EMBD, USE_VECTOR, false},
+    {"ffn_up.weight",         ONE(LAYER(gate), DIM_FF),                 DIM_EMBD, USE_MATRIX, false},
+    {"ffn_up.bias",           ONE(LAYER(gate_bias), DIM_NONE),          DIM_FF,   USE_VECTOR, false},
+    {"ffn_down.bias",         ONE(LAYER(down_bias), DIM_NONE),          DIM_EMBD, USE_VECTOR, false},
+};
+
+static const tensor_row gpt2_whole[] = {
+    TOKEN_EMBD, OUTPUT, OUTPUT_NORM,
+    {"position_embd.weight",  ONE(WHOLE(positions), DIM_CTX),           DIM_EMBD, USE_MATRIX, false},
+    {"output_norm.bias",      ONE(WHOLE(output_norm_bias), DIM_NONE),   DIM_EMBD, USE_VECTOR, false},
+};
+
+#define POST_NORMS                                                                                 \
+    {"post_attention_norm.weight", ONE(LAYER(post_attn_norm), DIM_NONE), DIM_EMBD, USE_VECTOR, false}, \
+    {"post_ffw_norm.weight",  ONE(LAYER(post_ffn_norm), DIM_NONE),      DIM_EMBD, USE_VECTOR, false}
+
+static const tensor_row gemma2_layer[] = {
+    ATTN_NORM, ATTN_Q_K_V, ATTN_OUTPUT, FFN_NORM, FFN_GATE_UP, FFN_DOWN, POST_NORMS,
+};
+
+static const tensor_row gemma3_layer[] = {
+    ATTN_NORM, ATTN_Q_K_V, HEAD_NORMS, ATTN_OUTPUT, FFN_NORM, FFN_GATE_UP, FFN_DOWN, POST_NORMS,
+};
+
+#define ROWS(of_layer, of_whole) \
+    .layer = of_layer, .whole = of_whole, .n_layer_row = SOLO_COUNT(of_layer), .n_whole_row = SOLO_COUNT(of_whole)
+
+/* What a row does not say is the plain case. Gemma's gains come with their 1 added. */
 static const arch_row archs[] = {
-    /* name    RoPE's pairs          long_rope */
-    {"llama", SOLO_ROPE_NEIGHBOURS, false, TABLES(llama)},
-    {"phi3",  SOLO_ROPE_HALVES,     true,  TABLES(phi3)},
+    {.name = "llama", ROWS(llama_layer, llama_whole)},
+    {.name = "phi3", .rope_pairs = SOLO_ROPE_HALVES, .rope = ROPE_LONG, ROWS(phi3_layer, phi3_whole)},
+    {.name = "qwen2", .rope_pairs = SOLO_ROPE_HALVES, ROWS(qwen2_layer, plain_whole)},
+    {.name = "qwen3", .rope_pairs = SOLO_ROPE_HALVES, ROWS(qwen3_layer, plain_whole)},
+    {.name = "gpt2", .rope = ROPE_NONE, .norm = SOLO_NORM_LAYER, .act = SOLO_ACT_GELU,
+     ROWS(gpt2_layer, gpt2_whole)},
+    {.name = "gemma2", .rope_pairs = SOLO_ROPE_HALVES, .act = SOLO_ACT_GELU, .global_every = 2,
+     .score_cap = 50.0f, .logit_cap = 30.0f, .scaled_embd = true, .wide_layers = 46,
+     ROWS(gemma2_layer, plain_whole)},
+    {.name = "gemma3", .rope_pairs = SOLO_ROPE_HALVES, .act = SOLO_ACT_GELU, .global_every = 6,
+     .rope_base_local = 10000.0f, .scaled_embd = true, .wide_layers = 62, ROWS(gemma3_layer, plain_whole)},
 };
 
 /* ---- hyper-parameters --------------------------------------------------------------------- */
@@ -192,7 +261,8 @@ static bool read_heads(context *c) {
         return solo_fail(c->err, SOLO_UNSUPPORTED,
                          "%s: key '%s': wanted the key length, %u, found %u", c->path,
                          key_of(c, "attention.value_length"), hp->head_dim, value_length);
-    hp->attn_scale = (float)(1.0 / sqrt((double)hp->head_dim));
+    const bool wide = c->arch->wide_layers && hp->n_layer == c->arch->wide_layers;
+    hp->attn_scale = (float)(1.0 / sqrt(wide ? (double)hp->n_embd / hp->n_head : (double)hp->head_dim));
 
     return multiple_of(c, "the length of a head", hp->head_dim, 2) &&
            multiple_of(c, "embedding_length", hp->n_embd, SOLO_GROUP) &&
@@ -214,10 +284,10 @@ static bool read_rope_scaling(context *c) {
     if (!solo_gguf_get_str(c->gguf, key_of(c, "rope.scaling.type"), false, &type, c->err))
         return false;
     bool none = is_str(type, "none");
-    if (!none && !is_str(type, "linear") && !(c->arch->long_rope && is_str(type, "longrope")))
+    if (!none && !is_str(type, "linear") && !(c->arch->rope == ROPE_LONG && is_str(type, "longrope")))
         return solo_fail(c->err, SOLO_UNSUPPORTED, "%s: key '%s': wanted %s, found \"%.*s\"",
                          c->path, key_of(c, "rope.scaling.type"),
-                         c->arch->long_rope ? "\"none\", \"linear\" or \"longrope\""
+                         c->arch->rope == ROPE_LONG ? "\"none\", \"linear\" or \"longrope\""
                                             : "\"none\" or \"linear\"",
                          type.n < 60 ? (int)type.n : 60, type.at);
     if (!get_f32(c, "rope.scale_linear", false, &scale)) return false;
@@ -244,10 +314,19 @@ static bool read_rope(context *c) {
     hp->rope_pairs = c->arch->rope_pairs;
     hp->rope_base = 10000.0f;
     hp->rope_dim = hp->head_dim;
+    hp->n_rope = c->arch->rope_base_local > 0.0f ? 2 : 1;
+    hp->rope_base_local = c->arch->rope_base_local;
+    if (c->arch->rope == ROPE_NONE) {
+        hp->rope_dim = 0;
+        hp->rope_scale = hp->rope_attn_factor = 1.0f;
+        hp->n_ctx_orig = hp->n_ctx_train;
+        return true;
+    }
     if (!get_f32(c, "rope.freq_base", false, &hp->rope_base)) return false;
     if (!(hp->rope_base >= 1.0f))
         return solo_fail(c->err, SOLO_FILE_FORMAT, "%s: key '%s': wanted at least 1, found %g",
                          c->path, key_of(c, "rope.freq_base"), (double)hp->rope_base);
+    if (hp->n_rope > 1 && !get_f32(c, "rope.freq_base_swa", false, &hp->rope_base_local)) return false;
     if (!get_u32(c, "rope.dimension_count", false, &hp->rope_dim) ||
         !in_range(c, "rope.dimension_count", hp->rope_dim, 2, hp->head_dim))
         return false;
@@ -258,10 +337,38 @@ static bool read_rope(context *c) {
 
 static bool read_norm(context *c) {
     solo_hparams *hp = &c->model->hp;
-    if (!get_f32(c, "attention.layer_norm_rms_epsilon", true, &hp->norm_eps)) return false;
+    const char *key = c->arch->norm == SOLO_NORM_LAYER ? "attention.layer_norm_epsilon"
+                                                       : "attention.layer_norm_rms_epsilon";
+    hp->norm = c->arch->norm;
+    hp->act = c->arch->act;
+    if (!get_f32(c, key, true, &hp->norm_eps)) return false;
     if (hp->norm_eps > 0.0f && hp->norm_eps < 1.0f) return true;
     return solo_fail(c->err, SOLO_FILE_FORMAT, "%s: key '%s': wanted above 0 and below 1, found %g",
-                     c->path, key_of(c, "attention.layer_norm_rms_epsilon"), (double)hp->norm_eps);
+                     c->path, key_of(c, key), (double)hp->norm_eps);
+}
+
+static bool cap_in_range(context *c, const char *suffix, float cap) {
+    if (cap >= 0.0f && !isinf(cap)) return true;
+    return solo_fail(c->err, SOLO_FILE_FORMAT, "%s: key '%s': wanted a finite number, 0 or above, found %g",
+                     c->path, key_of(c, suffix), (double)cap);
+}
+
+/* Windows, and what some architectures do to numbers on their way. */
+static bool read_window_and_caps(context *c) {
+    solo_hparams *hp = &c->model->hp;
+    hp->score_cap = c->arch->score_cap;
+    hp->logit_cap = c->arch->logit_cap;
+    hp->embd_scale = c->arch->scaled_embd ? sqrtf((float)hp->n_embd) : 1.0f;
+    if (!get_u32(c, "attention.sliding_window", false, &hp->attn_window)) return false;
+    if (hp->attn_window) hp->global_every = c->arch->global_every;
+    if (hp->global_every &&
+        (!get_u32(c, "attention.sliding_window_pattern", false, &hp->global_every) ||
+         !in_range(c, "attention.sliding_window_pattern", hp->global_every, 1, 1024)))
+        return false;
+    return get_f32(c, "attn_logit_softcapping", false, &hp->score_cap) &&
+           cap_in_range(c, "attn_logit_softcapping", hp->score_cap) &&
+           get_f32(c, "final_logit_softcapping", false, &hp->logit_cap) &&
+           cap_in_range(c, "final_logit_softcapping", hp->logit_cap);
 }
 
 /* The vocabulary's size is the tokenizer's; the embedding's shape is then held against it. */
@@ -289,6 +396,8 @@ static uint64_t dim_size(const solo_hparams *hp, dim d) {
     case DIM_FF: return hp->n_ff;
     case DIM_VOCAB: return hp->n_vocab;
     case DIM_ROPE: return hp->rope_dim / 2;
+    case DIM_HEAD: return hp->head_dim;
+    case DIM_CTX: return hp->n_ctx_train;
     }
     solo_bug(__FILE__, __LINE__, "no size for this dim");
 }
@@ -298,7 +407,7 @@ static bool check_type(context *c, const tensor_row *row, const solo_tensor *t) 
     const char *wanted = NULL;
     if (row->use == USE_F32) {
         if (t->type != SOLO_TYPE_F32) wanted = "F32";
-    } else if (row->use == USE_GAIN) {
+    } else if (row->use == USE_VECTOR) {
         if (t->type != SOLO_TYPE_F32 && t->type != SOLO_TYPE_F16 && t->type != SOLO_TYPE_BF16)
             wanted = "F32, F16 or BF16";
     } else if (info->form == SOLO_FORM_NONE) {
@@ -324,7 +433,8 @@ static uint64_t n_row(const solo_hparams *hp, const tensor_row *row) {
 /* Finds the row's tensor, checks it and sets *out; an optional one that is absent leaves NULL. */
 static bool find_tensor(context *c, const tensor_row *row, const char *name,
                         const solo_tensor **out) {
-    const uint64_t cols = dim_size(&c->model->hp, row->cols), rows = n_row(&c->model->hp, row);
+    uint64_t cols = dim_size(&c->model->hp, row->cols), rows = n_row(&c->model->hp, row);
+    if (row->cols == DIM_NONE) cols = rows, rows = 1; /* a vector: its parts lie along it */
     const solo_tensor *t = solo_gguf_tensor(c->gguf, name);
     *out = NULL;
     if (!t && row->optional) return true;
@@ -355,9 +465,10 @@ static bool take_tensor(context *c, const tensor_row *row, const char *name, voi
         *field = t;
         if (n_part(row) == 1) break;
         solo_tensor *view = &m->view[m->n_view++];
-        const uint64_t rows = dim_size(&m->hp, row->part[i].rows), row_bytes = t->n_bytes / t->dim[1];
+        const uint32_t along = row->cols == DIM_NONE ? 0 : 1;
+        const uint64_t rows = dim_size(&m->hp, row->part[i].rows), row_bytes = t->n_bytes / t->dim[along];
         *view = *t;
-        view->dim[1] = rows;
+        view->dim[along] = rows;
         view->off = t->off + from * row_bytes;
         view->data = t->data ? t->data + from * row_bytes : NULL;
         view->n_bytes = rows * row_bytes;
@@ -381,6 +492,9 @@ static bool read_tensors(context *c) {
             if (!take_tensor(c, &arch->layer[i], name, &m->layer[l])) return false;
         }
     if (!m->output) m->output = m->embd;
+    m->hp.has_head_norm = m->layer[0].q_norm != NULL;
+    m->hp.has_post_norm = m->layer[0].post_attn_norm != NULL;
+    m->hp.ungated = m->layer[0].up == NULL;
     return true;
 }
 
@@ -519,8 +633,8 @@ static bool open_source(const solo_model_desc *desc, struct solo_model *m, solo_
                          n ? "more" : "none");
     m->is_import = desc->path && solo_file_is_folder(desc->path);
     if (desc->quant && !m->is_import)
-        return solo_fail(err, SOLO_ARGUMENT, "quant: wanted a model's folder, found a file; `solo convert` writes files "
-                         "of another type");
+        return solo_fail(err, SOLO_ARGUMENT,
+                         "quant: wanted a model's folder, found a file; `solo convert` writes files of another type");
     if (m->is_import)
         return solo_import_open(out, &m->tokenizer, &(solo_import_desc){desc->path, desc->quant}, err);
     if (desc->path) return solo_source_open_file(out, desc->path, err);
@@ -539,8 +653,7 @@ bool solo_model_open(solo_model **out, const solo_model_desc *desc, solo_error *
         c.gguf = m->gguf;
         c.path = solo_gguf_path(m->gguf);
         ok = read_arch(&c) && read_name(&c) && read_sizes(&c) && read_heads(&c) && read_rope(&c) &&
-             read_norm(&c) &&
-             get_u32(&c, "attention.sliding_window", false, &m->hp.attn_window) &&
+             read_norm(&c) && read_window_and_caps(&c) &&
              open_tokenizer(&c) && read_vocab(&c) &&
              read_tensors(&c) && refuse_unknown(&c) && check_rope_factors(&c) && read_chat_family(&c);
     }
@@ -586,7 +699,7 @@ solo_model_info solo_model_get_info(const solo_model *m) {
         .n_vocab = hp->n_vocab, .n_ctx_train = hp->n_ctx_train,
         .n_tensor = solo_gguf_n_tensor(m->gguf),
         .rope_base = hp->rope_base, .norm_eps = hp->norm_eps, .tied = m->output == m->embd,
-        .attn_window = hp->attn_window, .rope_dim = hp->rope_dim,
+        .attn_window = hp->attn_window, .attn_global_every = hp->global_every, .rope_dim = hp->rope_dim,
         .rope_factors = m->rope_factors_long ? "by context" : m->rope_factors ? "all" : "none",
         .rope_attn_factor = hp->rope_attn_factor, .n_ctx_orig = hp->n_ctx_orig,
         .bos = solo_tokenizer_bos(m->tokenizer), .eos = solo_tokenizer_eos(m->tokenizer),
@@ -599,24 +712,37 @@ solo_model_info solo_model_get_info(const solo_model *m) {
     return info;
 }
 
-void solo_model_rope_table(const solo_model *m, uint32_t n_ctx, float *out) {
-    const uint32_t n_pair = m->hp.rope_dim / 2;
-    const solo_tensor *factors = m->rope_factors;
-    if (m->rope_factors_long)
-        factors = n_ctx > m->hp.n_ctx_orig ? m->rope_factors_long : m->rope_factors_short;
-    float *factor = solo_alloc(n_pair * sizeof *factor);
-    for (uint32_t i = 0; i < n_pair; i++) factor[i] = 1.0f;
-    if (factors) solo_tensor_f32(factors, factor);
+static void rope_table(const solo_hparams *hp, uint32_t n_ctx, double base, const float *factor, double scale,
+                       float *out) {
+    const uint32_t n_pair = hp->rope_dim / 2;
     for (uint32_t i = 0; i < n_pair; i++) {
-        double turn = pow((double)m->hp.rope_base, -2.0 * i / m->hp.rope_dim) / (double)factor[i] /
-                      (double)m->hp.rope_scale;
+        double turn = pow(base, -2.0 * i / hp->rope_dim) / (double)factor[i] / scale;
         for (uint32_t pos = 0; pos < n_ctx; pos++) {
             float *cos_sin = out + 2 * ((size_t)pos * n_pair + i);
-            cos_sin[0] = (float)(cos(pos * turn) * (double)m->hp.rope_attn_factor);
-            cos_sin[1] = (float)(sin(pos * turn) * (double)m->hp.rope_attn_factor);
+            cos_sin[0] = (float)(cos(pos * turn) * (double)hp->rope_attn_factor);
+            cos_sin[1] = (float)(sin(pos * turn) * (double)hp->rope_attn_factor);
         }
     }
+}
+
+void solo_model_rope_table(const solo_model *m, uint32_t n_ctx, float *out) {
+    const solo_hparams *hp = &m->hp;
+    const uint32_t n_pair = hp->rope_dim / 2;
+    const solo_tensor *factors = m->rope_factors;
+    if (m->rope_factors_long)
+        factors = n_ctx > hp->n_ctx_orig ? m->rope_factors_long : m->rope_factors_short;
+    float *factor = solo_alloc((n_pair + 1) * sizeof *factor);
+    for (uint32_t i = 0; i < n_pair; i++) factor[i] = 1.0f;
+    if (hp->n_rope > 1) /* local: neither scaled nor by factors */
+        rope_table(hp, n_ctx, (double)hp->rope_base_local, factor, 1, out + (size_t)n_ctx * n_pair * 2);
+    if (factors) solo_tensor_f32(factors, factor);
+    rope_table(hp, n_ctx, (double)hp->rope_base, factor, (double)hp->rope_scale, out);
     free(factor);
+}
+
+void solo_model_find_views(const solo_model *m, const solo_tensor *t) {
+    for (uint32_t i = 0; i < m->n_view; i++)
+        if (m->view[i].name == t->name) m->view[i].data = t->data + (m->view[i].off - t->off);
 }
 
 void solo_tensor_f32(const solo_tensor *t, float *out) {

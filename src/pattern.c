@@ -5,7 +5,7 @@
 #include "pattern.h"
 #include "unicode.h"
 
-enum { MAX_NODE = 4096, MAX_RANGE = 4096, MAX_DEPTH = 32, MAX_TIMES = 1000 };
+enum { MAX_NODE = 512, MAX_RANGE = 4096, MAX_DEPTH = 32, MAX_TIMES = 1000 };
 
 typedef enum node_kind { NODE_SET, NODE_FORK, NODE_AHEAD, NODE_JOIN, NODE_END } node_kind;
 
@@ -58,7 +58,7 @@ static bool take(compiler *c, const char *with) {
 }
 
 static bool add_node(compiler *c, node_kind kind, uint32_t *index) {
-    if (c->p->n_node == MAX_NODE) return fail(c, "at most 4096 parts");
+    if (c->p->n_node == MAX_NODE) return fail(c, "at most 512 parts");
     *index = c->p->n_node++;
     c->p->node[*index] = (node){.kind = kind, .min = 1, .max = 1, .first = c->p->n_range};
     return true;

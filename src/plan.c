@@ -2,15 +2,20 @@
  * dispatches, and the self-test that an in-dispatch plan must pass before it is trusted. */
 #include "plan.h"
 
+#include "probe.h"
+
 /* ---- programs ----------------------------------------------------------------------------- */
 
-void solo_program_close(solo_program *p) {
-    for (uint32_t i = 0; p->pipeline && i < p->factoring.n_row; i++) {
-        bool shared = false;
-        for (uint32_t k = 0; k < i; k++)
-            shared |= !strcmp(p->factoring.row[k].entry, p->factoring.row[i].entry);
-        if (!shared) solo_device_pipeline_close(&p->pipeline[i]);
+void solo_pipelines_close(solo_pipeline *pipeline, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t k = i + 1; k < n; k++) /* rows of one entry point share */
+            if (pipeline[k].handle == pipeline[i].handle) pipeline[k] = (solo_pipeline){0};
+        solo_device_pipeline_close(&pipeline[i]);
     }
+}
+
+void solo_program_close(solo_program *p) {
+    if (p->pipeline) solo_pipelines_close(p->pipeline, p->factoring.n_row);
     solo_device_module_close(&p->module);
     free(p->pipeline), free(p->dispatch), free(p->wgsl);
     memset(p, 0, sizeof *p);
@@ -27,6 +32,8 @@ bool solo_program_open(solo_plan *plan, const solo_factoring *f, solo_program *p
     if (!solo_device_module_open(plan->device, p->wgsl, f->kernel, &p->module, err)) return false;
     p->pipeline = solo_zalloc(f->n_row, sizeof *p->pipeline);
     for (uint32_t i = 0; i < f->n_row; i++) {
+        solo_op first, last;
+        if (!solo_row_ops(g->desc.hp, &f->row[i], &first, &last)) continue;
         for (uint32_t k = 0; k < i && !p->pipeline[i].handle; k++) {
             if (!strcmp(f->row[k].entry, f->row[i].entry)) p->pipeline[i] = p->pipeline[k];
         }
@@ -35,10 +42,9 @@ bool solo_program_open(solo_plan *plan, const solo_factoring *f, solo_program *p
                                        &p->pipeline[i], err))
             return false;
     }
-    uint32_t n_layer = g->desc.hp->n_layer;
-    p->n_dispatch = solo_factoring_steps(f, n_layer, NULL);
+    p->n_dispatch = solo_factoring_steps(f, g->desc.hp, NULL);
     solo_factor_step *steps = solo_zalloc(p->n_dispatch, sizeof *steps);
-    solo_factoring_steps(f, n_layer, steps);
+    solo_factoring_steps(f, g->desc.hp, steps);
     p->dispatch = solo_zalloc(p->n_dispatch, sizeof *p->dispatch);
     for (uint32_t i = 0; i < p->n_dispatch; i++) {
         const solo_factor_row *row = steps[i].row;
@@ -74,10 +80,13 @@ static void fill_defaults(solo_plan *plan, const solo_plan_desc *desc) {
     if (d->kv_type == SOLO_KV_AUTO)
         d->kv_type = d->activations == SOLO_ACTIVATIONS_F32 ? SOLO_KV_F32 : SOLO_KV_F16;
     if (d->n_ctx == 0) d->n_ctx = solo_plan_default_ctx(hp);
-    if (d->workgroup_size == 0) d->workgroup_size = info->is_software ? 32 : 256;
+    if (d->workgroup_size == 0) d->workgroup_size = info->is_software ? 32 : 384; /* 256 to 512 tried */
     if (d->workgroup_size > info->max_workgroup_size) d->workgroup_size = info->max_workgroup_size;
     if (d->spin_limit == 0) d->spin_limit = info->is_software ? SPIN_SOFTWARE : SPIN_GPU;
     if (d->max_team == 0) d->max_team = info->is_software ? 1 : 32;
+    /* 12: 8, 18 and 24 were slower, and none by 10 % (bench/results/h200-2026-11-24-text) */
+    if (d->queue == 0) d->queue = info->is_software ? SOLO_QUEUE_NONE : 12;
+    if (d->queue == SOLO_QUEUE_NONE) d->queue = 0;
 }
 
 static bool check_desc(const solo_plan *plan, solo_error *err) {
@@ -165,17 +174,31 @@ static bool make_geometry(solo_plan *plan, solo_error *err) {
     return true;
 }
 
+/* Workgroups that wait for each other must all run: no more than the device is seen to run at once of their
+ * size. (A software adapter runs one a core; two are taken as given.) Slices stay as they are cut, so that
+ * the numbers do not depend on it. */
+static bool fit_resident(solo_plan *plan, solo_error *err) {
+    solo_geometry *g = &plan->geometry;
+    solo_factoring f;
+    if (!solo_factoring_find(plan->desc.factoring, plan->desc.assignment, &f, err)) return false;
+    if (!f.tagged || plan->desc.n_workgroup || solo_device_info_of(plan->device)->is_software) return true;
+    if (!solo_probe_resident(plan->device, g->wg, g->workgroup_bytes, g->n_wg, &g->n_wg, err)) return false;
+    g->grid[SOLO_GRID_WG] = g->n_wg;
+    return true;
+}
+
 /* ---- buffers ------------------------------------------------------------------------------ */
 
 static uint32_t align_up(uint32_t n, uint32_t unit) { return (n + unit - 1) / unit * unit; }
 
 static bool open_rope(solo_plan *plan, solo_error *err) {
     const solo_model *m = plan->weights->model;
-    uint64_t n = (uint64_t)plan->desc.n_ctx * (m->hp.rope_dim / 2) * 2;
+    uint64_t n = (uint64_t)m->hp.n_rope * plan->desc.n_ctx * (m->hp.rope_dim / 2) * 2;
+    if (n == 0) n = 2; /* nothing turns, but a binding holds something */
     if (!solo_device_buffer_open(plan->device, SOLO_BUFFER_STORAGE, n * 4, "rope", &plan->rope,
                                  err))
         return false;
-    float *table = solo_alloc((size_t)n * 4 + 4);
+    float *table = solo_zalloc((size_t)n, 4);
     solo_model_rope_table(m, plan->desc.n_ctx, table);
     solo_device_write(plan->device, plan->rope, 0, table, n * 4);
     free(table);
@@ -417,7 +440,7 @@ static void join_wgsl(solo_plan *plan) {
 
 static bool open_on_gpu(solo_plan *plan, solo_error *err) {
     plan->subgroups = probe_subgroups(plan);
-    if (!make_geometry(plan, err) || !open_buffers(plan, err)) return false;
+    if (!make_geometry(plan, err) || !fit_resident(plan, err) || !open_buffers(plan, err)) return false;
     if (!open_bindings(plan, plan->msg, &plan->bindings, err)) return false;
     if (!solo_prefill_open(plan, err)) return false;
     if (!open_bindings(plan, plan->prefill.pf, &plan->prefill.bindings, err)) return false;
@@ -492,10 +515,12 @@ uint64_t solo_plan_weight_bytes(const solo_weights *w) {
 
 /* How what the stage puts reaches the next one. Where it does so within a dispatch and, at the end of a
  * chunk, across the boundary, the former is named. */
-static const char *hand_off_of(const solo_factoring *f, solo_stage stage) {
+static const char *hand_off_of(const solo_hparams *hp, const solo_factoring *f, solo_stage stage) {
     for (uint32_t i = 0; i < f->n_row; i++) {
         const solo_factor_row *row = &f->row[i];
-        solo_stage last = solo_op_stage(row->last);
+        solo_op first_op, last_op;
+        if (!solo_row_ops(hp, row, &first_op, &last_op)) continue;
+        solo_stage last = solo_op_stage(last_op);
         if (row->sync == SOLO_SYNC_NONE || stage < solo_op_stage(row->first) || stage > last)
             continue;
         if (stage == last && f->n_token == 1) continue;
@@ -507,18 +532,21 @@ static const char *hand_off_of(const solo_factoring *f, solo_stage stage) {
 static void explain_stages(const solo_plan *plan, solo_plan_info *info) {
     const solo_geometry *g = &plan->geometry;
     static const int role_of[] = {
-        -1, SOLO_ROLE_QKV, -1, -1, SOLO_ROLE_OUT, SOLO_ROLE_GATE_UP, SOLO_ROLE_DOWN, SOLO_ROLE_LOGITS,
-        -1};
+        -1, SOLO_ROLE_QKV, -1, -1, SOLO_ROLE_OUT, -1, SOLO_ROLE_GATE_UP, SOLO_ROLE_DOWN, -1,
+        SOLO_ROLE_LOGITS, -1};
     const solo_program *p = solo_plan_program(plan);
+    uint32_t n_stage_a_token = 0;
     for (uint32_t i = 0; i < SOLO_STAGE_COUNT; i++) {
+        if (!solo_stage_is_done(g->desc.hp, i)) continue;
+        const bool of_rows = i == SOLO_STAGE_EMBED || i == SOLO_STAGE_NORM_OUT || i == SOLO_STAGE_NORM_DOWN;
         solo_stage_info *s = &info->stage[info->n_stage++];
         s->name = solo_stage_name(i);
         s->scope = solo_stage_scope(i) == SOLO_SCOPE_LAYER ? "layer" : "token";
-        s->n_tile = i == SOLO_STAGE_EMBED     ? g->tiles_embed
+        s->n_tile = of_rows                   ? g->tiles_embed
                     : i == SOLO_STAGE_ATTEND  ? g->tiles_attend
                     : i == SOLO_STAGE_COMBINE ? g->tiles_combine
                                               : 1;
-        s->tile_rows = i == SOLO_STAGE_EMBED     ? g->embed_tile
+        s->tile_rows = of_rows                   ? g->embed_tile
                        : i == SOLO_STAGE_COMBINE ? g->combine_tile
                                                  : 0;
         s->team = 1;
@@ -527,13 +555,13 @@ static void explain_stages(const solo_plan *plan, solo_plan_info *info) {
             s->n_tile = r->n_tile, s->tile_rows = r->tile, s->team = r->team;
         }
         s->weight_bytes = stage_bytes(plan->weights, i);
-        s->hand_off = hand_off_of(&p->factoring, i);
+        n_stage_a_token += solo_stage_scope(i) == SOLO_SCOPE_LAYER ? g->desc.hp->n_layer : 1;
+        s->hand_off = hand_off_of(g->desc.hp, &p->factoring, i);
         info->weight_bytes += s->weight_bytes;
     }
     /* every stage but the last of each dispatch; in a burst the last hands over as well */
     if (p->factoring.tagged)
-        info->n_hand_off =
-            6 * g->desc.hp->n_layer + 3 - (p->factoring.n_token > 1 ? 0 : p->n_dispatch);
+        info->n_hand_off = n_stage_a_token - (p->factoring.n_token > 1 ? 0 : p->n_dispatch);
 }
 
 solo_plan_info solo_plan_get_info(const solo_plan *plan) {
@@ -563,6 +591,7 @@ solo_plan_info solo_plan_get_info(const solo_plan *plan) {
     info.workgroup_bytes = g->workgroup_bytes;
     info.kv_bytes_per_pos = 2ull * g->desc.hp->n_layer * g->desc.hp->n_head_kv * g->kv_vecs * 16;
     info.attn_window = g->desc.hp->attn_window;
+    info.attn_global_every = g->desc.hp->global_every;
     info.weights_buffer_bytes = plan->weights->payload_words4 * 16 + plan->weights->scale_words * 4;
     info.kv_buffer_bytes = plan->kv_k.n_bytes + plan->kv_v.n_bytes;
     info.message_buffer_bytes = plan->msg.n_bytes + plan->state.n_bytes;

@@ -89,6 +89,7 @@ const solo_program *solo_plan_program(const solo_plan *plan);
  * factoring against another open more. On failure what was opened stays for close. */
 bool solo_program_open(solo_plan *plan, const solo_factoring *f, solo_program *out, solo_error *err);
 void solo_program_close(solo_program *program);
+void solo_pipelines_close(solo_pipeline *pipeline, uint32_t n); /* each once, whoever shares it */
 
 uint32_t solo_plan_default_ctx(const solo_hparams *hp); /* where n_ctx is 0 */
 uint64_t solo_plan_weight_bytes(const solo_weights *w); /* read a token, by every factoring */

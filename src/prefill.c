@@ -8,19 +8,23 @@ typedef struct prefill_row {
     uint32_t part;
     int rows; /* which count of rows gives x; -1: one a token */
     uint32_t y;
+    solo_need need; /* else it is left out */
 } prefill_row;
 
 enum { ROWS_TOKEN = -1, ROWS_Q, ROWS_K, ROWS_D, ROWS_FF, ROWS_HEAD };
 
 static const prefill_row layer_rows[] = {
-    {"prefill_norm", 0, ROWS_TOKEN, 1},      {"prefill_matmul_q", 0, ROWS_Q, 32},
-    {"prefill_matmul_k", 0, ROWS_K, 32},     {"prefill_matmul_v", 0, ROWS_K, 32},
-    {"prefill_rope", 0, ROWS_TOKEN, 1},      {"prefill_attend", 0, ROWS_HEAD, 0},
-    {"prefill_matmul_out", 0, ROWS_D, 32},   {"prefill_norm", 1, ROWS_TOKEN, 1},
-    {"prefill_matmul_gate", 0, ROWS_FF, 32}, {"prefill_matmul_up", 0, ROWS_FF, 32},
-    {"prefill_glu", 0, ROWS_TOKEN, 1},       {"prefill_matmul_down", 0, ROWS_D, 32},
+    {"prefill_norm", 0, ROWS_TOKEN, 1, 0},      {"prefill_matmul_q", 0, ROWS_Q, 32, 0},
+    {"prefill_matmul_k", 0, ROWS_K, 32, 0},     {"prefill_matmul_v", 0, ROWS_K, 32, 0},
+    {"prefill_rope", 0, ROWS_TOKEN, 1, 0},      {"prefill_attend", 0, ROWS_HEAD, 0, 0},
+    {"prefill_matmul_out", 0, ROWS_D, 32, 0},
+    {"prefill_add_normed", 0, ROWS_TOKEN, 1, SOLO_NEED_POST_NORM},
+    {"prefill_norm", 1, ROWS_TOKEN, 1, 0},
+    {"prefill_matmul_gate", 0, ROWS_FF, 32, 0}, {"prefill_matmul_up", 0, ROWS_FF, 32, SOLO_NEED_UP},
+    {"prefill_glu", 0, ROWS_TOKEN, 1, 0},       {"prefill_matmul_down", 0, ROWS_D, 32, 0},
+    {"prefill_add_normed", 1, ROWS_TOKEN, 1, SOLO_NEED_POST_NORM},
 };
-static const prefill_row embed_row = {"prefill_embed", 0, ROWS_TOKEN, 1};
+static const prefill_row embed_row = {"prefill_embed", 0, ROWS_TOKEN, 1, 0};
 
 static const prefill_row *row_at(uint32_t i) {
     return i < SOLO_COUNT(layer_rows) ? &layer_rows[i] : &embed_row;
@@ -44,6 +48,7 @@ static bool open_pipelines(solo_plan *plan, solo_error *err) {
     SOLO_ASSERT(n + 1 <= SOLO_COUNT(pf->pipeline));
     for (uint32_t i = 0; i <= n; i++) {
         const prefill_row *row = row_at(i);
+        if (!solo_has(plan->geometry.desc.hp, row->need)) continue;
         for (uint32_t k = 0; k < i && !pf->pipeline[i].handle; k++) {
             if (!strcmp(row_at(k)->entry, row->entry)) pf->pipeline[i] = pf->pipeline[k];
         }
@@ -69,12 +74,12 @@ bool solo_prefill_open(solo_plan *plan, solo_error *err) {
         return false;
     if (!open_pipelines(plan, err)) return false;
     uint32_t n = SOLO_COUNT(layer_rows);
-    pf->n_dispatch = 1 + hp->n_layer * n;
-    pf->dispatch = solo_zalloc(pf->n_dispatch, sizeof *pf->dispatch);
-    pf->dispatch[0] = (solo_dispatch){pf->pipeline[n], 0, 0, 1};
+    pf->dispatch = solo_zalloc(1 + (size_t)hp->n_layer * n, sizeof *pf->dispatch);
+    pf->dispatch[pf->n_dispatch++] = (solo_dispatch){pf->pipeline[n], 0, 0, 1};
     for (uint32_t l = 0; l < hp->n_layer; l++) {
         for (uint32_t i = 0; i < n; i++) {
-            pf->dispatch[1 + l * n + i] =
+            if (!solo_has(hp, layer_rows[i].need)) continue;
+            pf->dispatch[pf->n_dispatch++] =
                 (solo_dispatch){pf->pipeline[i], (l * 2 + layer_rows[i].part) * plan->place_stride,
                                 width(g, &layer_rows[i]), layer_rows[i].y};
         }
@@ -83,12 +88,7 @@ bool solo_prefill_open(solo_plan *plan, solo_error *err) {
 }
 
 void solo_prefill_close(solo_prefill *pf) {
-    uint32_t n = SOLO_COUNT(layer_rows);
-    for (uint32_t i = 0; i <= n; i++) {
-        bool shared = false;
-        for (uint32_t k = 0; k < i; k++) shared |= !strcmp(row_at(k)->entry, row_at(i)->entry);
-        if (!shared) solo_device_pipeline_close(&pf->pipeline[i]);
-    }
+    solo_pipelines_close(pf->pipeline, SOLO_COUNT(pf->pipeline));
     solo_device_module_close(&pf->module);
     solo_device_bindings_close(&pf->bindings);
     solo_device_buffer_close(&pf->pf);

@@ -17,17 +17,30 @@
     "|" numbers "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|" SPACES
 #define ENDINGS "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
 
+/* Runs of CJK characters and kana, then words that may begin with one sign of punctuation. */
+#define DEEPSEEK_CJK "[\xE4\xB8\x80-\xE9\xBE\xA5\xE3\x81\x80-\xE3\x82\x9F\xE3\x82\xA0-\xE3\x83\xBF]+"
+#define DEEPSEEK_WORDS                                                                        \
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+" \
+    "| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+"
+
+#define LLAMA3_ROW                                                                            \
+    .kind = "gpt2/llama-bpe", .text = {LLAMA3("\\p{N}{1,3}")}, .takes_whole_words = true, .adds_bos = true
+
 static const solo_pretokenizer_row rows[] = {
     {.name = "gpt2", .kind = "gpt2/gpt2", .text = {GPT2}},
     {.name = "gpt-2", .kind = "gpt2/gpt2", .text = {GPT2}},
     {.name = "default", .kind = "gpt2/default", .text = {GPT2}},
+    {.name = "phi-2", .kind = "gpt2/gpt2", .text = {GPT2}},
     {.name = "smollm", .kind = "gpt2/smollm", .text = {"\\p{N}", GPT2}},
-    {.name = "llama-bpe", .kind = "gpt2/llama-bpe", .text = {LLAMA3("\\p{N}{1,3}")}, .takes_whole_words = true},
-    {.name = "llama3", .kind = "gpt2/llama-bpe", .text = {LLAMA3("\\p{N}{1,3}")}, .takes_whole_words = true},
-    {.name = "llama-v3", .kind = "gpt2/llama-bpe", .text = {LLAMA3("\\p{N}{1,3}")}, .takes_whole_words = true},
+    {.name = "starcoder", .kind = "gpt2/smollm", .text = {"\\p{N}", GPT2}},
+    {.name = "llama-bpe", LLAMA3_ROW},
+    {.name = "llama3", LLAMA3_ROW},
+    {.name = "llama-v3", LLAMA3_ROW},
     {.name = "qwen2", .kind = "gpt2/qwen2", .text = {LLAMA3("\\p{N}")}, .normalizes = true},
     {.name = "deepseek-r1-qwen", .kind = "gpt2/qwen2", .text = {LLAMA3("\\p{N}")}},
-    {.name = "tekken", .kind = "gpt2/tekken", .text = {CASED("", "\\p{N}")}, .takes_whole_words = true},
+    {.name = "tekken", .kind = "gpt2/tekken", .text = {CASED("", "\\p{N}")}, .takes_whole_words = true,
+     .adds_bos = true},
+    {.name = "deepseek-v3", .kind = "gpt2/deepseek-v3", .text = {"\\p{N}{1,3}", DEEPSEEK_CJK, DEEPSEEK_WORDS}},
     {.name = "gpt-4o", .kind = "gpt2/gpt-4o", .text = {CASED(ENDINGS, "\\p{N}{1,3}")}},
 };
 

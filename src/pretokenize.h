@@ -20,6 +20,7 @@ typedef struct solo_pretokenizer_row {
     const char *text[SOLO_MAX_CUT];
     bool        takes_whole_words; /* a word that is a token is that token, merges or not */
     bool        normalizes;        /* the text is in form C first */
+    bool        adds_bos;          /* what a GGUF that does not say means */
 } solo_pretokenizer_row;
 
 /* NULL: no such name. */

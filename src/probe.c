@@ -1,7 +1,8 @@
 /* probe.c: what a device can do, measured: read bandwidth, the ceiling that benchmark rows are held
  * against; how many workgroups run together; what a dispatch, a round trip and a hand-off inside a
  * dispatch cost. Host time of many repeats in one submit: WebGPU's own timestamps are coarser. */
-#include "device.h"
+#include "probe.h"
+
 #include "wgsl.h"
 
 /* One kernels/probe_*.wgsl, ready. */
@@ -171,14 +172,14 @@ static bool meet_best(probe *p, uint32_t n, uint32_t *n_met, solo_error *err) {
 
 /* A dispatch of as many as are asked about tells how many are there when the first gives up; that
  * many must then meet in a dispatch of their own, or the fewer that did, until it holds. */
-static bool probe_resident(solo_device *d, solo_probe_result *out, solo_error *err) {
-    bool software = solo_device_info_of(d)->is_software;
+bool solo_probe_resident(solo_device *d, uint32_t workgroup_size, uint32_t workgroup_bytes, uint32_t n,
+                         uint32_t *n_resident, solo_error *err) {
     char consts[128];
     snprintf(consts, sizeof consts, "const WG = %uu;\nconst PAD = %uu;\nconst SPIN_LIMIT = %uu;\n",
-             out->workgroup_size, out->workgroup_bytes / 4,
-             software ? RESIDENT_POLLS_SOFTWARE : RESIDENT_POLLS_GPU);
+             workgroup_size, workgroup_bytes / 4,
+             solo_device_info_of(d)->is_software ? RESIDENT_POLLS_SOFTWARE : RESIDENT_POLLS_GPU);
     probe p = {0};
-    uint32_t n = software ? RESIDENT_MAX_SOFTWARE : SOLO_PROBE_MAX_WORKGROUP, n_met = 0;
+    uint32_t n_met = 0;
     bool ok = probe_open(&p, d, "probe_resident", consts, 16, 0, err);
     for (uint32_t i = 0; ok && i < 8; i++) {
         ok = meet_best(&p, n, &n_met, err);
@@ -186,8 +187,8 @@ static bool probe_resident(solo_device *d, solo_probe_result *out, solo_error *e
         n = n_met;
     }
     probe_close(&p);
-    out->n_resident = n_met < n ? n_met : n;
-    if (ok && out->n_resident == 0)
+    *n_resident = n_met < n ? n_met : n;
+    if (ok && *n_resident == 0)
         return solo_fail(err, SOLO_DEVICE_ERROR, "probe_resident: no workgroup arrived on %s",
                          solo_device_info_of(d)->name);
     return ok;
@@ -269,7 +270,9 @@ bool solo_device_probe(solo_device *d, const solo_probe_desc *desc, solo_probe_r
                          "probe: wanted %u bytes of workgroup memory, %s grants 4 to %u",
                          out->workgroup_bytes, info->name, info->max_workgroup_bytes);
     out->workgroup_bytes = out->workgroup_bytes / 4 * 4;
-    return probe_dispatches(d, out, err) && probe_resident(d, out, err) &&
+    uint32_t n = info->is_software ? RESIDENT_MAX_SOFTWARE : SOLO_PROBE_MAX_WORKGROUP;
+    return probe_dispatches(d, out, err) &&
+           solo_probe_resident(d, out->workgroup_size, out->workgroup_bytes, n, &out->n_resident, err) &&
            probe_hand_offs(d, out, err) &&
            (desc->no_bandwidth || solo_device_read_bandwidth(d, &out->read_bytes_s, err));
 }

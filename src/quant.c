@@ -323,7 +323,7 @@ static void unpack_scales(solo_form form, const uint8_t *scales, group *g) {
     if (form == SOLO_FORM_Q2_K) memcpy(g->small, scales + 4, 4);
     if (form != SOLO_FORM_Q5_K) return;
     for (uint32_t i = 0; i < SOLO_GROUP; i++)
-        g->q[i] = (int8_t)(g->q[i] | (load_u32(scales + 8) >> (8 * (i % 4) + i / 4) & 1) << 4);
+        g->q[i] = (int8_t)(g->q[i] | (int)(load_u32(scales + 8) >> (8 * (i % 4) + i / 4) & 1) << 4);
 }
 
 static void pack_group(solo_form form, const group *g, uint32_t *payload, uint8_t *scales) {

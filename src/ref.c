@@ -16,7 +16,7 @@ struct solo_ref {
     const solo_model *model; /* borrowed */
     uint32_t n_ctx;
     uint32_t q_dim, kv_dim;
-    float *cos_sin;     /* [n_ctx][rope_dim / 2][2] */
+    float *cos_sin;     /* [n_rope][n_ctx][rope_dim / 2][2] */
     float *attn_norm;   /* [n_layer][n_embd] */
     float *ffn_norm;    /* [n_layer][n_embd] */
     float *output_norm; /* [n_embd] */
@@ -26,6 +26,7 @@ struct solo_ref {
     float *att;         /* [n_layer][q_dim] */
     float *x1;          /* [n_layer][n_embd] */
     float *h;           /* [n_layer][n_ff] */
+    float *vector;      /* [the longest] the one that numbers() read last */
     float *normed;      /* [n_embd] */
     float *delta;       /* [n_embd] what a block adds to the residual */
     float *gate, *up;   /* [n_ff] */
@@ -39,9 +40,19 @@ static uint64_t row_bytes(const solo_tensor *w) {
     return w->dim[0] / info->n_block * info->block_bytes;
 }
 
-void solo_ref_embed(const solo_model *m, uint32_t id, float *x) {
-    SOLO_ASSERT(id < m->embd->dim[1]);
-    solo_dequant(m->embd->type, m->embd->data + id * row_bytes(m->embd), m->embd->dim[0], x);
+static void read_row(const solo_tensor *t, uint64_t row, float *x) {
+    SOLO_ASSERT(row < t->dim[1]);
+    solo_dequant(t->type, t->data + row * row_bytes(t), t->dim[0], x);
+}
+
+void solo_ref_embed(const solo_model *m, uint32_t id, uint32_t pos, float *x) {
+    read_row(m->embd, id, x);
+    for (uint32_t i = 0; m->hp.embd_scale != 1.0f && i < m->hp.n_embd; i++) x[i] *= m->hp.embd_scale;
+    if (!m->positions) return;
+    float *at = solo_alloc(m->hp.n_embd * sizeof *at);
+    read_row(m->positions, pos, at);
+    solo_ref_add(x, at, m->hp.n_embd);
+    free(at);
 }
 
 void solo_ref_norm(const float *x, const float *gain, uint32_t n, float eps, float *y) {
@@ -49,6 +60,16 @@ void solo_ref_norm(const float *x, const float *gain, uint32_t n, float eps, flo
     for (uint32_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
     double scale = 1 / sqrt(sum / n + (double)eps);
     for (uint32_t i = 0; i < n; i++) y[i] = (float)((double)x[i] * scale * (double)gain[i]);
+}
+
+void solo_ref_layer_norm(const float *x, const float *gain, const float *bias, uint32_t n, float eps, float *y) {
+    double sum = 0, square = 0;
+    for (uint32_t i = 0; i < n; i++) sum += (double)x[i];
+    const double mean = sum / n;
+    for (uint32_t i = 0; i < n; i++) square += ((double)x[i] - mean) * ((double)x[i] - mean);
+    double scale = 1 / sqrt(square / n + (double)eps);
+    for (uint32_t i = 0; i < n; i++)
+        y[i] = (float)(((double)x[i] - mean) * scale * (double)gain[i] + (double)bias[i]);
 }
 
 /* Four sums, so that additions overlap; they are added in this order, whatever the compiler. */
@@ -82,6 +103,10 @@ void solo_ref_matvec(const solo_tensor *w, const float *x, float *y) {
     }
 }
 
+void solo_ref_add(float *y, const float *bias, uint32_t n) {
+    for (uint32_t i = 0; bias && i < n; i++) y[i] += bias[i];
+}
+
 void solo_ref_rope(float *heads, uint32_t n_head, uint32_t head_dim, uint32_t rope_dim,
                    solo_rope_pairs pairs, const float *cos_sin) {
     uint32_t n_pair = rope_dim / 2;
@@ -98,11 +123,13 @@ void solo_ref_rope(float *heads, uint32_t n_head, uint32_t head_dim, uint32_t ro
     }
 }
 
+static double capped(double x, float cap) { return cap > 0 ? (double)cap * tanh(x / (double)cap) : x; }
+
 /* Query head h reads KV head h / (n_head / n_head_kv). The products q.k are computed twice, once
  * for their maximum and once for use: so a long context needs no buffer of scores. */
 void solo_ref_attend(const float *q, const float *k, const float *v, uint32_t n_pos,
                      uint32_t n_head, uint32_t n_head_kv, uint32_t head_dim, float scale,
-                     float *out) {
+                     float cap, float *out) {
     SOLO_ASSERT(head_dim <= HEAD_DIM_MAX && n_head % n_head_kv == 0 && n_pos > 0);
     size_t kv_dim = (size_t)n_head_kv * head_dim;
     for (uint32_t head = 0; head < n_head; head++) {
@@ -111,11 +138,11 @@ void solo_ref_attend(const float *q, const float *k, const float *v, uint32_t n_
         double max = -INFINITY, total = 0;
         double sum[HEAD_DIM_MAX] = {0};
         for (uint32_t pos = 0; pos < n_pos; pos++) {
-            double score = dot(qh, k + pos * kv_dim + kv_at, head_dim) * (double)scale;
+            double score = capped(dot(qh, k + pos * kv_dim + kv_at, head_dim) * (double)scale, cap);
             if (score > max) max = score;
         }
         for (uint32_t pos = 0; pos < n_pos; pos++) {
-            double score = dot(qh, k + pos * kv_dim + kv_at, head_dim) * (double)scale;
+            double score = capped(dot(qh, k + pos * kv_dim + kv_at, head_dim) * (double)scale, cap);
             double weight = exp(score - max);
             const float *row = v + pos * kv_dim + kv_at;
             total += weight;
@@ -127,11 +154,14 @@ void solo_ref_attend(const float *q, const float *k, const float *v, uint32_t n_
     }
 }
 
-void solo_ref_glu(const float *gate, const float *up, uint32_t n, float *h) {
-    for (uint32_t i = 0; i < n; i++) {
-        double g = (double)gate[i];
-        h[i] = (float)(g / (1 + exp(-g)) * (double)up[i]);
-    }
+static double activate(solo_act act, double x) {
+    if (act == SOLO_ACT_SILU) return x / (1 + exp(-x));
+    return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
+}
+
+void solo_ref_glu(solo_act act, const float *gate, const float *up, uint32_t n, float *h) {
+    for (uint32_t i = 0; i < n; i++)
+        h[i] = (float)(activate(act, (double)gate[i]) * (up ? (double)up[i] : 1));
 }
 
 /* ---- the model ------------------------------------------------------------------------------ */
@@ -150,7 +180,9 @@ static bool make(float **out, uint64_t n_a, uint64_t n_b, uint64_t n_c, solo_err
 
 static bool make_all(solo_ref *r, solo_error *err) {
     const solo_hparams *hp = &r->model->hp;
-    return make(&r->cos_sin, r->n_ctx, hp->rope_dim, 1, err) &&
+    uint32_t longest = hp->n_embd > hp->n_ff ? hp->n_embd : hp->n_ff;
+    if (r->q_dim > longest) longest = r->q_dim;
+    return make(&r->cos_sin, hp->n_rope, r->n_ctx, hp->rope_dim, err) &&
            make(&r->attn_norm, hp->n_layer, hp->n_embd, 1, err) &&
            make(&r->ffn_norm, hp->n_layer, hp->n_embd, 1, err) &&
            make(&r->output_norm, hp->n_embd, 1, 1, err) &&
@@ -163,6 +195,7 @@ static bool make_all(solo_ref *r, solo_error *err) {
            make(&r->h, hp->n_layer, hp->n_ff, 1, err) &&
            make(&r->normed, hp->n_embd, 1, 1, err) &&
            make(&r->delta, hp->n_embd, 1, 1, err) &&
+           make(&r->vector, longest, 1, 1, err) &&
            make(&r->gate, hp->n_ff, 1, 1, err) && make(&r->up, hp->n_ff, 1, 1, err);
 }
 
@@ -198,9 +231,66 @@ void solo_ref_close(solo_ref *r) {
     if (!r) return;
     float *all[] = {r->cos_sin, r->attn_norm, r->ffn_norm, r->output_norm, r->k,
                     r->v,       r->x,         r->qkv,      r->att,         r->x1,
-                    r->h,       r->normed,    r->delta,    r->gate,        r->up};
+                    r->h,       r->normed,    r->delta,    r->gate,        r->up,
+                    r->vector};
     for (uint32_t i = 0; i < SOLO_COUNT(all); i++) free(all[i]);
     free(r);
+}
+
+/* A vector as f32, until the next call; NULL where there is none. */
+static const float *numbers(solo_ref *r, const solo_tensor *t) {
+    if (t) solo_tensor_f32(t, r->vector);
+    return t ? r->vector : NULL;
+}
+
+static void norm(solo_ref *r, const float *x, const float *gain, const solo_tensor *bias) {
+    const solo_hparams *hp = &r->model->hp;
+    if (hp->norm == SOLO_NORM_RMS) solo_ref_norm(x, gain, hp->n_embd, hp->norm_eps, r->normed);
+    else solo_ref_layer_norm(x, gain, numbers(r, bias), hp->n_embd, hp->norm_eps, r->normed);
+}
+
+static void multiply(solo_ref *r, const solo_tensor *w, const solo_tensor *bias, const float *x, float *y) {
+    solo_ref_matvec(w, x, y);
+    solo_ref_add(y, numbers(r, bias), (uint32_t)w->dim[1]);
+}
+
+/* q or k, normed head by head where the model does, and turned. */
+static void finish_heads(solo_ref *r, float *heads, uint32_t n_head, const solo_tensor *gain, uint32_t layer,
+                         uint32_t pos) {
+    const solo_hparams *hp = &r->model->hp;
+    const size_t table = hp->n_rope > 1 && !solo_is_global(hp, layer) ? r->n_ctx : 0;
+    const float *of_head = numbers(r, gain);
+    for (uint32_t i = 0; of_head && i < n_head; i++)
+        solo_ref_norm(heads + i * hp->head_dim, of_head, hp->head_dim, hp->norm_eps, heads + i * hp->head_dim);
+    solo_ref_rope(heads, n_head, hp->head_dim, hp->rope_dim, hp->rope_pairs,
+                  r->cos_sin + (table + pos) * (hp->rope_dim / 2) * 2);
+}
+
+static void attention(solo_ref *r, uint32_t layer, uint32_t pos) {
+    const solo_hparams *hp = &r->model->hp;
+    const solo_layer *w = &r->model->layer[layer];
+    float *q = r->qkv + (size_t)layer * (r->q_dim + 2 * (size_t)r->kv_dim);
+    float *k = q + r->q_dim, *v = k + r->kv_dim;
+    float *k_cache = r->k + (size_t)layer * r->n_ctx * r->kv_dim;
+    float *v_cache = r->v + (size_t)layer * r->n_ctx * r->kv_dim;
+    multiply(r, w->q, w->q_bias, r->normed, q);
+    multiply(r, w->k, w->k_bias, r->normed, k);
+    multiply(r, w->v, w->v_bias, r->normed, v);
+    finish_heads(r, q, hp->n_head, w->q_norm, layer, pos);
+    finish_heads(r, k, hp->n_head_kv, w->k_norm, layer, pos);
+    memcpy(k_cache + (size_t)pos * r->kv_dim, k, r->kv_dim * sizeof(float));
+    memcpy(v_cache + (size_t)pos * r->kv_dim, v, r->kv_dim * sizeof(float));
+    const uint32_t first = solo_first_attended(hp, layer, pos);
+    solo_ref_attend(q, k_cache + (size_t)first * r->kv_dim, v_cache + (size_t)first * r->kv_dim,
+                    pos + 1 - first, hp->n_head, hp->n_head_kv, hp->head_dim, hp->attn_scale,
+                    hp->score_cap, r->att + (size_t)layer * r->q_dim);
+}
+
+/* to = x + the projection that delta holds, normed where the model does. */
+static void add_delta(solo_ref *r, const float *x, const solo_tensor *gain, float *to) {
+    const solo_hparams *hp = &r->model->hp;
+    if (gain) solo_ref_norm(r->delta, numbers(r, gain), hp->n_embd, hp->norm_eps, r->delta);
+    for (uint32_t i = 0; i < hp->n_embd; i++) to[i] = x[i] + r->delta[i];
 }
 
 static void step_layer(solo_ref *r, uint32_t layer, uint32_t pos) {
@@ -209,47 +299,30 @@ static void step_layer(solo_ref *r, uint32_t layer, uint32_t pos) {
     const float *x = r->x + (size_t)layer * hp->n_embd;
     float *x_out = r->x + ((size_t)layer + 1) * hp->n_embd;
     float *x1 = r->x1 + (size_t)layer * hp->n_embd;
-    float *q = r->qkv + (size_t)layer * (r->q_dim + 2 * (size_t)r->kv_dim);
-    float *k = q + r->q_dim, *v = k + r->kv_dim;
-    float *att = r->att + (size_t)layer * r->q_dim;
     float *h = r->h + (size_t)layer * hp->n_ff;
-    float *k_cache = r->k + (size_t)layer * r->n_ctx * r->kv_dim;
-    float *v_cache = r->v + (size_t)layer * r->n_ctx * r->kv_dim;
-    const float *cos_sin = r->cos_sin + (size_t)pos * (hp->rope_dim / 2) * 2;
 
-    solo_ref_norm(x, r->attn_norm + (size_t)layer * hp->n_embd, hp->n_embd, hp->norm_eps,
-                  r->normed);
-    solo_ref_matvec(w->q, r->normed, q);
-    solo_ref_matvec(w->k, r->normed, k);
-    solo_ref_matvec(w->v, r->normed, v);
-    solo_ref_rope(q, hp->n_head, hp->head_dim, hp->rope_dim, hp->rope_pairs, cos_sin);
-    solo_ref_rope(k, hp->n_head_kv, hp->head_dim, hp->rope_dim, hp->rope_pairs, cos_sin);
-    memcpy(k_cache + (size_t)pos * r->kv_dim, k, r->kv_dim * sizeof(float));
-    memcpy(v_cache + (size_t)pos * r->kv_dim, v, r->kv_dim * sizeof(float));
-    const uint32_t first = solo_first_attended(hp, pos);
-    solo_ref_attend(q, k_cache + (size_t)first * r->kv_dim, v_cache + (size_t)first * r->kv_dim,
-                    pos + 1 - first, hp->n_head, hp->n_head_kv, hp->head_dim, hp->attn_scale, att);
-    solo_ref_matvec(w->out, att, r->delta);
-    for (uint32_t i = 0; i < hp->n_embd; i++) x1[i] = x[i] + r->delta[i];
+    norm(r, x, r->attn_norm + (size_t)layer * hp->n_embd, w->attn_norm_bias);
+    attention(r, layer, pos);
+    multiply(r, w->out, w->out_bias, r->att + (size_t)layer * r->q_dim, r->delta);
+    add_delta(r, x, w->post_attn_norm, x1);
 
-    solo_ref_norm(x1, r->ffn_norm + (size_t)layer * hp->n_embd, hp->n_embd, hp->norm_eps,
-                  r->normed);
-    solo_ref_matvec(w->gate, r->normed, r->gate);
-    solo_ref_matvec(w->up, r->normed, r->up);
-    solo_ref_glu(r->gate, r->up, hp->n_ff, h);
-    solo_ref_matvec(w->down, h, r->delta);
-    for (uint32_t i = 0; i < hp->n_embd; i++) x_out[i] = x1[i] + r->delta[i];
+    norm(r, x1, r->ffn_norm + (size_t)layer * hp->n_embd, w->ffn_norm_bias);
+    multiply(r, w->gate, w->gate_bias, r->normed, r->gate);
+    if (w->up) solo_ref_matvec(w->up, r->normed, r->up);
+    solo_ref_glu(hp->act, r->gate, w->up ? r->up : NULL, hp->n_ff, h);
+    multiply(r, w->down, w->down_bias, h, r->delta);
+    add_delta(r, x1, w->post_ffn_norm, x_out);
 }
 
 void solo_ref_step(solo_ref *r, uint32_t id, uint32_t pos, float *logits) {
     const solo_hparams *hp = &r->model->hp;
     SOLO_ASSERT(pos < r->n_ctx);
-    solo_ref_embed(r->model, id, r->x);
+    solo_ref_embed(r->model, id, pos, r->x);
     for (uint32_t layer = 0; layer < hp->n_layer; layer++) step_layer(r, layer, pos);
     if (!logits) return;
-    solo_ref_norm(r->x + (size_t)hp->n_layer * hp->n_embd, r->output_norm, hp->n_embd,
-                  hp->norm_eps, r->normed);
+    norm(r, r->x + (size_t)hp->n_layer * hp->n_embd, r->output_norm, r->model->output_norm_bias);
     solo_ref_matvec(r->model->output, r->normed, logits);
+    for (uint32_t i = 0; i < hp->n_vocab; i++) logits[i] = (float)capped((double)logits[i], hp->logit_cap);
 }
 
 solo_ref_trace solo_ref_get_trace(const solo_ref *r) {

@@ -17,16 +17,19 @@ void solo_ref_close(solo_ref *ref);
 void solo_ref_step(solo_ref *ref, uint32_t id, uint32_t pos, float *logits);
 
 /* The stages, in the order of solo_ref_step. All arrays are f32, shapes as written. */
-void solo_ref_embed(const solo_model *m, uint32_t id, float *x /* [n_embd] */);
+void solo_ref_embed(const solo_model *m, uint32_t id, uint32_t pos, float *x /* [n_embd] */);
 void solo_ref_norm(const float *x, const float *gain, uint32_t n, float eps, float *y);
+void solo_ref_layer_norm(const float *x, const float *gain, const float *bias, uint32_t n, float eps, float *y);
 void solo_ref_matvec(const solo_tensor *w, const float *x, float *y); /* y[rows] = w[rows][cols] x */
+void solo_ref_add(float *y, const float *bias, uint32_t n); /* bias may be NULL */
 void solo_ref_rope(float *heads /* [n_head][head_dim] */, uint32_t n_head, uint32_t head_dim,
                    uint32_t rope_dim, solo_rope_pairs pairs, const float *cos_sin /* [rope_dim/2][2] */);
 void solo_ref_attend(const float *q /* [n_head][head_dim] */,
                      const float *k, const float *v /* both [n_pos][n_head_kv][head_dim] */,
                      uint32_t n_pos, uint32_t n_head, uint32_t n_head_kv, uint32_t head_dim,
-                     float scale, float *out /* [n_head][head_dim] */);
-void solo_ref_glu(const float *gate, const float *up, uint32_t n, float *h); /* silu(gate) * up */
+                     float scale, float cap /* of scores; 0: none */, float *out /* [n_head][head_dim] */);
+/* act(gate) * up; up may be NULL: act(gate) */
+void solo_ref_glu(solo_act act, const float *gate, const float *up, uint32_t n, float *h);
 
 /* What the last step left, for comparing stage by stage: borrowed pointers. */
 typedef struct solo_ref_trace {

@@ -16,7 +16,7 @@
 #include <math.h>
 
 #define MAX_IN_FLIGHT 32u
-/* A submit and its read cost the GPU tens of microseconds of its own (bench/results/h200-2026-11-24-phi3):
+/* A submit and its read cost the GPU tens of microseconds of its own (bench/results/h200-2026-11-24-text):
  * where a token takes less than SHORT_TOKEN seconds, several go in one, and nobody sees them late. */
 #define SHORT_TOKEN 0.003
 #define TOKENS_A_SUBMIT 4u

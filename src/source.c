@@ -2,6 +2,8 @@
  * that knows how a file is reached. */
 #include "source_file.h"
 
+#define MAX_KEPT_BYTES (256u << 20) /* ten times the largest vocabulary's: more is a file gone wrong */
+
 static solo_source *source_new(const char *label, uint64_t n_bytes) {
     solo_source *s = solo_zalloc(1, sizeof *s);
     if (!label) label = "(memory)";
@@ -70,9 +72,9 @@ static bool host_read(const solo_source *s, uint64_t off, uint64_t n, void *into
 bool solo_source_need(solo_source *s, uint64_t n, solo_error *err) {
     SOLO_ASSERT(n <= s->n_bytes);
     if (n <= s->n_at) return true;
-    if (n > SIZE_MAX / 2)
-        return solo_fail(err, SOLO_FILE_FORMAT, "%s: wanted a head that fits memory, found %llu bytes",
-                         s->name, (unsigned long long)n);
+    if (n > MAX_KEPT_BYTES)
+        return solo_fail(err, SOLO_FILE_FORMAT, "%s: its head: wanted at most %u bytes, found %llu",
+                         s->name, MAX_KEPT_BYTES, (unsigned long long)n);
     union { const uint8_t *in; uint8_t *out; } at = {.in = s->at};
     s->at = at.out = solo_realloc(at.out, (size_t)n);
     if (!host_read(s, s->n_at, n - s->n_at, at.out + s->n_at, err)) return false;

@@ -9,15 +9,41 @@ static const struct { const char *name; solo_scope scope; } stages[] = {
 #undef X
 };
 
-static const solo_stage op_stages[] = {
-#define X(name, entry, stage, grid, part, layer_add) SOLO_STAGE_##stage,
+static const struct { solo_stage stage; solo_need need; } ops[] = {
+#define X(name, entry, stage, grid, part, layer_add, need) {SOLO_STAGE_##stage, SOLO_NEED_##need},
     SOLO_OP_LIST(X)
 #undef X
 };
 
 const char *solo_stage_name(solo_stage stage) { return stages[stage].name; }
 solo_scope solo_stage_scope(solo_stage stage) { return stages[stage].scope; }
-solo_stage solo_op_stage(solo_op op) { return op_stages[op]; }
+solo_stage solo_op_stage(solo_op op) { return ops[op].stage; }
+
+bool solo_has(const solo_hparams *hp, solo_need need) {
+    switch (need) {
+        case SOLO_NEED_ALL: return true;
+        case SOLO_NEED_HEAD_NORM: return hp->has_head_norm;
+        case SOLO_NEED_UP: return !hp->ungated;
+        case SOLO_NEED_POST_NORM: return hp->has_post_norm;
+        case SOLO_NEED_NO_POST_NORM: return !hp->has_post_norm;
+    }
+    solo_bug(__FILE__, __LINE__, "no such need");
+}
+
+bool solo_op_is_done(const solo_hparams *hp, solo_op op) { return solo_has(hp, ops[op].need); }
+
+bool solo_stage_is_done(const solo_hparams *hp, solo_stage stage) {
+    for (uint32_t op = 0; op < SOLO_OP_COUNT; op++)
+        if (ops[op].stage == stage && solo_op_is_done(hp, op)) return true;
+    return false;
+}
+
+bool solo_row_ops(const solo_hparams *hp, const solo_factor_row *row, solo_op *first, solo_op *last) {
+    *first = row->first, *last = row->last;
+    while (*first < *last && !solo_op_is_done(hp, *first)) ++*first;
+    while (*last > *first && !solo_op_is_done(hp, *last)) --*last;
+    return solo_op_is_done(hp, *first);
+}
 
 /* ---- factorings --------------------------------------------------------------------------- */
 
@@ -27,13 +53,15 @@ solo_stage solo_op_stage(solo_op op) { return op_stages[op]; }
 #define SCOPE_ATTEND SOLO_SCOPE_LAYER
 #define SCOPE_COMBINE SOLO_SCOPE_LAYER
 #define SCOPE_OUT SOLO_SCOPE_LAYER
+#define SCOPE_NORM_OUT SOLO_SCOPE_LAYER
 #define SCOPE_GATE_UP SOLO_SCOPE_LAYER
 #define SCOPE_DOWN SOLO_SCOPE_LAYER
+#define SCOPE_NORM_DOWN SOLO_SCOPE_LAYER
 #define SCOPE_LOGITS SOLO_SCOPE_TOKEN
 #define SCOPE_SAMPLE SOLO_SCOPE_TOKEN
 
 static const solo_factor_row unfused_rows[] = {
-#define X(name, entry, stage, grid, part, layer_add)                                         \
+#define X(name, entry, stage, grid, part, layer_add, need)                                   \
     {#entry, SCOPE_OF(stage), SOLO_OP_##name, SOLO_OP_##name, SOLO_GRID_##grid, part,        \
      layer_add, SOLO_SYNC_NONE},
     SOLO_OP_LIST(X)
@@ -52,8 +80,10 @@ static const solo_factor_row stages_rows[] = {
     LAYER_ROW("dispatch_attend",  SCORES,  MIX,        ATTEND),
     LAYER_ROW("dispatch_combine", COMBINE, COMBINE,    COMBINE),
     LAYER_ROW("dispatch_out",     OUT,     OUT_GAIN,   OUT),
+    LAYER_ROW("dispatch_norm_out", NORM_OUT, NORM_OUT_GAIN, EMBED),
     LAYER_ROW("dispatch_gate_up", GATE,    GLU,        GATE_UP),
     LAYER_ROW("dispatch_down",    DOWN,    DOWN_GAIN,  DOWN),
+    LAYER_ROW("dispatch_norm_down", NORM_DOWN, NORM_DOWN_GAIN, EMBED),
     TOKEN_ROW("dispatch_logits",  LOGITS,  LOGITS,     LOGITS),
     TOKEN_ROW("dispatch_sample",  SAMPLE,  SAMPLE,     ONE),
 };
@@ -65,12 +95,14 @@ static const solo_factor_row roles_rows[] = {
     LAYER_ROW("role_qkv",       Q,            KV_STORE,   QKV),
     {"role_attention", SOLO_SCOPE_LAYER, SOLO_OP_SCORES, SOLO_OP_COMBINE, SOLO_GRID_HEADS, 0, 0,
      SOLO_SYNC_STORAGE},
-    LAYER_ROW("role_out",       OUT,          OUT,        OUT),
+    LAYER_ROW("role_out",       OUT,          OUT_PUT,    OUT),
     LAYER_ROW("role_add_norm",  OUT_ADD,      OUT_GAIN,   EMBED),
+    LAYER_ROW("role_norm_out",  NORM_OUT,     NORM_OUT_GAIN, EMBED),
     LAYER_ROW("role_gate_up",   GATE,         GLU,        GATE_UP),
-    LAYER_ROW("role_down",      DOWN,         DOWN,       DOWN),
+    LAYER_ROW("role_down",      DOWN,         DOWN_PUT,   DOWN),
     {"role_add_norm", SOLO_SCOPE_LAYER, SOLO_OP_DOWN_ADD, SOLO_OP_DOWN_GAIN, SOLO_GRID_EMBED, 1, 0,
      SOLO_SYNC_NONE},
+    LAYER_ROW("role_norm_down", NORM_DOWN,    NORM_DOWN_GAIN, EMBED),
     TOKEN_ROW("role_lm_head",   LOGITS,       LOGITS,     LOGITS),
     TOKEN_ROW("role_sample",    SAMPLE,       SAMPLE,     ONE),
 };
@@ -84,7 +116,7 @@ static const solo_factor_row single_wg_rows[] = {
 #define LAYER_ROWS(form)                                                                    \
     {                                                                                       \
         TOKEN_ROW("dispatch_embed", EMBED, EMBED_GAIN, EMBED),                              \
-        {"dispatch_layer_" form, SOLO_SCOPE_LAYER, SOLO_OP_Q, SOLO_OP_DOWN_GAIN, SOLO_GRID_WG, \
+        {"dispatch_layer_" form, SOLO_SCOPE_LAYER, SOLO_OP_Q, SOLO_OP_NORM_DOWN_GAIN, SOLO_GRID_WG, \
          0, 0, SOLO_SYNC_WORDS},                                                            \
         TOKEN_ROW("dispatch_logits", LOGITS, LOGITS, LOGITS),                               \
         TOKEN_ROW("dispatch_sample", SAMPLE, SAMPLE, ONE),                                  \
@@ -185,35 +217,39 @@ static void add_step(solo_factor_step *out, uint32_t *n, solo_factor_step step) 
 }
 
 /* The chunks of a CHUNK row. */
-static void add_chunks(const solo_factoring *f, const solo_factor_row *row, uint32_t n_layer,
+static void add_chunks(const solo_factoring *f, const solo_factor_row *row, const solo_hparams *hp,
                        solo_factor_step *out, uint32_t *n) {
-    for (uint32_t l = 0; l < n_layer; l += f->n_chunk_layer) {
-        solo_factor_step step = {row, l, l + f->n_chunk_layer - 1, SOLO_OP_Q, SOLO_OP_DOWN_GAIN};
+    const solo_factor_row layer = {.first = SOLO_OP_Q, .last = SOLO_OP_NORM_DOWN_GAIN};
+    solo_op first, last;
+    solo_row_ops(hp, &layer, &first, &last);
+    for (uint32_t l = 0; l < hp->n_layer; l += f->n_chunk_layer) {
+        solo_factor_step step = {row, l, l + f->n_chunk_layer - 1, first, last};
         if (l == 0) step.first = row->first;
-        if (n_layer - l <= f->n_chunk_layer) step.last = row->last, step.last_layer = 0;
+        if (hp->n_layer - l <= f->n_chunk_layer) step.last = row->last, step.last_layer = 0;
         add_step(out, n, step);
     }
 }
 
-uint32_t solo_factoring_steps(const solo_factoring *f, uint32_t n_layer, solo_factor_step *out) {
+/* The rows from `from` to `to`, once each. */
+static void add_rows(const solo_factoring *f, const solo_hparams *hp, uint32_t from, uint32_t to,
+                     uint32_t layer, solo_factor_step *out, uint32_t *n) {
+    for (uint32_t k = from; k < to; k++) {
+        solo_op first, last;
+        if (solo_row_ops(hp, &f->row[k], &first, &last))
+            add_step(out, n, (solo_factor_step){&f->row[k], layer, layer, first, last});
+    }
+}
+
+uint32_t solo_factoring_steps(const solo_factoring *f, const solo_hparams *hp, solo_factor_step *out) {
     uint32_t n = 0;
-    for (uint32_t i = 0; i < f->n_row;) {
-        const solo_factor_row *row = &f->row[i];
-        if (row->scope != SOLO_SCOPE_LAYER) {
-            if (row->scope == SOLO_SCOPE_CHUNK) add_chunks(f, row, n_layer, out, &n);
-            else add_step(out, &n, (solo_factor_step){row, 0, 0, row->first, row->last});
-            i++;
-            continue;
-        }
-        uint32_t end = i;
+    for (uint32_t i = 0, end; i < f->n_row; i = end) {
+        const solo_scope scope = f->row[i].scope;
+        end = i + 1;
+        if (scope == SOLO_SCOPE_CHUNK) add_chunks(f, &f->row[i], hp, out, &n);
+        if (scope == SOLO_SCOPE_TOKEN) add_rows(f, hp, i, end, 0, out, &n);
+        if (scope != SOLO_SCOPE_LAYER) continue;
         while (end < f->n_row && f->row[end].scope == SOLO_SCOPE_LAYER) end++;
-        for (uint32_t layer = 0; layer < n_layer; layer++) {
-            for (uint32_t k = i; k < end; k++)
-                add_step(out, &n,
-                         (solo_factor_step){&f->row[k], layer, layer, f->row[k].first,
-                                            f->row[k].last});
-        }
-        i = end;
+        for (uint32_t layer = 0; layer < hp->n_layer; layer++) add_rows(f, hp, i, end, layer, out, &n);
     }
     return n;
 }
@@ -271,7 +307,7 @@ static uint32_t tile_of(uint32_t rows, uint32_t unit, uint32_t n_workgroup) {
 static void cut_roles(solo_geometry *g) {
     const solo_hparams *hp = g->desc.hp;
     uint32_t n_wg = g->desc.n_workgroup, q_dim = hp->n_head * hp->head_dim;
-    static const uint32_t qkv_unit = 8;
+    const uint32_t qkv_unit = hp->has_head_norm ? hp->head_dim : 8; /* of whole heads, or pairs */
     g->role[SOLO_ROLE_QKV].tile = tile_of(g->rows_q + 2 * g->rows_k, qkv_unit, n_wg);
     g->role[SOLO_ROLE_OUT].tile = tile_of(hp->n_embd, g->qd, n_wg);
     g->role[SOLO_ROLE_GATE_UP].tile = tile_of(hp->n_ff, g->qf, n_wg);
@@ -294,7 +330,7 @@ static void cut_roles(solo_geometry *g) {
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
         g->role[i].groups = groups[i];
         choose_team(&g->role[i], g->wg, g->desc.max_team);
-        g->max_rows = max_u32(g->max_rows, g->role[i].tile * (i == SOLO_ROLE_GATE_UP ? 2 : 1));
+        g->max_rows = max_u32(g->max_rows, g->role[i].tile * (i == SOLO_ROLE_GATE_UP ? g->ffn_parts : 1));
     }
     g->max_rows = max_u32(g->max_rows, max_u32(g->embed_tile, g->combine_tile));
 }
@@ -307,13 +343,14 @@ static uint32_t vec_dims(const solo_geometry *g) { return g->desc.kv_type == SOL
 static uint32_t scratch_bytes(const solo_geometry *g) {
     const solo_hparams *hp = g->desc.hp;
     bool f32 = g->desc.activations == SOLO_ACTIVATIONS_F32;
-    uint32_t words = 2 * g->max_rows + g->xg + g->n_ss + 1;
+    uint32_t words = 2 * g->max_rows + g->xg + g->n_sum + 1;
     words += f32 ? 32 * g->xg : 12 * g->xg;
     if (g->desc.attend_lanes)
         words += g->att_team * g->att_vecs * vec_dims(g) + 2 * g->n_block * g->kv_row +
                  2 * g->att_block + g->wg / g->desc.max_team * hp->head_dim;
     else
         words += g->big + g->att_heads * ((1 + g->att_parts) * hp->head_dim + g->att_block + 3);
+    words += hp->has_head_norm ? g->role[SOLO_ROLE_QKV].tile / hp->head_dim : 0;
     words += SOLO_MAX_WINDOW + 32 + 2 * (g->wg / g->desc.max_team) + 3 * 256 + 2;
     words += g->wg; /* reduce_scratch */
     return words * 4;
@@ -356,7 +393,7 @@ static void lay_out_messages(solo_geometry *g) {
     uint32_t d = hp->n_embd, at = d;
     g->x_y = at, at += f32 ? d : d / 4;
     g->x_scale = at, at += f32 ? 0 : d / g->qd;
-    g->x_ss = at, at += g->n_ss;
+    g->x_ss = at, at += g->n_sum;
     g->x_words = at;
     at = g->x_words; /* L_X is 0 */
     g->l_q = at, at += g->rows_q;
@@ -369,6 +406,9 @@ static void lay_out_messages(solo_geometry *g) {
     g->l_x1 = at, at += g->x_words;
     g->l_h = at, at += f32 ? hp->n_ff : hp->n_ff / 4;
     g->l_h_scale = at, at += f32 ? 0 : hp->n_ff / g->qf;
+    g->p_words = hp->has_post_norm ? d + g->n_ss : 0;
+    g->l_p_out = at, at += g->p_words;
+    g->l_p_down = at, at += g->p_words;
     g->layer_words = at;
     at = hp->n_layer * g->layer_words + g->x_words;
     g->m_logits = at, at += hp->n_vocab;
@@ -413,6 +453,10 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
     if (hp->head_dim % 4 != 0)
         return solo_fail(err, SOLO_UNSUPPORTED, "head_dim: wanted a multiple of 4, found %u",
                          hp->head_dim);
+    if (hp->has_head_norm && hp->head_dim > MAX_TILE)
+        return solo_fail(err, SOLO_UNSUPPORTED,
+                         "head_dim: wanted at most %u where q and k are normed, found %u", MAX_TILE,
+                         hp->head_dim);
     g->rows_q = hp->n_head * hp->head_dim;
     g->rows_k = hp->n_head_kv * hp->head_dim;
     g->att_heads = desc->attend_lanes ? 1 : hp->n_head / hp->n_head_kv;
@@ -429,6 +473,8 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
     g->qf = quant_span(hp->n_ff);
     while (++g->slice_heads * g->att_heads * hp->head_dim % g->qa != 0) {}
     g->n_ss = hp->n_embd / g->qd;
+    g->n_sum = g->n_ss * (hp->norm == SOLO_NORM_LAYER ? 2 : 1);
+    g->ffn_parts = hp->ungated ? 1 : 2;
     g->kv_row = hp->head_dim / (desc->kv_type == SOLO_KV_F16 ? 2 : 1);
     g->kv_vecs = ceil_div(g->kv_row, 4);
     g->att_vecs = ceil_div(g->kv_vecs, g->att_team);
@@ -439,7 +485,8 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
     g->tiles_attend = hp->n_head / g->att_heads * g->n_split;
     cut_roles(g);
     if (!fit_scratch(g, err)) return false;
-    uint32_t most = hp->attn_window ? min_u32(desc->n_ctx, hp->attn_window) : desc->n_ctx;
+    uint32_t most = desc->n_ctx; /* positions that any layer attends to */
+    if (hp->attn_window && !hp->global_every) most = min_u32(most, hp->attn_window);
     g->att_max_block = ceil_div(ceil_div(most, g->n_split), g->att_block);
     lay_out_messages(g);
     count_grids(g);

@@ -8,78 +8,7 @@
 #ifndef SOLO_STAGE_H
 #define SOLO_STAGE_H
 
-#include "model.h"
-
-/* name, text, once a LAYER or a TOKEN */
-#define SOLO_STAGE_LIST(X)     \
-    X(EMBED,   "embed",   TOKEN) \
-    X(QKV,     "qkv",     LAYER) \
-    X(ATTEND,  "attend",  LAYER) \
-    X(COMBINE, "combine", LAYER) \
-    X(OUT,     "out",     LAYER) \
-    X(GATE_UP, "gate_up", LAYER) \
-    X(DOWN,    "down",    LAYER) \
-    X(LOGITS,  "logits",  TOKEN) \
-    X(SAMPLE,  "sample",  TOKEN)
-
-typedef enum solo_stage {
-#define X(name, text, scope) SOLO_STAGE_##name,
-    SOLO_STAGE_LIST(X)
-#undef X
-    SOLO_STAGE_COUNT
-} solo_stage;
-
-typedef enum solo_scope {
-    SOLO_SCOPE_TOKEN,
-    SOLO_SCOPE_LAYER,
-    SOLO_SCOPE_CHUNK, /* of layers: a factor row only, no stage */
-} solo_scope;
-
-/* How many workgroups a dispatch has: one a tile of something. */
-typedef enum solo_grid {
-    SOLO_GRID_ONE, SOLO_GRID_EMBED, SOLO_GRID_Q, SOLO_GRID_K, SOLO_GRID_QKV, SOLO_GRID_ATTEND,
-    SOLO_GRID_HEADS, /* attention's units of heads, as many as make whole quantisation groups */
-    SOLO_GRID_COMBINE, SOLO_GRID_OUT, SOLO_GRID_GATE_UP, SOLO_GRID_DOWN, SOLO_GRID_LOGITS,
-    SOLO_GRID_WG, /* the plan's n_wg */
-    SOLO_GRID_COUNT
-} solo_grid;
-
-/* The primitive operations in order: name, stage, grid, Place.part, what is added to Place.layer.
- * Each has an entry point op_<kernel> in factor_unfused.wgsl. */
-#define SOLO_OP_LIST(X)                                          \
-    X(EMBED,        op_embed,      EMBED,   EMBED,   0, 0)       \
-    X(EMBED_SQUARE, op_square_sum, EMBED,   EMBED,   0, 0)       \
-    X(EMBED_GAIN,   op_gain,       EMBED,   EMBED,   0, 0)       \
-    X(Q,            op_q,          QKV,     Q,       0, 0)       \
-    X(K,            op_k,          QKV,     K,       0, 0)       \
-    X(V,            op_v,          QKV,     K,       0, 0)       \
-    X(ROPE_Q,       op_rope_q,     QKV,     Q,       0, 0)       \
-    X(ROPE_K,       op_rope_k,     QKV,     K,       0, 0)       \
-    X(KV_STORE,     op_kv_store,   QKV,     K,       0, 0)       \
-    X(SCORES,       op_scores,     ATTEND,  ATTEND,  0, 0)       \
-    X(SOFTMAX,      op_softmax,    ATTEND,  ATTEND,  0, 0)       \
-    X(MIX,          op_mix,        ATTEND,  ATTEND,  0, 0)       \
-    X(COMBINE,      op_combine,    COMBINE, COMBINE, 0, 0)       \
-    X(OUT,          op_out,        OUT,     OUT,     0, 0)       \
-    X(OUT_ADD,      op_add,        OUT,     EMBED,   0, 0)       \
-    X(OUT_SQUARE,   op_square_sum, OUT,     EMBED,   1, 0)       \
-    X(OUT_GAIN,     op_gain,       OUT,     EMBED,   1, 0)       \
-    X(GATE,         op_gate,       GATE_UP, GATE_UP, 0, 0)       \
-    X(UP,           op_up,         GATE_UP, GATE_UP, 0, 0)       \
-    X(GLU,          op_glu,        GATE_UP, GATE_UP, 0, 0)       \
-    X(DOWN,         op_down,       DOWN,    DOWN,    0, 0)       \
-    X(DOWN_ADD,     op_add,        DOWN,    EMBED,   1, 0)       \
-    X(DOWN_SQUARE,  op_square_sum, DOWN,    EMBED,   0, 1)       \
-    X(DOWN_GAIN,    op_gain,       DOWN,    EMBED,   0, 1)       \
-    X(LOGITS,       op_logits,     LOGITS,  LOGITS,  0, 0)       \
-    X(SAMPLE,       op_sample,     SAMPLE,  ONE,     0, 0)
-
-typedef enum solo_op {
-#define X(name, entry, stage, grid, part, layer_add) SOLO_OP_##name,
-    SOLO_OP_LIST(X)
-#undef X
-    SOLO_OP_COUNT
-} solo_op;
+#include "ops.h"
 
 /* How values cross from one stage of a dispatch to the next. */
 typedef enum solo_sync {
@@ -88,7 +17,8 @@ typedef enum solo_sync {
     SOLO_SYNC_WORDS,   /* tagged words between workgroups */
 } solo_sync;
 
-/* A dispatch: its entry point, the operations it does, in order, and how often. A LAYER row runs once
+/* A dispatch: its entry point, the operations it does, in order, and how often. Operations that the model
+ * does not need fall out of it; a row of which none is left is no dispatch. A LAYER row runs once
  * a layer, together with its LAYER neighbours; a TOKEN row may span the layers. A CHUNK row runs once
  * for each run of n_chunk_layer layers; its operations that stand before the layers are the first
  * one's, those behind them the last one's. */
@@ -119,6 +49,10 @@ typedef struct solo_factoring {
 const char *solo_stage_name(solo_stage stage);
 solo_scope  solo_stage_scope(solo_stage stage);
 solo_stage  solo_op_stage(solo_op op);
+bool solo_op_is_done(const solo_hparams *hp, solo_op op);
+bool solo_stage_is_done(const solo_hparams *hp, solo_stage stage);
+/* The row's operations that the model does: first and last of them. False: none. */
+bool solo_row_ops(const solo_hparams *hp, const solo_factor_row *row, solo_op *first, solo_op *last);
 /* name as users say it, "chunk:4" and "burst:8" with their numbers; an in-dispatch factoring in its
  * ticket or static form by `assignment`. False, with err filled: unknown. */
 bool solo_factoring_find(const char *name, solo_assignment assignment, solo_factoring *out,
@@ -132,7 +66,7 @@ typedef struct solo_factor_step {
     uint32_t layer, last_layer; /* of the first and the last operation; 0 where it is no layer's */
     solo_op  first, last;
 } solo_factor_step;
-uint32_t solo_factoring_steps(const solo_factoring *f, uint32_t n_layer, solo_factor_step *out);
+uint32_t solo_factoring_steps(const solo_factoring *f, const solo_hparams *hp, solo_factor_step *out);
 
 /* ---- geometry ----------------------------------------------------------------------------- */
 
@@ -141,8 +75,7 @@ typedef enum solo_role { SOLO_ROLE_QKV, SOLO_ROLE_OUT, SOLO_ROLE_GATE_UP, SOLO_R
                          SOLO_ROLE_LOGITS, SOLO_ROLE_COUNT } solo_role;
 
 typedef struct solo_role_geometry {
-    uint32_t tile;         /* rows a tile: of q, k and v one after the other; gate_up: of each */
-    uint32_t n_tile;
+    uint32_t tile, n_tile; /* rows a tile: of q, k and v one after the other; gate_up: of each */
     uint32_t team;         /* neighbouring lanes that share a row: 1, 2, 4, ... 32 */
     uint32_t team_rows;    /* neighbouring rows that a team does of a tile (gate_up: of each) */
     uint32_t rows_team;    /* rows that a team does at once */
@@ -159,7 +92,7 @@ typedef struct solo_geometry_desc {
     uint32_t workgroup_size;            /* lanes */
     uint32_t n_workgroup;               /* aimed at: tiles are cut so that each gets about one */
     uint32_t max_team;                  /* 1 on software adapters: lanes do not share rows */
-    bool     attend_lanes;              /* attention in registers: wants subgroups of max_team lanes */
+    bool     attend_lanes;              /* attention in registers: attend_lanes.wgsl */
     uint32_t queue;                     /* vec4 of weights requested ahead (stream.h); 0: none */
     bool     queue_across;              /* across stages, where a factoring allows it */
     uint32_t max_workgroup_bytes;
@@ -175,14 +108,17 @@ typedef struct solo_geometry {
     uint32_t embed_tile, tiles_embed, tiles_attend, combine_tile, tiles_combine;
     uint32_t slice_heads;               /* units of att_heads of a workgroup of SOLO_GRID_HEADS */
     uint32_t n_split, att_block, att_heads, att_max_block;
-    uint32_t att_team, att_parts;       /* lanes that share a score; parts of a block that are mixed apart */
-    uint32_t att_vecs;                  /* attend_lanes: vec4 of a row of the cache that a lane holds */
+    uint32_t att_team, att_parts, att_vecs; /* lanes that share a score; parts of a block that are mixed
+                                              apart; vec4 of a row of the cache that a lane holds */
     uint32_t qd, qa, qf;                /* neighbours that share an int8 scale: of x, of a, of h */
+    uint32_t ffn_parts;                 /* matrices of gate_up: 2, or 1 where there is no up */
     uint32_t xg, big, max_rows, n_ss;   /* sizes in workgroup memory */
+    uint32_t n_sum;                     /* words of sums in an X block: squares, and numbers for LAYER norms */
     uint32_t kv_row, kv_vecs;           /* words of a row of one kv head; vec4 of it in the cache */
     uint32_t x_y, x_scale, x_ss, x_words;                     /* within an X block; X_RES is 0 */
     /* within a layer's messages; L_X is 0 */
     uint32_t l_q, l_k, l_v, l_att, l_att_ml, l_a, l_a_scale, l_x1, l_h, l_h_scale, layer_words;
+    uint32_t l_p_out, l_p_down, p_words;       /* projections to be normed, and their squares; or 0 words */
     uint32_t m_logits, m_top, m_id, msg_words; /* behind the layers; msg_words: a token's block */
     uint32_t n_block;
     uint32_t t_raw, t_scores, tmp_words;                       /* temporaries, behind that */
@@ -194,8 +130,7 @@ typedef struct solo_geometry {
 #define SOLO_ATT_TEAM 4u /* lanes that share a score, where lanes share anything */
 #define SOLO_MAX_QUEUE 64u
 #define SOLO_MAX_WINDOW 256u /* of the repetition penalty */
-#define SOLO_ARRIVE_LINE 32u
-#define SOLO_STATE_ARRIVE 32u
+enum { SOLO_ARRIVE_LINE = 32, SOLO_STATE_ARRIVE = 32 };
 
 bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *out, solo_error *err);
 

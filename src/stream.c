@@ -62,6 +62,7 @@ static bool one_run(const solo_weights *w, solo_matrix first, solo_matrix last) 
         if (p->s_at % 2 != 0 && info->scale_bytes == 2) return false;
         for (uint32_t m = first; m <= (uint32_t)last; m++) {
             const solo_matrix_place *q = solo_weights_place(w, l, m);
+            if (!q->n_row) continue;
             uint32_t groups = n_row * p->n_group;
             uint32_t scales = info->scale_bytes == 2 ? groups : groups * info->scale_bytes / 4;
             if (q->form != form || q->w_at != p->w_at + groups * info->payload_words / 4 ||
@@ -74,7 +75,9 @@ static bool one_run(const solo_weights *w, solo_matrix first, solo_matrix last) 
 }
 
 /* Halves of a tile that are rows of two matrices, the second behind the first: gate and up. */
-static uint32_t n_half(solo_role role) { return role == SOLO_ROLE_GATE_UP ? 2 : 1; }
+static uint32_t n_half(const solo_geometry *g, solo_role role) {
+    return role == SOLO_ROLE_GATE_UP ? g->ffn_parts : 1;
+}
 
 /* Rows of a role's run of matrices, of each half. */
 static uint32_t n_row_of(const solo_geometry *g, solo_role role) {
@@ -91,19 +94,20 @@ static void make_role(const solo_weights *w, const solo_geometry *g, uint32_t i,
                       solo_stream_role *r) {
     const solo_role_geometry *role = &g->role[spans[i].role];
     solo_form form = solo_weights_place(w, 0, spans[i].first)->form;
-    uint32_t teams = g->wg / role->team / n_half(spans[i].role);
+    uint32_t teams = g->wg / role->team / n_half(g, spans[i].role);
     if (teams == 0) return;
     uint32_t rows = (role->tile + teams - 1) / teams;
     /* f32 groups are too wide to hold; halves of a scale's word are told apart by the group alone */
     bool odd_halves = solo_form_get_info(form)->scale_bytes == 2 && role->groups % 2 != 0;
-    bool even = g->wg / role->team % n_half(spans[i].role) == 0;
+    bool even = g->wg / role->team % n_half(g, spans[i].role) == 0;
     r->on = g->desc.queue > 0 && even && form != SOLO_FORM_F32 && role->n_chunk == 1 && !odd_halves &&
             one_run(w, spans[i].first, spans[i].last);
     if (!r->on) return;
     r->form = form;
     r->planes = solo_form_get_info(form)->payload_words / 4;
     r->strips = (role->groups + role->team - 1) / role->team;
-    r->loop = spans[i].role == SOLO_ROLE_LOGITS || rows > MAX_ROWS || rows * r->strips > MAX_UNIT;
+    r->loop = spans[i].role == SOLO_ROLE_LOGITS || rows > MAX_ROWS || rows * r->strips > MAX_UNIT ||
+              (!g->desc.queue_across && rows * r->strips * r->planes > g->desc.queue);
     r->rows = rows;
     r->n_pass = 1;
     if (r->loop) {
@@ -178,14 +182,15 @@ static void add_registers(solo_text *out, const solo_stream *s, solo_role role) 
             solo_text_add(out, "var<private> %s_%s%u: %s; ", name, f->name, i, f->type);
         solo_text_add(out, "\n");
     }
-    uint32_t teams = s->geometry->wg / g->team / n_half(role), rows = r->rows * r->n_pass;
+    uint32_t teams = s->geometry->wg / g->team / n_half(s->geometry, role), rows = r->rows * r->n_pass;
     uint32_t n_row = n_row_of(s->geometry, role);
     solo_text_add(out,
                   "fn %s_team(tile: u32, lane: u32) -> TeamRows {\n"
                   "  let start = tile * %uu;\n  let half = lane / %uu;\n"
                   "  let first = lane / %uu %% %uu * %uu;\n"
-                  "  let row = min(start + first, %uu);\n",
-                  name, g->tile, g->team * teams, g->team, teams, rows, n_row - rows);
+                  "  let row = min(start + min(first, %uu), %uu);\n",
+                  name, g->tile, g->team * teams, g->team, teams, rows,
+                  g->tile > rows ? g->tile - rows : 0, n_row - rows);
     solo_text_add(out,
                   "  return TeamRows(row + half * %uu, row - start + half * %uu, first + half * %uu,\n"
                   "                  min(min(first + %uu, %uu), %uu - start) + half * %uu);\n}\n",

@@ -20,7 +20,7 @@
 
 typedef struct solo_stream_role {
     bool on;             /* has a queue; else rows are multiplied in loops */
-    bool loop;           /* too long to write out: passes in a loop, of which one is held ahead */
+    bool loop;           /* longer than the queue: passes in a loop, of which one is held ahead */
     solo_form form;      /* of all its matrices in all layers */
     uint32_t rows;       /* of a team, of a pass */
     uint32_t n_pass;     /* 1 unless loop */

@@ -19,7 +19,7 @@
 typedef struct voice { /* tokens and template of a chat */
     const char *control[8]; /* the last ids; NULL-terminated */
     uint32_t    bos, eos;   /* of control */
-    const char *chat_template;
+    const char *chat_template; /* NULL: none */
 } voice;
 
 static const voice voice_phi3 = {
@@ -45,10 +45,19 @@ static const voice voice_chatml = {
     "'<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}"
     "{{ '<|im_start|>assistant\n' }}{% endif %}"};
 
+static const voice voice_gpt2 = {{"<|endoftext|>", NULL}, 0, 0, NULL};
+
+static const voice voice_gemma = {
+    {"<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>", NULL}, 0, 3,
+    "{{ bos_token }}{% for message in messages %}{% if message['role'] == 'assistant' %}{% set role = 'model' %}"
+    "{% else %}{% set role = message['role'] %}{% endif %}{{ '<start_of_turn>' + role + '\n' + "
+    "message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}{% if add_generation_prompt %}"
+    "{{'<start_of_turn>model\n'}}{% endif %}"};
+
 typedef struct preset {
     const char  *name, *usage; /* usage: with its argument */
     const char  *arch;
-    const voice *voice;        /* NULL: an architecture that Solo lacks */
+    const voice *voice;
     uint32_t n_layer, n_embd, n_head, n_head_kv, head_dim, n_ff, n_vocab, n_ctx, attn_window;
     float    rope_base;
     bool     tied;
@@ -62,14 +71,19 @@ static const preset presets[] = {
     {"smollm2-135m", "smollm2-135m", "llama", &voice_chatml,
      30, 576, 9, 3, 64, 1536, 49152, 8192, 0, 100000.0f, true},
     {"toy", "toy:DxLxH", "llama", &voice_chatml, 0, 0, 0, 0, 0, 0, 1024, 2048, 0, 10000.0f, true},
-    {.name = "qwen2-0.5b", .arch = "qwen2"},
-    {.name = "gpt2-small", .arch = "gpt2"},
+    {"qwen2-0.5b", "qwen2-0.5b", "qwen2", &voice_chatml,
+     24, 896, 14, 2, 64, 4864, 151936, 32768, 0, 1000000.0f, true},
+    {"qwen3-0.6b", "qwen3-0.6b", "qwen3", &voice_chatml,
+     28, 1024, 16, 8, 128, 3072, 151936, 40960, 0, 1000000.0f, true},
+    {"gpt2-small", "gpt2-small", "gpt2", &voice_gpt2,
+     12, 768, 12, 12, 64, 3072, 50257, 1024, 0, 0.0f, true},
+    {"gemma-3-270m", "gemma-3-270m", "gemma3", &voice_gemma,
+     18, 640, 4, 1, 256, 2048, 262144, 32768, 512, 1000000.0f, true},
 };
 
 const char *const *solo_synth_presets(void) {
     static const char *usages[SOLO_COUNT(presets) + 1];
-    for (uint32_t i = 0, n = 0; i < SOLO_COUNT(presets); i++)
-        if (presets[i].usage) usages[n++] = presets[i].usage;
+    for (uint32_t i = 0; i < SOLO_COUNT(presets); i++) usages[i] = presets[i].usage;
     return usages;
 }
 
@@ -106,10 +120,6 @@ static bool find_preset(const char *said, preset *out, solo_error *err) {
     for (uint32_t i = 0; i < SOLO_COUNT(presets); i++) {
         const preset *p = &presets[i];
         if (strlen(p->name) != n_name || memcmp(p->name, said, n_name) != 0) continue;
-        if (!p->voice)
-            return solo_fail(err, SOLO_UNSUPPORTED,
-                             "preset '%s': wanted an architecture that Solo has, found %s, which "
-                             "it lacks", p->name, p->arch);
         *out = *p;
         if (strcmp(p->name, "toy") == 0) return read_toy(said, argument ? argument : "", out, err);
         if (!argument) return true;
@@ -288,7 +298,7 @@ static void add_tokenizer(solo_gguf_writer *w, const preset *p) {
     solo_gguf_put_u32(w, "tokenizer.ggml.bos_token_id", first + p->voice->bos);
     solo_gguf_put_u32(w, "tokenizer.ggml.eos_token_id", first + p->voice->eos);
     solo_gguf_put_bool(w, "tokenizer.ggml.add_bos_token", false);
-    solo_gguf_put_str(w, "tokenizer.chat_template", p->voice->chat_template);
+    if (p->voice->chat_template) solo_gguf_put_str(w, "tokenizer.chat_template", p->voice->chat_template);
     for (uint32_t i = 0; i < p->n_vocab; i++) free(token[i]);
     for (uint32_t i = 0; i < n_merge; i++) free(merge[i]);
     free(token), free(merge), free(type);
@@ -318,12 +328,18 @@ typedef struct synth {
 
 #define PIECE_BYTES (4u << 20)
 
+static bool is_arch(const synth *s, const char *name) { return strcmp(s->preset.arch, name) == 0; }
+
 static void add_hparams(synth *s) {
     const preset *p = &s->preset;
-    const struct { const char *suffix; uint32_t value; } counts[] = {
+    const bool gpt2 = is_arch(s, "gpt2"), long_heads = p->head_dim * p->n_head != p->n_embd;
+    const struct { const char *suffix; uint32_t value; } counts[] = { /* 0: not said */
         {"block_count", p->n_layer}, {"context_length", p->n_ctx}, {"embedding_length", p->n_embd},
         {"feed_forward_length", p->n_ff}, {"attention.head_count", p->n_head},
-        {"attention.head_count_kv", p->n_head_kv}, {"rope.dimension_count", p->head_dim},
+        {"attention.head_count_kv", gpt2 ? 0 : p->n_head_kv},
+        {"attention.key_length", long_heads ? p->head_dim : 0},
+        {"attention.value_length", long_heads ? p->head_dim : 0},
+        {"rope.dimension_count", gpt2 ? 0 : p->head_dim},
         {"vocab_size", p->n_vocab}, {"attention.sliding_window", p->attn_window}};
     char key[96];
     solo_gguf_put_str(&s->w, "general.architecture", p->arch);
@@ -336,13 +352,14 @@ static void add_hparams(synth *s) {
         snprintf(key, sizeof key, "%s.%s", p->arch, counts[i].suffix);
         if (counts[i].value) solo_gguf_put_u32(&s->w, key, counts[i].value);
     }
-    snprintf(key, sizeof key, "%s.attention.layer_norm_rms_epsilon", p->arch);
+    snprintf(key, sizeof key, "%s.attention.layer_norm_%sepsilon", p->arch, gpt2 ? "" : "rms_");
     solo_gguf_put_f32(&s->w, key, 1e-5f);
+    if (gpt2) return;
     snprintf(key, sizeof key, "%s.rope.freq_base", p->arch);
     solo_gguf_put_f32(&s->w, key, p->rope_base);
 }
 
-/* rows 0: a gain. spread: the deviation is this over sqrt(cols). */
+/* rows 0: a gain, or a bias by its name. spread: the deviation is this over sqrt(cols). */
 static bool add_tensor(synth *s, const char *name, solo_type type, uint32_t cols, uint32_t rows,
                        double spread) {
     const uint32_t n_block = solo_type_get_info((uint32_t)type)->n_block;
@@ -353,32 +370,46 @@ static bool add_tensor(synth *s, const char *name, solo_type type, uint32_t cols
     tensor *t = &s->tensor[s->n_tensor++];
     snprintf(t->name, sizeof t->name, "%s", name);
     t->type = type;
-    t->middle = rows ? 0 : 1;
+    t->middle = rows || strstr(name, ".bias") ? 0 : 1;
     t->deviation = rows ? spread / sqrt(cols) : 0.05;
     t->off = solo_gguf_declare_tensor(&s->w, name, type, cols, rows, &t->n_bytes);
     s->total += t->n_bytes;
     return true;
 }
 
+/* Which architectures have a tensor. */
+enum { LLAMA = 1, PHI3 = 2, QWEN2 = 4, QWEN3 = 8, GPT2 = 16, GEMMA3 = 32, ALL = 63 };
+
+static uint32_t arch_bit(const synth *s) {
+    static const char *const names[] = {"llama", "phi3", "qwen2", "qwen3", "gpt2", "gemma3"};
+    for (uint32_t i = 0; i < SOLO_COUNT(names); i++)
+        if (is_arch(s, names[i])) return 1u << i;
+    solo_bug(__FILE__, __LINE__, "a preset of an architecture without tensors");
+}
+
 static bool add_layer(synth *s, uint32_t layer) {
     const preset *p = &s->preset;
-    const bool fused = strcmp(p->arch, "phi3") == 0;
-    const uint32_t q = p->n_head * p->head_dim, kv = p->n_head_kv * p->head_dim, d = p->n_embd;
-    const struct { const char *name; uint32_t cols, rows; enum { EITHER, FUSED, APART } where; }
-    rows[] = {
-        {"attn_norm", d, 0, EITHER},
-        {"attn_qkv", d, q + 2 * kv, FUSED},
-        {"attn_q", d, q, APART}, {"attn_k", d, kv, APART}, {"attn_v", d, kv, APART},
-        {"attn_output", q, d, EITHER},
-        {"ffn_norm", d, 0, EITHER},
-        {"ffn_gate", d, p->n_ff, APART}, {"ffn_up", d, p->n_ff, APART},
-        {"ffn_up", d, 2 * p->n_ff, FUSED},
-        {"ffn_down", p->n_ff, d, EITHER},
+    const uint32_t q = p->n_head * p->head_dim, kv = p->n_head_kv * p->head_dim, d = p->n_embd, ff = p->n_ff;
+    const uint32_t apart = ALL - PHI3 - GPT2;
+    const struct { const char *name; uint32_t cols, rows, archs; } rows[] = {
+        {"attn_norm.weight", d, 0, ALL}, {"attn_norm.bias", d, 0, GPT2},
+        {"attn_qkv.weight", d, q + 2 * kv, PHI3 | GPT2}, {"attn_qkv.bias", q + 2 * kv, 0, GPT2},
+        {"attn_q.weight", d, q, apart}, {"attn_k.weight", d, kv, apart}, {"attn_v.weight", d, kv, apart},
+        {"attn_q.bias", q, 0, QWEN2}, {"attn_k.bias", kv, 0, QWEN2}, {"attn_v.bias", kv, 0, QWEN2},
+        {"attn_q_norm.weight", p->head_dim, 0, QWEN3 | GEMMA3},
+        {"attn_k_norm.weight", p->head_dim, 0, QWEN3 | GEMMA3},
+        {"attn_output.weight", q, d, ALL}, {"attn_output.bias", d, 0, GPT2},
+        {"post_attention_norm.weight", d, 0, GEMMA3},
+        {"ffn_norm.weight", d, 0, ALL}, {"ffn_norm.bias", d, 0, GPT2},
+        {"ffn_gate.weight", d, ff, apart}, {"ffn_up.weight", d, ff, ALL - PHI3},
+        {"ffn_up.weight", d, 2 * ff, PHI3}, {"ffn_up.bias", ff, 0, GPT2},
+        {"ffn_down.weight", ff, d, ALL}, {"ffn_down.bias", d, 0, GPT2},
+        {"post_ffw_norm.weight", d, 0, GEMMA3},
     };
     for (uint32_t i = 0; i < SOLO_COUNT(rows); i++) {
         char name[64];
-        if (rows[i].where == (fused ? APART : FUSED)) continue;
-        snprintf(name, sizeof name, "blk.%u.%s.weight", layer, rows[i].name);
+        if (!(rows[i].archs & arch_bit(s))) continue;
+        snprintf(name, sizeof name, "blk.%u.%s", layer, rows[i].name);
         if (!add_tensor(s, name, rows[i].rows ? s->type : SOLO_TYPE_F32, rows[i].cols,
                         rows[i].rows, 1))
             return false;
@@ -389,12 +420,16 @@ static bool add_layer(synth *s, uint32_t layer) {
 /* A tied embedding is the output matrix too: it has that one's type and scale. */
 static bool add_tensors(synth *s) {
     const preset *p = &s->preset;
-    s->tensor = solo_zalloc(3 + (size_t)p->n_layer * 11, sizeof *s->tensor);
+    s->tensor = solo_zalloc(5 + (size_t)p->n_layer * 16, sizeof *s->tensor);
     if (!add_tensor(s, "token_embd.weight", p->tied ? s->output_type : s->type, p->n_embd,
                     p->n_vocab, p->tied ? 1 : sqrt(p->n_embd)))
         return false;
     for (uint32_t l = 0; l < p->n_layer; l++)
         if (!add_layer(s, l)) return false;
+    if (is_arch(s, "gpt2") &&
+        (!add_tensor(s, "position_embd.weight", SOLO_TYPE_F16, p->n_embd, p->n_ctx, 1) ||
+         !add_tensor(s, "output_norm.bias", SOLO_TYPE_F32, p->n_embd, 0, 1)))
+        return false;
     return add_tensor(s, "output_norm.weight", SOLO_TYPE_F32, p->n_embd, 0, 1) &&
            (p->tied || add_tensor(s, "output.weight", s->output_type, p->n_embd, p->n_vocab, 1));
 }

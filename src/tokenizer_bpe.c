@@ -145,6 +145,7 @@ static bool read_pretokenizer(solo_tokenizer *tok, const solo_gguf *gguf, solo_e
     tok->kind = row->kind;
     tok->bpe.takes_whole_words = row->takes_whole_words;
     tok->bpe.normalizes = row->normalizes;
+    if (row->adds_bos && !solo_gguf_find(gguf, KEY("add_bos_token"))) tok->add_bos = tok->bos >= 0;
     for (uint32_t i = 0; i < SOLO_MAX_CUT && row->text[i]; i++) {
         solo_str text = {row->text[i], strlen(row->text[i])};
         if (!solo_pretokenizer_add(&tok->bpe.rule, text, KEY("pre"), err)) return false;

@@ -81,7 +81,8 @@ static bool add_cut(reader *r, const char *text, size_t n) {
 
 static bool read_byte_level(reader *r, const json_t *p) {
     if (flag(p, "add_prefix_space", true)) {
-        return refuse(r, SOLO_UNSUPPORTED, "pre_tokenizer.add_prefix_space", "false", json_object_get(p, "add_prefix_space"));
+        return refuse(r, SOLO_UNSUPPORTED, "pre_tokenizer.add_prefix_space", "false",
+                      json_object_get(p, "add_prefix_space"));
     }
     r->byte_level = true;
     if (!flag(p, "use_regex", true)) return true;
@@ -99,7 +100,8 @@ static bool read_metaspace(reader *r, const json_t *p) {
         return refuse(r, SOLO_UNSUPPORTED, "pre_tokenizer.split", "false", json_object_get(p, "split"));
     }
     if (scheme && !is(scheme, "always") && !is(scheme, "first") && !is(scheme, "never")) {
-        return refuse(r, SOLO_UNSUPPORTED, "pre_tokenizer.prepend_scheme", "\"always\", \"first\" or \"never\"", scheme);
+        return refuse(r, SOLO_UNSUPPORTED, "pre_tokenizer.prepend_scheme", "\"always\", \"first\" or \"never\"",
+                      scheme);
     }
     r->escapes = SOLO_SPACE_MARK;
     spm->add_space_prefix = scheme ? !is(scheme, "never") : flag(p, "add_prefix_space", true);
@@ -116,7 +118,8 @@ static bool read_split(reader *r, const json_t *p) {
     if (!json_is_string(regex)) return refuse(r, SOLO_UNSUPPORTED, "pre_tokenizer.pattern", "a Regex", pattern);
     /* The published patterns match everything, so that removing what they do not match is the same. */
     if (!(is(behaviour, "Isolated") && !inverted) && !(is(behaviour, "Removed") && inverted)) {
-        return refuse(r, SOLO_UNSUPPORTED, "pre_tokenizer.behavior", "\"Isolated\", or \"Removed\" with invert", behaviour);
+        return refuse(r, SOLO_UNSUPPORTED, "pre_tokenizer.behavior", "\"Isolated\", or \"Removed\" with invert",
+                      behaviour);
     }
     return add_cut(r, json_string_value(regex), json_string_length(regex));
 }
@@ -134,7 +137,9 @@ static bool read_pre_tokenizer(reader *r, const json_t *p) {
     if (is_type(p, "ByteLevel")) return read_byte_level(r, p);
     if (is_type(p, "Metaspace")) return read_metaspace(r, p);
     if (is_type(p, "Split")) return read_split(r, p);
-    if (is_type(p, "Digits")) return flag(p, "individual_digits", false) ? add_cut(r, "\\p{N}", 5) : add_cut(r, "\\p{N}+", 6);
+    if (is_type(p, "Digits")) {
+        return flag(p, "individual_digits", false) ? add_cut(r, "\\p{N}", 5) : add_cut(r, "\\p{N}+", 6);
+    }
     return refuse(r, SOLO_UNSUPPORTED, "pre_tokenizer", "ByteLevel, Split, Digits or Metaspace", p);
 }
 
@@ -147,7 +152,8 @@ static bool choose_kind(reader *r) {
     tok->is_spm = !r->byte_level;
     tok->spm.by_merges = tok->is_spm;
     if (tok->is_spm && (r->n_cut > 0 || tok->bpe.normalizes)) {
-        return solo_fail(r->err, SOLO_UNSUPPORTED, "%s: wanted no pattern and no NFC where spaces are replaced by U+2581",
+        return solo_fail(r->err, SOLO_UNSUPPORTED,
+                         "%s: wanted no pattern and no NFC where spaces are replaced by U+2581",
                          r->label);
     }
     const solo_pretokenizer_row *row = solo_pretokenizer_known(r->cut, r->n_cut);
@@ -293,7 +299,9 @@ static bool check_model(const reader *r, const json_t *model) {
         const json_t *value = json_object_get(model, none[i]);
         if (!is_empty(value)) return refuse(r, SOLO_UNSUPPORTED, field, "null", value);
     }
-    if (!json_is_object(json_object_get(model, "vocab"))) return refuse(r, SOLO_FILE_FORMAT, "model.vocab", "an object", NULL);
+    if (!json_is_object(json_object_get(model, "vocab"))) {
+        return refuse(r, SOLO_FILE_FORMAT, "model.vocab", "an object", NULL);
+    }
     return true;
 }
 
@@ -370,7 +378,8 @@ bool solo_tokenizer_set_config(solo_tokenizer *tok, const char *bytes, size_t n,
                                solo_error *err) {
     reader r = {.tok = tok, .label = label, .err = err};
     json_t *config = parse(bytes, n, label, err);
-    bool ok = config && read_named(&r, config, "bos_token", &tok->bos) && read_named(&r, config, "eos_token", &tok->eos);
+    bool ok = config && read_named(&r, config, "bos_token", &tok->bos) &&
+              read_named(&r, config, "eos_token", &tok->eos);
     if (ok) {
         if (tok->eos >= 0) tok->is_end[tok->eos] = true;
         tok->add_bos = flag(config, "add_bos_token", tok->add_bos) && tok->bos >= 0;

@@ -9,11 +9,11 @@
 
 /* ---- prediction --------------------------------------------------------------------------- */
 
-uint32_t solo_tune_hand_offs(const solo_factoring *f, uint32_t n_layer) {
-    uint32_t n_stage = 0, n_dispatch = solo_factoring_steps(f, n_layer, NULL);
+uint32_t solo_tune_hand_offs(const solo_factoring *f, const solo_hparams *hp) {
+    uint32_t n_stage = 0, n_dispatch = solo_factoring_steps(f, hp, NULL);
     if (!f->tagged) return 0;
     for (uint32_t i = 0; i < SOLO_STAGE_COUNT; i++)
-        n_stage += solo_stage_scope(i) == SOLO_SCOPE_LAYER ? n_layer : 1;
+        if (solo_stage_is_done(hp, i)) n_stage += solo_stage_scope(i) == SOLO_SCOPE_LAYER ? hp->n_layer : 1;
     return n_stage > n_dispatch ? n_stage - n_dispatch : 0;
 }
 
@@ -87,14 +87,14 @@ static bool is_passed_over(const tuning *t, const char *name) {
 }
 
 static void list_candidates(tuning *t) {
-    uint32_t n_layer = t->desc->plan.weights->model->hp.n_layer;
+    const solo_hparams *hp = &t->desc->plan.weights->model->hp;
     const solo_factoring *f;
     for (uint32_t i = 0; (f = solo_factoring_at(i)) && t->result->n_row < SOLO_TUNE_MAX_ROW; i++) {
         if (is_passed_over(t, f->name)) continue;
         solo_tune_row *row = &t->result->row[t->result->n_row++];
         *row = (solo_tune_row){.choice.workgroup_size = t->desc->plan.workgroup_size,
-                               .n_dispatch = solo_factoring_steps(f, n_layer, NULL),
-                               .n_hand_off = solo_tune_hand_offs(f, n_layer)};
+                               .n_dispatch = solo_factoring_steps(f, hp, NULL),
+                               .n_hand_off = solo_tune_hand_offs(f, hp)};
         snprintf(row->choice.factoring, sizeof row->choice.factoring, "%s", f->name);
         row->predicted_ms = solo_tune_predict_ms(
                                 &t->result->probe, t->result->weight_bytes * f->n_token,

@@ -7,7 +7,7 @@
 
 /* The hand-offs inside dispatches that a token takes: of the boundaries between its stages, those that
  * are no dispatch boundary. 0 for factorings whose workgroups never wait for each other. */
-uint32_t solo_tune_hand_offs(const solo_factoring *f, uint32_t n_layer);
+uint32_t solo_tune_hand_offs(const solo_factoring *f, const solo_hparams *hp);
 
 /* Microseconds of a hand-off among n_workgroup, between the probe's rows by line, its last row's
  * beyond; infinite where the probe has none. */

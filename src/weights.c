@@ -2,6 +2,8 @@
  * uploads them in pieces of a few megabytes, so that host memory stays small whatever the source. */
 #include "weights.h"
 
+#include "ref.h" /* its product makes what is folded into biases */
+
 const solo_matrix_place *solo_weights_place(const solo_weights *w, uint32_t layer,
                                             solo_matrix matrix) {
     uint32_t n_layer = w->model->hp.n_layer;
@@ -18,6 +20,7 @@ static const solo_tensor *tensor_of(const solo_model *m, uint32_t layer, solo_ma
         SOLO_MATRIX_LIST(X)
 #undef X
         case SOLO_MATRIX_EMBD: return m->embd;
+        case SOLO_MATRIX_POSITIONS: return m->positions;
         default: return m->output;
     }
 }
@@ -26,6 +29,7 @@ static const solo_tensor *tensor_of(const solo_model *m, uint32_t layer, solo_ma
 
 static bool place_matrix(solo_weights *w, const solo_tensor *t, solo_matrix_place *out,
                          solo_error *err) {
+    if (!t) return true;
     const solo_type_info *type = solo_type_get_info((uint32_t)t->type);
     const solo_form_info *form = solo_form_get_info(type->form);
     out->form = type->form;
@@ -45,10 +49,40 @@ static bool place_matrix(solo_weights *w, const solo_tensor *t, solo_matrix_plac
     return true;
 }
 
+/* Words of a layer's vector. */
+static uint32_t vector_size(const solo_model *m, solo_vector vector) {
+    const solo_hparams *hp = &m->hp;
+    const solo_layer *l = &m->layer[0];
+    const bool centred = hp->norm == SOLO_NORM_LAYER;
+    const uint32_t n_qkv = (hp->n_head + 2 * hp->n_head_kv) * hp->head_dim;
+    switch (vector) {
+        case SOLO_VECTOR_GAIN_ATTN:
+        case SOLO_VECTOR_GAIN_FFN: return hp->n_embd;
+        case SOLO_VECTOR_GAIN_POST_ATTN:
+        case SOLO_VECTOR_GAIN_POST_FFN: return hp->has_post_norm ? hp->n_embd : 0;
+        case SOLO_VECTOR_GAIN_HEAD: return hp->has_head_norm ? 2 * hp->head_dim : 0;
+        case SOLO_VECTOR_BIAS_QKV: return l->q_bias || centred ? n_qkv : 0;
+        case SOLO_VECTOR_BIAS_OUT: return l->out_bias ? hp->n_embd : 0;
+        case SOLO_VECTOR_BIAS_GATE_UP: return l->gate_bias || centred ? hp->n_ff : 0;
+        case SOLO_VECTOR_BIAS_DOWN: return l->down_bias ? hp->n_embd : 0;
+        case SOLO_VECTOR_SUM_QKV: return centred ? n_qkv : 0;
+        case SOLO_VECTOR_SUM_GATE_UP: return centred ? hp->n_ff : 0;
+        case SOLO_VECTOR_BIAS_LOGITS:
+        case SOLO_VECTOR_SUM_LOGITS: return centred ? hp->n_vocab : 0;
+        case SOLO_VECTOR_COUNT: break;
+    }
+    solo_bug(__FILE__, __LINE__, "no such vector");
+}
+
+static uint32_t vector_layers(const solo_model *m, solo_vector vector) {
+    if (vector == SOLO_VECTOR_BIAS_LOGITS || vector == SOLO_VECTOR_SUM_LOGITS) return 1;
+    return m->hp.n_layer + (vector == SOLO_VECTOR_GAIN_ATTN ? 1 : 0);
+}
+
 static bool lay_out(solo_weights *w, solo_error *err) {
     const solo_model *m = w->model;
     uint32_t n = m->hp.n_layer * SOLO_MATRIX_PER_LAYER;
-    w->place = solo_zalloc(n + 2, sizeof *w->place);
+    w->place = solo_zalloc(n + 3, sizeof *w->place);
     for (uint32_t i = 0; i < n; i++) {
         const solo_tensor *t = tensor_of(m, i / SOLO_MATRIX_PER_LAYER, i % SOLO_MATRIX_PER_LAYER);
         if (!place_matrix(w, t, &w->place[i], err)) return false;
@@ -56,16 +90,18 @@ static bool lay_out(solo_weights *w, solo_error *err) {
     if (!place_matrix(w, m->embd, &w->place[n], err)) return false;
     w->place[n + 1] = w->place[n];
     if (m->output != m->embd && !place_matrix(w, m->output, &w->place[n + 1], err)) return false;
-    w->gain_attn = (uint32_t)w->scale_words;
-    w->scale_words += (uint64_t)(m->hp.n_layer + 1) * m->hp.n_embd;
-    w->gain_ffn = (uint32_t)w->scale_words;
-    w->scale_words += (uint64_t)m->hp.n_layer * m->hp.n_embd;
+    if (!place_matrix(w, m->positions, &w->place[n + 2], err)) return false;
+    for (uint32_t v = 0; v < SOLO_VECTOR_COUNT; v++) {
+        w->vector[v] = (solo_vector_place){(uint32_t)w->scale_words, vector_size(m, v)};
+        w->scale_words += (uint64_t)vector_layers(m, v) * w->vector[v].n;
+    }
     w->dir_at = (uint32_t)w->scale_words;
     w->scale_words += (uint64_t)n * 3;
     return true;
 }
 
-static bool open_buffers(solo_weights *w, uint64_t max_binding, solo_error *err) {
+/* Into how many payload buffers of what size, by the device's limits. */
+static bool cut_payload(solo_weights *w, uint64_t max_binding, solo_error *err) {
     const solo_device_info *info = solo_device_info_of(w->device);
     if (max_binding == 0 || max_binding > info->max_binding_bytes)
         max_binding = info->max_binding_bytes;
@@ -83,6 +119,11 @@ static bool open_buffers(solo_weights *w, uint64_t max_binding, solo_error *err)
             (unsigned long long)w->payload_words4 * 16, most, (unsigned long long)max_binding,
             info->name);
     w->n_payload = (uint32_t)n;
+    return true;
+}
+
+static bool open_buffers(solo_weights *w, solo_error *err) {
+    const uint64_t span = w->span;
     for (uint32_t i = 0; i < w->n_payload; i++) {
         uint64_t left = w->payload_words4 - i * span;
         if (!solo_device_buffer_open(w->device, SOLO_BUFFER_STORAGE,
@@ -119,12 +160,11 @@ static uint32_t row_in_file(const solo_hparams *hp, solo_matrix matrix, uint32_t
 #define PIECE_BYTES (4u << 20)
 #define UNSENT_BYTES (32u << 20) /* written but perhaps not yet taken: the queue's own memory */
 
-/* One tensor on its way: a matrix, or a vector of gains (place NULL). */
+/* One tensor on its way: a matrix, or what must be at hand when vectors are filled (place NULL). */
 typedef struct parcel {
     const solo_tensor *tensor;
     const solo_matrix_place *place;
     solo_matrix matrix;
-    uint32_t gain_at; /* word offset in the scales buffer */
 } parcel;
 
 typedef struct uploader {
@@ -176,14 +216,14 @@ static uint32_t rows_of_piece(const solo_hparams *hp, solo_matrix matrix, uint32
     return n ? n : unit;
 }
 
-static bool upload_matrix(uploader *u, const parcel *parcel, solo_error *err) {
-    const solo_tensor *t = parcel->tensor;
-    const solo_matrix_place *place = parcel->place;
+static bool upload_matrix(uploader *u, const parcel *one, solo_error *err) {
+    const solo_tensor *t = one->tensor;
+    const solo_matrix_place *place = one->place;
     const solo_form_info *form = solo_form_get_info(place->form);
     uint32_t row_words = place->n_group * form->payload_words;
     size_t row_scale = (size_t)place->n_group * form->scale_bytes;
     uint64_t file_row = t->n_bytes / place->n_row;
-    uint32_t rows_piece = rows_of_piece(&u->w->model->hp, parcel->matrix, row_words * 4);
+    uint32_t rows_piece = rows_of_piece(&u->w->model->hp, one->matrix, row_words * 4);
     if (rows_piece > place->n_row) rows_piece = place->n_row;
     u->row = solo_realloc(u->row, (size_t)row_words * 4);
     u->piece = solo_realloc(u->piece, (size_t)row_words * 4 * rows_piece);
@@ -195,7 +235,7 @@ static bool upload_matrix(uploader *u, const parcel *parcel, solo_error *err) {
         const uint8_t *rows = bytes_of(u, t, r * file_row, n * file_row, err);
         if (!rows) return false;
         for (uint32_t i = 0; i < n; i++) {
-            uint32_t from = row_in_file(&u->w->model->hp, parcel->matrix, r + i) - r;
+            uint32_t from = row_in_file(&u->w->model->hp, one->matrix, r + i) - r;
             SOLO_ASSERT(from < n);
             uint32_t *out = u->piece + (size_t)i * row_words;
             bool straight = form->payload_words == 4; /* one plane: the row as it is */
@@ -215,15 +255,84 @@ static bool upload_matrix(uploader *u, const parcel *parcel, solo_error *err) {
     return true;
 }
 
-static bool upload_gain(uploader *u, const parcel *parcel, solo_error *err) {
-    solo_tensor t = *parcel->tensor;
-    t.data = bytes_of(u, &t, 0, t.n_bytes, err);
-    if (!t.data) return false;
-    uint64_t n_bytes = t.dim[0] * 4;
-    u->row = solo_realloc(u->row, (size_t)n_bytes);
-    solo_tensor_f32(&t, (float *)u->row);
-    solo_device_write(u->w->device, u->w->scales, (uint64_t)parcel->gain_at * 4, u->row, n_bytes);
-    return sent(u, t.n_bytes, err);
+/* The numbers that go with the rows of q or k, in the rows' order. */
+static void in_row_order(const solo_hparams *hp, uint32_t n, float *numbers) {
+    float *in_file = solo_alloc((size_t)n * sizeof *in_file);
+    memcpy(in_file, numbers, n * sizeof *in_file);
+    for (uint32_t r = 0; r < n; r++) numbers[r] = in_file[row_in_file(hp, SOLO_MATRIX_Q, r)];
+    free(in_file);
+}
+
+/* For each row of a matrix its own bias, where it has one, plus, behind a LAYER norm, the row times the
+ * norm's bias; with `sums` the row times the norm's gain alone. `norm` is the one of the two. */
+static void fill_part(const solo_hparams *hp, const solo_tensor *matrix, const solo_tensor *bias,
+                      const solo_tensor *norm, bool sums, float *out) {
+    const uint32_t n = (uint32_t)matrix->dim[1];
+    memset(out, 0, n * sizeof *out);
+    if (hp->norm == SOLO_NORM_LAYER) {
+        float *x = solo_alloc(hp->n_embd * sizeof *x);
+        solo_tensor_f32(norm, x);
+        solo_ref_matvec(matrix, x, out);
+        free(x);
+    }
+    if (sums || !bias) return;
+    float *own = solo_alloc(n * sizeof *own);
+    solo_tensor_f32(bias, own);
+    solo_ref_add(out, own, n);
+    free(own);
+}
+
+static void fill_qkv(const solo_model *m, const solo_layer *l, bool sums, float *out) {
+    const solo_hparams *hp = &m->hp;
+    const solo_tensor *norm = sums ? l->attn_norm : l->attn_norm_bias;
+    const uint32_t n_q = hp->n_head * hp->head_dim, n_kv = hp->n_head_kv * hp->head_dim;
+    fill_part(hp, l->q, l->q_bias, norm, sums, out);
+    fill_part(hp, l->k, l->k_bias, norm, sums, out + n_q);
+    fill_part(hp, l->v, l->v_bias, norm, sums, out + n_q + n_kv);
+    in_row_order(hp, n_q, out);
+    in_row_order(hp, n_kv, out + n_q);
+}
+
+static void fill_vector(const solo_model *m, solo_vector vector, uint32_t layer, float *out) {
+    const solo_hparams *hp = &m->hp;
+    const solo_layer *l = &m->layer[layer < hp->n_layer ? layer : 0];
+    switch (vector) {
+        case SOLO_VECTOR_GAIN_ATTN:
+            solo_tensor_f32(layer < hp->n_layer ? l->attn_norm : m->output_norm, out);
+            return;
+        case SOLO_VECTOR_GAIN_FFN: solo_tensor_f32(l->ffn_norm, out); return;
+        case SOLO_VECTOR_GAIN_POST_ATTN: solo_tensor_f32(l->post_attn_norm, out); return;
+        case SOLO_VECTOR_GAIN_POST_FFN: solo_tensor_f32(l->post_ffn_norm, out); return;
+        case SOLO_VECTOR_GAIN_HEAD:
+            solo_tensor_f32(l->q_norm, out);
+            solo_tensor_f32(l->k_norm, out + hp->head_dim);
+            in_row_order(hp, 2 * hp->head_dim, out);
+            return;
+        case SOLO_VECTOR_BIAS_QKV: fill_qkv(m, l, false, out); return;
+        case SOLO_VECTOR_SUM_QKV: fill_qkv(m, l, true, out); return;
+        case SOLO_VECTOR_BIAS_OUT: solo_tensor_f32(l->out_bias, out); return;
+        case SOLO_VECTOR_BIAS_DOWN: solo_tensor_f32(l->down_bias, out); return;
+        case SOLO_VECTOR_BIAS_GATE_UP: fill_part(hp, l->gate, l->gate_bias, l->ffn_norm_bias, false, out); return;
+        case SOLO_VECTOR_SUM_GATE_UP: fill_part(hp, l->gate, NULL, l->ffn_norm, true, out); return;
+        case SOLO_VECTOR_BIAS_LOGITS: fill_part(hp, m->output, NULL, m->output_norm_bias, false, out); return;
+        case SOLO_VECTOR_SUM_LOGITS: fill_part(hp, m->output, NULL, m->output_norm, true, out); return;
+        case SOLO_VECTOR_COUNT: break;
+    }
+    solo_bug(__FILE__, __LINE__, "no such vector");
+}
+
+static void upload_vectors(solo_weights *w) {
+    for (uint32_t v = 0; v < SOLO_VECTOR_COUNT; v++) {
+        const solo_vector_place *place = &w->vector[v];
+        if (!place->n) continue;
+        float *numbers = solo_alloc((size_t)place->n * 4);
+        for (uint32_t l = 0; l < vector_layers(w->model, v); l++) {
+            fill_vector(w->model, v, l, numbers);
+            solo_device_write(w->device, w->scales, (place->at + (uint64_t)l * place->n) * 4, numbers,
+                              (uint64_t)place->n * 4);
+        }
+        free(numbers);
+    }
 }
 
 static void upload_directory(solo_weights *w) {
@@ -238,47 +347,59 @@ static void upload_directory(solo_weights *w) {
     free(dir);
 }
 
-/* All that is uploaded, in the order in which the files have it. */
+/* In the order in which the files have it; what is kept before what is uploaded of it. */
 static int parcel_cmp(const void *a, const void *b) {
-    const solo_tensor *x = ((const parcel *)a)->tensor, *y = ((const parcel *)b)->tensor;
-    if (x->source != y->source) return strcmp(x->source->name, y->source->name);
-    return (x->off > y->off) - (x->off < y->off);
+    const parcel *x = a, *y = b;
+    if (x->tensor->source != y->tensor->source)
+        return strcmp(x->tensor->source->name, y->tensor->source->name);
+    if (x->tensor->off != y->tensor->off) return x->tensor->off > y->tensor->off ? 1 : -1;
+    return !!x->place - !!y->place;
+}
+
+/* Norms and biases; where they are folded into others by products (LAYER), the matrices too. */
+static bool is_kept(const solo_model *m, const solo_tensor *t) {
+    return m->hp.norm == SOLO_NORM_LAYER || t->dim[1] * t->dim[2] * t->dim[3] == 1;
 }
 
 static parcel *list_parcels(const solo_weights *w, uint32_t *n_parcel) {
     const solo_model *m = w->model;
-    const uint32_t n_layer = m->hp.n_layer, n_matrix = n_layer * SOLO_MATRIX_PER_LAYER,
-                   n_end = m->output == m->embd ? 1 : 2;
-    parcel *list = solo_zalloc(n_matrix + n_end + 2 * n_layer + 1, sizeof *list);
+    const uint32_t n_matrix = m->hp.n_layer * SOLO_MATRIX_PER_LAYER;
+    const uint64_t n_tensor = solo_gguf_n_tensor(m->gguf);
+    parcel *list = solo_zalloc((size_t)n_tensor + n_matrix + 3, sizeof *list);
     uint32_t n = 0;
-    for (uint32_t i = 0; i < n_matrix + n_end; i++) {
-        uint32_t layer = i < n_matrix ? i / SOLO_MATRIX_PER_LAYER : 0;
-        solo_matrix matrix = i < n_matrix ? i % SOLO_MATRIX_PER_LAYER
-                                          : SOLO_MATRIX_PER_LAYER + (i - n_matrix);
-        list[n++] = (parcel){tensor_of(m, layer, matrix), &w->place[i], matrix, 0};
+    for (uint32_t i = 0; i < n_matrix + 3; i++) {
+        const solo_matrix matrix =
+            i < n_matrix ? i % SOLO_MATRIX_PER_LAYER : SOLO_MATRIX_PER_LAYER + (i - n_matrix);
+        const solo_tensor *t = tensor_of(m, i < n_matrix ? i / SOLO_MATRIX_PER_LAYER : 0, matrix);
+        if (!t || (matrix == SOLO_MATRIX_OUTPUT && t == m->embd)) continue;
+        list[n++] = (parcel){t, &w->place[i], matrix};
     }
-    for (uint32_t l = 0; l <= n_layer; l++) {
-        uint32_t off = l * m->hp.n_embd;
-        const solo_tensor *t = l < n_layer ? m->layer[l].attn_norm : m->output_norm;
-        list[n++] = (parcel){.tensor = t, .gain_at = w->gain_attn + off};
-        if (l < n_layer)
-            list[n++] = (parcel){.tensor = m->layer[l].ffn_norm, .gain_at = w->gain_ffn + off};
+    for (uint64_t i = 0; i < n_tensor; i++) {
+        const solo_tensor *t = solo_gguf_tensor_at(m->gguf, i);
+        if (!t->data && is_kept(m, t)) list[n++] = (parcel){.tensor = t};
     }
     qsort(list, n, sizeof *list, parcel_cmp);
     *n_parcel = n;
     return list;
 }
 
+static bool keep(const solo_model *m, const solo_tensor *t, solo_error *err) {
+    if (!solo_gguf_load(m->gguf, t, err)) return false;
+    solo_model_find_views(m, t);
+    return true;
+}
+
 static bool upload(solo_weights *w, const solo_weights_desc *desc, solo_error *err) {
     uploader u = {.w = w, .progress = desc->progress, .user = desc->progress_user};
     uint32_t n;
     parcel *list = list_parcels(w, &n);
-    for (uint32_t i = 0; i < n; i++) u.total += list[i].tensor->n_bytes;
+    for (uint32_t i = 0; i < n; i++) u.total += list[i].place ? list[i].tensor->n_bytes : 0;
     bool ok = true;
     for (uint32_t i = 0; i < n && ok; i++)
-        ok = list[i].place ? upload_matrix(&u, &list[i], err) : upload_gain(&u, &list[i], err);
+        ok = list[i].place ? upload_matrix(&u, &list[i], err) : keep(w->model, list[i].tensor, err);
     free(u.file), free(u.row), free(u.piece), free(u.scales), free(list);
     if (!ok) return false;
+    upload_vectors(w);
     upload_directory(w);
     return solo_device_submit(w->device, err) && solo_device_wait(w->device, err);
 }
@@ -300,14 +421,23 @@ bool solo_weights_open(solo_weights **out, const solo_weights_desc *desc, solo_e
     w->device = desc->device;
     bool ok = solo_device_is_reference(w->device)
                   ? check_at_hand(w, err)
-                  : lay_out(w, err) && open_buffers(w, desc->max_binding_bytes, err) &&
-                        upload(w, desc, err);
+                  : lay_out(w, err) && cut_payload(w, desc->max_binding_bytes, err) &&
+                        open_buffers(w, err) && upload(w, desc, err);
     if (!ok) {
         solo_weights_close(w);
         return false;
     }
     *out = w;
     return true;
+}
+
+bool solo_weights_measure(const solo_weights_desc *desc, uint64_t *n_bytes, solo_error *err) {
+    solo_weights w = {.model = desc->model, .device = desc->device};
+    bool ok = lay_out(&w, err);
+    *n_bytes = w.payload_words4 * 16 + w.scale_words * 4;
+    ok = ok && (solo_device_is_reference(w.device) || cut_payload(&w, desc->max_binding_bytes, err));
+    free(w.place);
+    return ok;
 }
 
 void solo_weights_close(solo_weights *w) {

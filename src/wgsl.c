@@ -104,7 +104,14 @@ static void add_shape(solo_text *out, const solo_geometry *g) {
     add_u32(out, "KV_ROW", g->kv_row);
     add_u32(out, "KV_VECS", g->kv_vecs);
     add_u32(out, "WINDOW", hp->attn_window < g->desc.n_ctx ? hp->attn_window : 0);
+    add_u32(out, "GLOBAL_EVERY", hp->global_every);
+    add_u32(out, "N_ROPE", hp->n_rope);
+    add_f32(out, "EMBD_SCALE", hp->embd_scale);
+    add_f32(out, "SCORE_CAP", hp->score_cap);
+    add_f32(out, "LOGIT_CAP", hp->logit_cap);
+    solo_text_add(out, "const POST_NORM = %s;\n", hp->has_post_norm ? "true" : "false");
     add_f32(out, "NORM_EPS", hp->norm_eps);
+    solo_text_add(out, "const LAYER_NORM = %s;\n", hp->norm == SOLO_NORM_LAYER ? "true" : "false");
     add_f32(out, "ATTN_SCALE", hp->attn_scale);
 }
 
@@ -119,6 +126,8 @@ static void add_geometry(solo_text *out, const solo_geometry *g, uint32_t spin_l
     add_u32(out, "BIG", g->big);
     add_u32(out, "MAX_ROWS", g->max_rows);
     add_u32(out, "N_SS", g->n_ss);
+    add_u32(out, "N_SUM", g->n_sum);
+    add_u32(out, "FFN_PARTS", g->ffn_parts);
     add_u32(out, "MAX_WINDOW", SOLO_MAX_WINDOW);
     add_u32(out, "N_SPLIT", g->n_split);
     add_u32(out, "ATT_BLOCK", g->att_block);
@@ -131,6 +140,7 @@ static void add_geometry(solo_text *out, const solo_geometry *g, uint32_t spin_l
     add_u32(out, "ATT_MAX_BLOCK", g->att_max_block);
     add_u32(out, "EMBED_TILE", g->embed_tile);
     add_u32(out, "TILES_EMBED", g->tiles_embed);
+    add_u32(out, "TILES_NORM", g->desc.hp->has_post_norm ? g->tiles_embed : 0);
     add_u32(out, "TILES_Q", g->tiles_q);
     add_u32(out, "TILES_K", g->tiles_k);
     add_u32(out, "TILES_ATTEND", g->tiles_attend);
@@ -182,6 +192,8 @@ static void add_messages(solo_text *out, const solo_geometry *g) {
     add_u32(out, "L_X1", g->l_x1);
     add_u32(out, "L_H", g->l_h);
     add_u32(out, "L_H_SCALE", g->l_h_scale);
+    add_u32(out, "L_P_OUT", g->l_p_out);
+    add_u32(out, "L_P_DOWN", g->l_p_down);
     add_u32(out, "LAYER_WORDS", g->layer_words);
     add_u32(out, "M_LOGITS", g->m_logits);
     add_u32(out, "M_TOP", g->m_top);
@@ -202,9 +214,19 @@ static void add_payload(solo_text *out, const solo_weights *w) {
                       i * w->span);
     solo_text_add(out, "  return wq%u[i - %uu];\n}\n", w->n_payload - 1,
                   (w->n_payload - 1) * w->span);
-    solo_text_add(out, "fn gain_attn(layer: u32) -> u32 { return %uu + layer * D; }\n",
-                  w->gain_attn);
-    solo_text_add(out, "fn gain_ffn(layer: u32) -> u32 { return %uu + layer * D; }\n", w->gain_ffn);
+}
+
+/* gain_attn(layer): where a layer's vector stands in the scales; HAS_GAIN_ATTN: whether there is one. */
+static void add_vectors(solo_text *out, const solo_weights *w) {
+    static const struct { const char *name, *function; } vectors[] = {
+#define X(name, function) {#name, #function},
+        SOLO_VECTOR_LIST(X)
+#undef X
+    };
+    for (uint32_t v = 0; v < SOLO_VECTOR_COUNT; v++)
+        solo_text_add(out, "const HAS_%s = %s;\nfn %s(layer: u32) -> u32 { return %uu + layer * %uu; }\n",
+                      vectors[v].name, w->vector[v].n ? "true" : "false", vectors[v].function,
+                      w->vector[v].at, w->vector[v].n);
 }
 
 /* ---- matrices ----------------------------------------------------------------------------- */
@@ -214,15 +236,20 @@ static const solo_role matrix_role[] = {
     [SOLO_MATRIX_V] = SOLO_ROLE_QKV,         [SOLO_MATRIX_OUT] = SOLO_ROLE_OUT,
     [SOLO_MATRIX_GATE] = SOLO_ROLE_GATE_UP,  [SOLO_MATRIX_UP] = SOLO_ROLE_GATE_UP,
     [SOLO_MATRIX_DOWN] = SOLO_ROLE_DOWN,     [SOLO_MATRIX_EMBD] = SOLO_ROLE_COUNT,
-    [SOLO_MATRIX_OUTPUT] = SOLO_ROLE_LOGITS,
+    [SOLO_MATRIX_OUTPUT] = SOLO_ROLE_LOGITS, [SOLO_MATRIX_POSITIONS] = SOLO_ROLE_COUNT,
 };
 static const char *const matrix_names[] = {"q",  "k",    "v",    "out",   "gate",
-                                           "up", "down", "embd", "output"};
+                                           "up", "down", "embd", "output", "positions"};
 
-/* Bit f: form f is used by the matrix in some layer. */
+static bool has_matrix(const solo_weights *w, solo_matrix matrix) {
+    return solo_weights_place(w, 0, matrix)->n_row > 0;
+}
+
+/* Bit f: form f is used by the matrix in some layer. 0: there is no such matrix. */
 static uint32_t forms_of(const solo_weights *w, solo_matrix matrix) {
     uint32_t mask = 0, n = matrix < SOLO_MATRIX_PER_LAYER ? w->model->hp.n_layer : 1;
-    for (uint32_t l = 0; l < n; l++) mask |= 1u << solo_weights_place(w, l, matrix)->form;
+    for (uint32_t l = 0; l < n && has_matrix(w, matrix); l++)
+        mask |= 1u << solo_weights_place(w, l, matrix)->form;
     return mask;
 }
 
@@ -272,7 +299,7 @@ static void add_form_of(solo_text *out, const solo_weights *w, solo_matrix matri
 static void add_rows_of(solo_text *out, const solo_weights *w, solo_role role) {
     uint32_t forms = 0, k = 0, last = 0;
     for (uint32_t m = 0; m < SOLO_MATRIX_COUNT; m++) {
-        if (matrix_role[m] == role) forms |= forms_of(w, m), last = m;
+        if (matrix_role[m] == role && has_matrix(w, m)) forms |= forms_of(w, m), last = m;
     }
     solo_text_add(out,
                   "fn rows_%s(which: u32, layer: u32, row0: u32, out0: u32, n: u32, lane: u32) {\n",
@@ -281,7 +308,7 @@ static void add_rows_of(solo_text *out, const solo_weights *w, solo_role role) {
                   solo_weights_place(w, 0, last)->n_row);
     if (is_mixed(forms)) add_form_of(out, w, last, "var form = ");
     for (uint32_t m = 0; m < last; m++) {
-        if (matrix_role[m] != role) continue;
+        if (matrix_role[m] != role || !has_matrix(w, m)) continue;
         solo_text_add(out, "  if (which == %uu) {\n    m = matrix_%s(layer);\n    n_row = %uu;\n",
                       k++, matrix_names[m], solo_weights_place(w, 0, m)->n_row);
         if (is_mixed(forms)) add_form_of(out, w, m, "  form = ");
@@ -296,15 +323,20 @@ static void add_rows_of(solo_text *out, const solo_weights *w, solo_role role) {
     solo_text_add(out, "}\n");
 }
 
-static void add_embd_weight(solo_text *out, const solo_weights *w) {
-    const char *form = solo_form_get_info(solo_weights_place(w, 0, SOLO_MATRIX_EMBD)->form)->name;
-    solo_text_add(out,
-                  "fn embd_weight(id: u32, col: u32) -> f32 {\n"
-                  "  let g = col / 32u;\n"
-                  "  return quad_%s(load_%s(matrix_embd(0u), id * (D / 32u) + g, id, D / 32u, g), "
-                  "(col %% 32u) / 4u)[col %% 4u];\n"
-                  "}\n",
-                  form, form);
+/* embd_weight(row, col): one number of the matrix. */
+static void add_weight_of(solo_text *out, const solo_weights *w, solo_matrix matrix) {
+    const char *name = matrix_names[matrix];
+    const char *form = solo_form_get_info(solo_weights_place(w, 0, matrix)->form)->name;
+    solo_text_add(out, "fn %s_weight(row: u32, col: u32) -> f32 {\n", name);
+    if (has_matrix(w, matrix))
+        solo_text_add(out,
+                      "  let g = col / 32u;\n"
+                      "  return quad_%s(load_%s(matrix_%s(0u), row * (D / 32u) + g, row, D / 32u, g), "
+                      "(col %% 32u) / 4u)[col %% 4u];\n",
+                      form, form, name);
+    else
+        solo_text_add(out, "  return 0.0;\n");
+    solo_text_add(out, "}\n");
 }
 
 static uint32_t all_forms(const solo_weights *w) {
@@ -329,8 +361,11 @@ static void add_weights(solo_text *out, const solo_wgsl_desc *desc) {
         snprintf(file, sizeof file, "weight_%s.wgsl", solo_form_get_info(f)->name);
         if (forms & (1u << f)) add_file(out, file);
     }
-    for (uint32_t m = 0; m < SOLO_MATRIX_COUNT; m++) add_matrix_place(out, w, m);
-    add_embd_weight(out, w);
+    for (uint32_t m = 0; m < SOLO_MATRIX_COUNT; m++)
+        if (has_matrix(w, m)) add_matrix_place(out, w, m);
+    add_weight_of(out, w, SOLO_MATRIX_EMBD);
+    add_weight_of(out, w, SOLO_MATRIX_POSITIONS);
+    solo_text_add(out, "const HAS_POSITIONS = %s;\n", has_matrix(w, SOLO_MATRIX_POSITIONS) ? "true" : "false");
 }
 
 static void add_rows(solo_text *out, const solo_wgsl_desc *desc) {
@@ -378,6 +413,7 @@ static void add_prelude(solo_text *out, const solo_wgsl_desc *desc) {
     if (desc->factoring && desc->factoring->n_token > 1)
         add_u32(out, "BURST_TOKENS", desc->factoring->n_token);
     add_payload(out, desc->weights);
+    add_vectors(out, desc->weights);
 }
 
 static void add_prefill(solo_text *out, const solo_weights *w) {
@@ -392,6 +428,7 @@ static void add_prefill(solo_text *out, const solo_weights *w) {
     add_file(out, "prefill.wgsl");
     for (uint32_t i = 0; i < SOLO_COUNT(uses); i++) {
         uint32_t forms = forms_of(w, uses[i].matrix);
+        if (!forms) continue;
         solo_text_add(
             out, "fn weight_%s(layer: u32, row: u32, groups: u32, g: u32, j: u32) -> vec4<f32> {\n",
             uses[i].name);
@@ -418,6 +455,7 @@ char *solo_wgsl_join(const solo_wgsl_desc *desc) {
     add_prelude(&out, desc);
     add_file(&out, "common.wgsl");
     add_file(&out, g->kv_type == SOLO_KV_F16 ? "kv_f16.wgsl" : "kv_f32.wgsl");
+    add_file(&out, g->hp->act == SOLO_ACT_SILU ? "act_silu.wgsl" : "act_gelu.wgsl");
     add_weights(&out, desc);
     if (!desc->factoring) {
         add_prefill(&out, desc->weights);
@@ -430,6 +468,9 @@ char *solo_wgsl_join(const solo_wgsl_desc *desc) {
                                                           : "activations_int8.wgsl");
     add_sums_wanted(&out, desc);
     add_file(&out, "residual.wgsl");
+    add_file(&out, g->hp->norm == SOLO_NORM_RMS ? "norm_rms.wgsl" : "norm_layer.wgsl");
+    add_file(&out, "finish.wgsl");
+    add_file(&out, g->hp->has_head_norm ? "heads_norm.wgsl" : "heads_plain.wgsl");
     const solo_geometry *all = desc->geometry;
     bool spans = desc->subgroups && g->max_team >= all->qd && g->max_team >= all->qf &&
                  g->max_team >= all->qa;

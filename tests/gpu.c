@@ -48,6 +48,27 @@ const tiny_desc gpu_mixed = {
     .type_down = SOLO_TYPE_Q8_0, .alt_down = SOLO_TYPE_Q4_1, .type_embd = SOLO_TYPE_BF16,
     .type_output = TINY_TYPE_F32};
 
+/* Biases on q, k and v. */
+const tiny_desc gpu_qwen2 = {.arch = "qwen2", .n_head = 8, .n_head_kv = 4, .n_ctx = 96, .n_vocab = 333,
+                             .seed = 31, .type_v = SOLO_TYPE_Q8_0};
+
+/* Norms of heads, whose length is not that of the embedding divided by their number. */
+const tiny_desc gpu_qwen3 = {.arch = "qwen3", .n_head = 6, .n_head_kv = 3, .head_dim = 32, .n_ctx = 96,
+                             .n_vocab = 333, .seed = 32, .type_qk = SOLO_TYPE_Q4_0};
+
+/* Norms with a mean, biases everywhere, no up, no RoPE but positions, a tied output. */
+const tiny_desc gpu_gpt2 = {.arch = "gpt2", .n_head = 4, .n_ctx = 96, .n_vocab = 333, .seed = 33, .tied = true,
+                            .type_up = SOLO_TYPE_Q8_0};
+
+/* Caps on scores and logits, norms behind projections, a window in every other layer. */
+const tiny_desc gpu_gemma2 = {.arch = "gemma2", .n_layer = 3, .n_head = 8, .n_head_kv = 4, .n_ctx = 96, .n_vocab = 333,
+                              .seed = 34, .tied = true, .attn_window = 5};
+
+/* The same with norms of heads and two tables of RoPE in place of caps. */
+const tiny_desc gpu_gemma3 = {.arch = "gemma3", .n_layer = 3, .n_head = 4, .n_head_kv = 4, .head_dim = 32, .n_ctx = 96,
+                              .n_vocab = 333, .seed = 35, .tied = true, .attn_window = 3, .global_every = 2,
+                              .type_qk = SOLO_TYPE_Q5_0};
+
 /* ---- the device, models, plans -------------------------------------------------------------- */
 
 void gpu_ok(bool ok, const char *file, int line) {

@@ -44,6 +44,7 @@ void    gpu_bed_close(gpu_bed *bed);
 
 /* The shape that several programs use for whole tokens, so that a driver with a cache of shaders
  * compiles those once. 8 heads on 4 KV heads, a vocabulary that no tile divides. */
+extern const tiny_desc gpu_qwen2, gpu_qwen3, gpu_gpt2, gpu_gemma2, gpu_gemma3;
 extern const tiny_desc gpu_tiny;
 
 /* Shapes that between them have every weight type in several roles; gpu.c says what each is for. */

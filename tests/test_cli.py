@@ -59,6 +59,8 @@ class CommandLine(unittest.TestCase):
         self.refused(["run", "m", "--activations", "f64"], "int8", "f32", "'f64'")
         self.refused(["run", "m", "-p", "a", "--prompt-file", "b"], "--prompt-file")
         self.refused(["run", "m", "--raw", "--system", "b"], "--system", "--raw")
+        self.refused(["run", "m", "--raw", "--tools", "[]"], "--tools", "--raw")
+        self.refused(["run", "m", "--raw", "--vars", "{}"], "--vars", "--raw")
         self.refused(["logits", "m", "--kv", "f16"], "--kv")
         self.refused(["perplexity", "m"], "--file")
         self.refused(["devices", "m"], "'m'")
@@ -182,6 +184,13 @@ class Synthetic(unittest.TestCase):
             "q4_0": 4.5, "q4_k": 4.51, "q4_1": 5, "q5_0": 5.5, "q6_k": 6.6, "q8_0": 8.5, "f16": 16, "bf16": 16, "f32": 32}[n]))
         self.assertEqual(json.loads(solo("info", self.path("t.gguf"), "--json").stdout)["n_ctx_train"], 64)
 
+    def test_architectures(self):
+        for preset, arch in (("qwen2-0.5b", "qwen2"), ("gpt2-small", "gpt2")):
+            self.assertEqual(solo("synth", preset, self.path("p.gguf"), "--ctx", "128").returncode, 0)
+            info = json.loads(solo("info", self.path("p.gguf"), "--json").stdout)
+            self.assertEqual([info["arch"], info["n_ctx_train"]], [arch, 128])
+            os.remove(self.path("p.gguf"))
+
     def test_refusals(self):
         out = self.path("x.gguf")
         for args, wanted in (
@@ -195,10 +204,6 @@ class Synthetic(unittest.TestCase):
             self.assertEqual(got.returncode, 2, got)
             for text in wanted:
                 self.assertIn(text, got.stderr.decode())
-        for preset, arch in (("qwen2-0.5b", b"qwen2"), ("gpt2-small", b"gpt2")):
-            got = solo("synth", preset, out)
-            self.assertEqual(got.returncode, 1, got)
-            self.assertIn(b"found " + arch, got.stderr)
         got = solo("synth", "toy:64x2x4", "/nosuch/folder/x.gguf")
         self.assertEqual(got.returncode, 1, got)
         self.assertIn(b"/nosuch/folder/x.gguf", got.stderr)
@@ -309,6 +314,14 @@ class Engine(unittest.TestCase):
 
 
 class Chat(unittest.TestCase):
+    def test_what_a_template_reads_is_json(self):
+        for option, text, wanted in (("--vars", "{", "variables: wanted JSON"), ("--vars", "[]", "found a list"),
+                                     ("--tools", "[1", "tools: wanted JSON")):
+            for command in ("run", "chat"):
+                got = solo(command, MODEL, "--device", "cpu", option, text, stdin="Hello\n")
+                self.assertEqual(got.returncode, 1, got)
+                self.assertIn(wanted, got.stderr.decode())
+
     def test_through_a_pipe(self):
         got = solo("chat", MODEL, *QUICK, "-n", "4", stdin="My name is Ada. Say hello.\n\n/stats\nWhat is 2+2?\n/stats\n/reset\n"
                    "/system Answer in French.\n/nosuch\n/help\n/quit\nnever read\n")

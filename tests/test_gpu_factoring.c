@@ -119,6 +119,7 @@ static const char *region_of(const solo_geometry *g, uint32_t at, uint32_t *laye
     if (in < g->l_a) return "attention's maxima and sums";
     if (in < g->l_x1) return in < g->l_a_scale ? "a" : "a's scales";
     if (in < g->l_h) return region_in_x(g, in - g->l_x1, x1);
+    if (in >= g->l_p_out && g->p_words) return in < g->l_p_down ? "out's projection" : "down's projection";
     return in < g->l_h_scale ? "h" : "h's scales";
 }
 
@@ -155,6 +156,7 @@ static void expect_not_blind(const config *c, const solo_plan *plan) {
     assert_true(g->n_split >= c->min_split);
     uint32_t n = c->n_prompt, window = g->desc.hp->attn_window;
     assert_true(window < n);
+    if (g->desc.hp->global_every) window = 0;
     uint32_t per_split = ((window ? window : n) + g->n_split) / g->n_split;
     assert_true((per_split + g->att_block - 1) / g->att_block >= c->min_block);
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
@@ -466,6 +468,39 @@ static void phi3_is_a_fused_llama(void **state) {
     record_free(&fused);
 }
 
+static void qwen2(void **state) {
+    (void)state;
+    check_config(&(config){.name = "qwen2, f32", .model = gpu_qwen2,
+                           .plan = {.activations = SOLO_ACTIVATIONS_F32}, .n_prompt = 40, .n_step = 4,
+                           .min_block = 2});
+}
+
+static void qwen3(void **state) {
+    (void)state;
+    check_config(&(config){.name = "qwen3, int8, teams", .model = gpu_qwen3,
+                           .plan = {.max_team = 4, .no_subgroups = true}, .n_prompt = 40, .n_step = 4,
+                           .min_split = 2, .all_forms = true});
+}
+
+static void gpt2(void **state) {
+    (void)state;
+    check_config(&(config){.name = "gpt2, int8", .model = gpu_gpt2, .n_prompt = 40, .n_step = 4,
+                           .min_block = 2, .all_forms = true});
+    check_config(&(config){.name = "gpt2, f32, teams", .model = gpu_gpt2,
+                           .plan = {.activations = SOLO_ACTIVATIONS_F32, .max_team = 4, .no_subgroups = true},
+                           .n_prompt = 9, .n_step = 3, .min_split = 2});
+}
+
+static void gemma(void **state) {
+    (void)state;
+    check_config(&(config){.name = "gemma2, f32", .model = gpu_gemma2,
+                           .plan = {.activations = SOLO_ACTIVATIONS_F32}, .n_prompt = 40, .n_step = 4,
+                           .min_block = 2});
+    check_config(&(config){.name = "gemma3, int8, teams", .model = gpu_gemma3,
+                           .plan = {.max_team = 4, .no_subgroups = true}, .n_prompt = 40, .n_step = 4,
+                           .min_split = 2, .all_forms = true});
+}
+
 static void more_parts_than_bindings(void **state) {
     (void)state;
     solo_weights *none;
@@ -517,6 +552,35 @@ static void subgroups_add_in_the_same_order(void **state) {
     skip();
 }
 
+/* Sums of means, norms of heads and behind projections: by subgroups against scratch memory; one matrix in place
+ * of gate and up with its weights requested ahead. */
+static void architectures_by_subgroups(void **state) {
+    (void)state;
+    static const tiny_desc *const models[] = {&gpu_gpt2, &gpu_gemma3};
+    const solo_device_info *info = solo_device_info_of(gpu_device);
+    if (!info->has_subgroups || info->subgroup_min < 8) {
+        printf("UNRUN: %s has no subgroups of 8\n", info->name);
+        skip();
+    }
+    for (uint32_t i = 0; i < SOLO_COUNT(models); i++) {
+        config c = {.name = models[i]->arch, .model = *models[i], .n_prompt = 9, .n_step = 3, .min_split = 2,
+                    .plan = {.max_team = info->subgroup_min < 32 ? info->subgroup_min : 32,
+                             .queue = i == 0 ? 5 : 0}};
+        gpu_bed bed = gpu_bed_open(&c.model, 0);
+        solo_plan *plan = open_plan(&bed, &c);
+        assert_true(plan->subgroups && strstr(plan->main.wgsl, "// ---- spans_subgroup.wgsl"));
+        plan->subgroups = false;
+        plan->geometry.desc.queue = 0;
+        solo_program scratch = open_program(plan, "stages", 0);
+        record wanted = run_program(plan, &scratch, &c);
+        check_program(plan, &plan->main, &c, "stages by subgroups, weights ahead", &wanted);
+        record_free(&wanted);
+        solo_program_close(&scratch);
+        solo_plan_close(plan);
+        gpu_bed_close(&bed);
+    }
+}
+
 /* Heads of 12 in groups of 8 that share a scale: attention by whole kv heads takes two at a time. */
 static void heads_share_a_scale(void **state) {
     (void)state;
@@ -542,7 +606,8 @@ static void expect_hand_offs(solo_plan *plan, const char *name, uint32_t n,
     plan->main = own;
     assert_int_equal(info.n_dispatch, p.n_dispatch);
     assert_int_equal(info.n_hand_off, n);
-    for (uint32_t i = 0; i < SOLO_STAGE_COUNT; i++) {
+    assert_int_equal(info.n_stage, 9);
+    for (uint32_t i = 0; i < info.n_stage; i++) {
         if (strcmp(info.stage[i].hand_off, wanted[i]))
             fail_msg("%s, %s: wanted %s, found %s", name, info.stage[i].name, wanted[i],
                      info.stage[i].hand_off);
@@ -610,6 +675,24 @@ static void bursts(void **state) {
                            .min_block = 1, .all_forms = true, .same_args = true}, names);
 }
 
+/* With norms behind projections a layer ends in another stage, which the next dispatch waits for. */
+static void gemma_in_parts(void **state) {
+    (void)state;
+    static const char *const names[] = {"burst:3", NULL};
+    config c = {.name = "gemma3, layers, chunks, bursts", .model = gpu_gemma3, .n_prompt = 9, .n_step = 6,
+                .same_args = true};
+    if (gpu_compiles_slowly()) return;
+    gpu_bed bed = gpu_bed_open(&c.model, 0);
+    solo_plan *plan = open_plan(&bed, &c);
+    record wanted = run_program(plan, &plan->main, &c);
+    check_ticket(plan, &c, "chunk:2", &wanted);
+    check_static(plan, &c, "layer", &wanted);
+    record_free(&wanted);
+    solo_plan_close(plan);
+    gpu_bed_close(&bed);
+    check_bursts(&c, names);
+}
+
 static void bursts_past_the_context(void **state) {
     (void)state;
     static const char *const names[] = {"burst:4", NULL};
@@ -632,10 +715,16 @@ int main(void) {
         cmocka_unit_test(more_parts_than_bindings),
         cmocka_unit_test(phi3_in_a_window),
         cmocka_unit_test(phi3_is_a_fused_llama),
+        cmocka_unit_test(qwen2),
+        cmocka_unit_test(qwen3),
+        cmocka_unit_test(gpt2),
+        cmocka_unit_test(gemma),
         cmocka_unit_test(subgroups_add_in_the_same_order),
+        cmocka_unit_test(architectures_by_subgroups),
         cmocka_unit_test(heads_share_a_scale),
         cmocka_unit_test(several_dispatches_of_words),
         cmocka_unit_test(plans_say_how_they_hand_over),
+        cmocka_unit_test(gemma_in_parts),
         cmocka_unit_test(bursts),
         cmocka_unit_test(bursts_past_the_context),
     };

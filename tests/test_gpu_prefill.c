@@ -180,6 +180,15 @@ static void phi3_in_a_window(void **state) {
     check_types(d, SOLO_KV_F32, SOLO_ROPE_HALVES);
 }
 
+static void architectures(void **state) {
+    (void)state;
+    check_types(gpu_gpt2, SOLO_KV_F32, SOLO_ROPE_NEIGHBOURS);
+    check_types(gpu_gemma2, SOLO_KV_F32, SOLO_ROPE_HALVES);
+    check_types(gpu_gemma3, SOLO_KV_F32, SOLO_ROPE_HALVES);
+    check_types(gpu_qwen2, SOLO_KV_F32, SOLO_ROPE_HALVES);
+    check_types(gpu_qwen3, SOLO_KV_F32, SOLO_ROPE_HALVES);
+}
+
 /* A refused context leaves the one that there is. */
 static void contexts_out_of_range(void **state) {
     (void)state;
@@ -219,6 +228,7 @@ int main(void) {
         cmocka_unit_test(k_quants),
         cmocka_unit_test(mixed_layers),
         cmocka_unit_test(phi3_in_a_window),
+        cmocka_unit_test(architectures),
         cmocka_unit_test(contexts_out_of_range),
     };
     return cmocka_run_group_tests(tests, gpu_open, gpu_close);

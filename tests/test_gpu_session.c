@@ -250,9 +250,58 @@ static void bursts_are_handed_out_one_by_one(void **state) {
     gpu_bed_close(&bed);
 }
 
+/* ---- weights ------------------------------------------------------------------------------ */
+
+typedef struct host {
+    const uint8_t *bytes;
+    uint64_t n, end, total;
+    uint64_t most; /* bytes of one read */
+} host;
+
+static bool host_read(void *user, uint64_t off, uint64_t n, void *into) {
+    host *h = user;
+    if (off < h->end || off + n > h->n) return false; /* a stream: forwards only */
+    h->end = off + n;
+    h->total += n;
+    if (n > h->most) h->most = n;
+    memcpy(into, h->bytes + off, (size_t)n);
+    return true;
+}
+
+/* A model that the host reads, as a stream, gives the bits that the same bytes in memory give. */
+static void weights_from_a_stream(void **state) {
+    (void)state;
+    static const tiny_desc halves = {.n_layer = 2, .n_embd = 544, .n_head = 8, .n_head_kv = 4,
+                                     .n_ff = 544, .n_ctx = N_CTX, .n_vocab = N_VOCAB, .phi3 = true,
+                                     .type_embd = SOLO_TYPE_F32, .seed = 12};
+    float wanted[N_VOCAB], found[N_VOCAB];
+    gpu_bed bed = gpu_bed_open(&halves, 0), read = {0};
+    uint8_t *bytes;
+    host h = {0};
+    assert_true(tiny_gguf(&halves, &bytes, &h.n));
+    h.bytes = bytes;
+    GPU_OK(solo_model_open(&read.model, &(solo_model_desc){.read = host_read, .read_user = &h,
+                                                           .n_bytes = h.n}, &gpu_err));
+    gpu_weights_open(&read, 0);
+    assert_true(h.total <= h.n && h.total + (1 << 16) > h.n && h.most <= 4 << 20);
+    for (int i = 0; i < 2; i++) {
+        solo_plan *plan = gpu_plan_open(i ? &read : &bed, (solo_plan_desc){.factoring = "stages"});
+        solo_session *session = gpu_session_open(plan, (solo_sampling){0}, 0);
+        GPU_OK(solo_session_sync(session, text, 9, &gpu_err));
+        GPU_OK(solo_session_logits(session, i ? found : wanted, &gpu_err));
+        solo_session_close(session);
+        solo_plan_close(plan);
+    }
+    assert_memory_equal(found, wanted, sizeof found);
+    gpu_bed_close(&read);
+    gpu_bed_close(&bed);
+    free(bytes);
+}
+
 int main(void) {
     gpu_ids(77, N_VOCAB, text, N_CTX);
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(weights_from_a_stream),
         cmocka_unit_test(sync_keeps_what_is_equal),
         cmocka_unit_test(a_text_is_scored_step_by_step_f32),
         cmocka_unit_test(a_text_is_scored_step_by_step_int8),

@@ -107,6 +107,12 @@ static void compare_x(comparison *cmp, const step_words *w, uint32_t layer, cons
     for (uint32_t i = 0; i < d; i++) part[i / g->qd] += x[i] * x[i];
     take_f32(w, at + g->x_ss, g->n_ss, found);
     compare(cmp, layer, "sums of squares", found, part, g->n_ss);
+    if (g->n_sum > g->n_ss) {
+        memset(part, 0, g->n_ss * sizeof *part);
+        for (uint32_t i = 0; i < d; i++) part[i / g->qd] += x[i];
+        take_f32(w, at + g->x_ss + g->n_ss, g->n_ss, found);
+        compare(cmp, layer, "sums", found, part, g->n_ss);
+    }
     solo_tensor_f32(gain, scaled);
     for (uint32_t i = 0; i < d; i++) scaled[i] *= x[i];
     take_inputs(w, at + g->x_y, at + g->x_scale, g->qd, d, found);
@@ -414,6 +420,37 @@ static void phi3(void **state) {
     check_config(&c);
 }
 
+/* Both kinds of activations, one with lanes that share rows and heads. */
+static void check_arch(const tiny_desc *model, solo_rope_pairs pairs, bool slow_too) {
+    config c = {.name = model->arch, .model = *model, .activations = SOLO_ACTIVATIONS_F32,
+                .pairs = pairs, .max_team = 2, .slow_too = slow_too};
+    check_config(&c);
+    c.activations = SOLO_ACTIVATIONS_INT8;
+    c.max_team = 0;
+    check_config(&c);
+}
+
+static void qwen2(void **state) {
+    (void)state;
+    check_arch(&gpu_qwen2, SOLO_ROPE_HALVES, true);
+}
+
+static void qwen3(void **state) {
+    (void)state;
+    check_arch(&gpu_qwen3, SOLO_ROPE_HALVES, true);
+}
+
+static void gpt2(void **state) {
+    (void)state;
+    check_arch(&gpu_gpt2, SOLO_ROPE_NEIGHBOURS, true);
+}
+
+static void gemma(void **state) {
+    (void)state;
+    check_arch(&gpu_gemma2, SOLO_ROPE_HALVES, false);
+    check_arch(&gpu_gemma3, SOLO_ROPE_HALVES, true);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_types_f32),      cmocka_unit_test(many_types_int8),
@@ -422,7 +459,9 @@ int main(void) {
         cmocka_unit_test(more_quants_f32),     cmocka_unit_test(more_quants_int8),
         cmocka_unit_test(mixed_f32_teams),     cmocka_unit_test(mixed_int8),
         cmocka_unit_test(inputs_in_chunks),    cmocka_unit_test(rope_halves_in_part),
-        cmocka_unit_test(phi3),
+        cmocka_unit_test(phi3),                cmocka_unit_test(qwen2),
+        cmocka_unit_test(qwen3),               cmocka_unit_test(gpt2),
+        cmocka_unit_test(gemma),
     };
     cmocka_set_test_filter(getenv("SOLO_TEST_FILTER")); /* a pattern: only these tests */
     return cmocka_run_group_tests(tests, gpu_open, gpu_close);

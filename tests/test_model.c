@@ -193,14 +193,14 @@ static void test_phi3(void **state) {
     }
     assert_ptr_equal(l->out, solo_gguf_tensor(m->gguf, "blk.1.attn_output.weight"));
     for (uint32_t pos = 0; pos < 20; pos++)
-        assert_int_equal(solo_first_attended(&m->hp, pos), pos < 7 ? 0 : pos - 6);
+        assert_int_equal(solo_first_attended(&m->hp, 0, pos), pos < 7 ? 0 : pos - 6);
     solo_model_close(m);
     free(bytes);
     m = open_tiny(&(tiny_desc){.phi3 = true}, &bytes);
     info = solo_model_get_info(m);
     assert_string_equal(info.rope_factors, "none");
     assert_true(info.attn_window == 0 && info.rope_attn_factor == 1.0f && info.n_ctx_orig == 64);
-    assert_int_equal(solo_first_attended(&m->hp, 1000), 0);
+    assert_int_equal(solo_first_attended(&m->hp, 0, 1000), 0);
     solo_model_close(m);
     free(bytes);
 }
@@ -578,6 +578,48 @@ static void test_hostile_models(void **state) {
                          .attn_factor = 1.1f, .attn_window = 5});
 }
 
+/* What each row of the table of architectures says, as far as no logits show it. */
+static void test_architectures(void **state) {
+    (void)state;
+    uint8_t *bytes;
+    solo_model *m = open_tiny(&(tiny_desc){.arch = "gemma3", .n_layer = 7, .attn_window = 5}, &bytes);
+    const solo_hparams *hp = &m->hp;
+    assert_true(hp->n_rope == 2 && hp->rope_base_local == 10000.0f && hp->embd_scale == 8.0f);
+    assert_true(hp->has_head_norm && hp->has_post_norm && hp->act == SOLO_ACT_GELU && !hp->ungated);
+    for (uint32_t l = 0; l < 7; l++) { /* of six layers the last is global */
+        assert_int_equal(solo_is_global(hp, l), l == 5);
+        assert_int_equal(solo_first_attended(hp, l, 20), l == 5 ? 0 : 16);
+    }
+    solo_model_close(m);
+    free(bytes);
+    m = open_tiny(&(tiny_desc){.arch = "gemma2", .attn_window = 5}, &bytes);
+    assert_true(m->hp.score_cap == 50.0f && m->hp.logit_cap == 30.0f && m->hp.n_rope == 1);
+    assert_true(!solo_is_global(&m->hp, 0) && solo_is_global(&m->hp, 1) && !m->hp.has_head_norm);
+    solo_model_close(m);
+    free(bytes);
+    m = open_tiny(&(tiny_desc){.arch = "gpt2"}, &bytes);
+    assert_true(m->hp.norm == SOLO_NORM_LAYER && m->hp.ungated && m->hp.rope_dim == 0 && m->positions);
+    assert_null(m->layer[0].up);
+    assert_int_equal(m->layer[0].k_bias->dim[0], 64);
+    assert_ptr_equal(m->layer[0].k_bias->data,
+                     solo_gguf_tensor(m->gguf, "blk.0.attn_qkv.bias")->data + 64 * sizeof(float));
+    solo_model_close(m);
+    free(bytes);
+}
+
+static void test_architectures_refused(void **state) {
+    (void)state;
+    solo_gguf_writer w = {0};
+    assert_true(tiny_model(&w, &(tiny_desc){.arch = "gemma2", .attn_window = 5}));
+    solo_gguf_put_f32(&w, "gemma2.attn_logit_softcapping", -1.0f);
+    refused(&w, SOLO_FILE_FORMAT, "key 'gemma2.attn_logit_softcapping'", "wanted a finite number, 0 or above",
+            "found -1");
+    w = (solo_gguf_writer){0};
+    assert_true(tiny_model(&w, &(tiny_desc){.arch = "gemma3", .attn_window = 5}));
+    solo_gguf_put_u32(&w, "gemma3.attention.sliding_window_pattern", 0);
+    refused(&w, SOLO_FILE_FORMAT, "key 'gemma3.attention.sliding_window_pattern'", "wanted 1..1024", "found 0");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tiny_is_understood),    cmocka_unit_test(test_variants),
@@ -587,6 +629,7 @@ int main(void) {
         cmocka_unit_test(test_phi3_refused),
         cmocka_unit_test(test_hparams_refused),       cmocka_unit_test(test_beyond_solo),
         cmocka_unit_test(test_tensors_refused),       cmocka_unit_test(test_tokenizer_refused),
+        cmocka_unit_test(test_architectures),         cmocka_unit_test(test_architectures_refused),
         cmocka_unit_test(test_hostile_models),
     };
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);

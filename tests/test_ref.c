@@ -48,10 +48,42 @@ static void norm_takes_large_numbers(void **state) {
     NEAR(y[2], -1, 1e-6);
 }
 
+static void layer_norm_by_hand(void **state) {
+    (void)state;
+    float x[] = {1, 5}, gain[] = {2, 3}, bias[] = {0.5f, -1}, y[2];
+    solo_ref_layer_norm(x, gain, bias, 2, 0, y); /* mean 3, sigma 2 */
+    NEAR(y[0], -2 + 0.5, 1e-7);
+    NEAR(y[1], 3 - 1, 1e-7);
+    solo_ref_layer_norm(x, gain, bias, 2, 12, y); /* eps is added to the variance, under the root */
+    NEAR(y[1], 1.5 - 1, 1e-7);
+}
+
+static void gelu_by_hand(void **state) {
+    (void)state;
+    float gate[] = {0, 1, -1, 100, -100, 2}, up[] = {5, 2, 2, 3, 7, -1}, h[6];
+    solo_ref_glu(SOLO_ACT_GELU, gate, NULL, 6, h);
+    NEAR(h[0], 0, 0);
+    NEAR(h[1], 0.8411919906082768, 1e-7); /* by tanh, not by erf: 0.8413447 */
+    NEAR(h[2], -0.15880800939172324, 1e-7);
+    NEAR(h[3], 100, 0);
+    NEAR(h[4], 0, 0);
+    solo_ref_glu(SOLO_ACT_GELU, gate, up, 6, h);
+    NEAR(h[1], 2 * 0.8411919906082768, 1e-6);
+    NEAR(h[5], -1.954597694087775, 1e-6);
+}
+
+static void scores_are_capped(void **state) {
+    (void)state;
+    float q[] = {3}, k[] = {2, 4}, v[] = {1, 0}, out[1];
+    solo_ref_attend(q, k, v, 2, 1, 1, 1, 1, 5, out); /* scores 6 and 12, of which 5 tanh(x / 5) is left */
+    double a = exp(5 * tanh(1.2)), b = exp(5 * tanh(2.4));
+    NEAR(out[0], a / (a + b), 1e-6);
+}
+
 static void glu_by_hand(void **state) {
     (void)state;
     float gate[] = {0, 1, -1, 1000, -1000, 2}, up[] = {5, 2, 2, 3, 7, -1}, h[6];
-    solo_ref_glu(gate, up, 6, h);
+    solo_ref_glu(SOLO_ACT_SILU, gate, up, 6, h);
     NEAR(h[0], 0, 0);
     NEAR(h[1], 2 * 0.7310585786300049, 1e-6);
     NEAR(h[2], -2 * 0.2689414213699951, 1e-6);
@@ -85,7 +117,7 @@ static void attend_maps_heads(void **state) {
     (void)state;
     /* 6 query heads on 2 KV heads, one position: each returns its KV head's v */
     float q[6 * 2] = {0}, k[2 * 2] = {0}, v[] = {10, 11, 20, 21}, out[6 * 2];
-    solo_ref_attend(q, k, v, 1, 6, 2, 2, 1, out);
+    solo_ref_attend(q, k, v, 1, 6, 2, 2, 1, 0, out);
     for (uint32_t head = 0; head < 6; head++) {
         NEAR(out[2 * head], head < 3 ? 10 : 20, 1e-6);
         NEAR(out[2 * head + 1], head < 3 ? 11 : 21, 1e-6);
@@ -96,13 +128,13 @@ static void attend_by_hand(void **state) {
     (void)state;
     /* scores ln 1, ln 3 after scaling by 1/2: weights 1/4 and 3/4 */
     float q[] = {2}, k[] = {0, 1.0986123f}, v[] = {4, 8}, out[1];
-    solo_ref_attend(q, k, v, 2, 1, 1, 1, 0.5f, out);
+    solo_ref_attend(q, k, v, 2, 1, 1, 1, 0.5f, 0, out);
     NEAR(out[0], 7, 1e-5);
     float huge_k[] = {0, 1e4f}; /* exp of the bare score overflows */
-    solo_ref_attend(q, huge_k, v, 2, 1, 1, 1, 0.5f, out);
+    solo_ref_attend(q, huge_k, v, 2, 1, 1, 1, 0.5f, 0, out);
     NEAR(out[0], 8, 1e-6);
     float low_k[] = {-1e4f, -1e4f};
-    solo_ref_attend(q, low_k, v, 2, 1, 1, 1, 0.5f, out);
+    solo_ref_attend(q, low_k, v, 2, 1, 1, 1, 0.5f, 0, out);
     NEAR(out[0], 6, 1e-6);
 }
 
@@ -114,7 +146,7 @@ static void attend_against_formula(void **state) {
     rnd_fill(q, N_HEAD * DIM);
     rnd_fill(k, N_POS * N_KV * DIM);
     rnd_fill(v, N_POS * N_KV * DIM);
-    solo_ref_attend(q, k, v, N_POS, N_HEAD, N_KV, DIM, 2.5f, out);
+    solo_ref_attend(q, k, v, N_POS, N_HEAD, N_KV, DIM, 2.5f, 0, out);
     for (int head = 0; head < N_HEAD; head++) {
         double weight[N_POS], total = 0;
         for (int pos = 0; pos < N_POS; pos++) {
@@ -202,7 +234,7 @@ static void embed_is_a_row(void **state) {
     struct solo_model m = {.embd = &t};
     for (uint32_t id = 0; id < ROWS; id++) {
         x[COLS] = 99;
-        solo_ref_embed(&m, id, x);
+        solo_ref_embed(&m, id, 0, x);
         assert_memory_equal(x, all + id * COLS, COLS * sizeof *x);
         NEAR(x[COLS], 99, 0);
     }
@@ -255,6 +287,7 @@ static small_model *small_open(variant v) {
                              .norm_eps = 1e-3f, .rope_base = 100, .rope_scale = 1,
                              .rope_dim = TURN, .rope_pairs = v.pairs, .attn_scale = 0.6f,
                              .rope_attn_factor = v.attn_factor, .attn_window = v.window,
+                             .n_rope = 1, .embd_scale = 1.0f,
                              .n_ctx_orig = POS - 1};
     for (int layer = 0; layer < LAYER; layer++) {
         solo_layer *l = &s->layer[layer];
@@ -477,7 +510,8 @@ static void open_refuses(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(norm_by_hand),        cmocka_unit_test(norm_takes_large_numbers),
-        cmocka_unit_test(glu_by_hand),         cmocka_unit_test(rope_neighbours),
+        cmocka_unit_test(layer_norm_by_hand), cmocka_unit_test(gelu_by_hand),
+        cmocka_unit_test(scores_are_capped), cmocka_unit_test(glu_by_hand),         cmocka_unit_test(rope_neighbours),
         cmocka_unit_test(rope_halves),         cmocka_unit_test(attend_maps_heads),
         cmocka_unit_test(attend_by_hand),      cmocka_unit_test(attend_against_formula),
         cmocka_unit_test(matvec_by_hand),      cmocka_unit_test(matvec_of_each_type),

@@ -18,14 +18,15 @@ typedef struct op_at {
 } op_at;
 
 /* All operations of a token in order: those before the layers, each layer's, those behind. */
-static uint32_t list_ops(uint32_t n_layer, op_at *out) {
+static uint32_t list_ops(const solo_hparams *hp, op_at *out) {
     uint32_t n = 0, op = 0;
     while (op < SOLO_OP_COUNT) {
         uint32_t end = op;
         while (end < SOLO_OP_COUNT && solo_stage_scope(solo_op_stage(end)) == SOLO_SCOPE_LAYER)
             end++;
-        for (uint32_t layer = 0; layer < n_layer; layer++)
-            for (uint32_t k = op; k < end; k++) out[n++] = (op_at){k, layer};
+        for (uint32_t layer = 0; layer < hp->n_layer; layer++)
+            for (uint32_t k = op; k < end; k++)
+                if (solo_op_is_done(hp, k)) out[n++] = (op_at){k, layer};
         if (end == op) out[n++] = (op_at){op, 0}, end++;
         op = end;
     }
@@ -41,12 +42,12 @@ static solo_factoring find(const char *name, solo_assignment assignment) {
 
 #define MAX_OP 4000u
 
-static void expect_covers(const solo_factoring *f, uint32_t n_layer) {
+static void expect_covers_of(const solo_factoring *f, const solo_hparams *hp) {
     static op_at wanted[MAX_OP];
-    uint32_t n_wanted = list_ops(n_layer, wanted), at = 0;
-    uint32_t n_step = solo_factoring_steps(f, n_layer, NULL);
+    uint32_t n_wanted = list_ops(hp, wanted), at = 0;
+    uint32_t n_step = solo_factoring_steps(f, hp, NULL);
     solo_factor_step *steps = solo_zalloc(n_step, sizeof *steps);
-    assert_int_equal(solo_factoring_steps(f, n_layer, steps), n_step);
+    assert_int_equal(solo_factoring_steps(f, hp, steps), n_step);
     for (uint32_t i = 0; i < n_step; i++) {
         const solo_factor_step *step = &steps[i];
         assert_true(at < n_wanted && step->first <= step->last);
@@ -61,6 +62,12 @@ static void expect_covers(const solo_factoring *f, uint32_t n_layer) {
     }
     assert_int_equal(at, n_wanted);
     free(steps);
+}
+
+static void expect_covers(const solo_factoring *f, uint32_t n_layer) {
+    expect_covers_of(f, &(solo_hparams){.n_layer = n_layer});
+    expect_covers_of(f, &(solo_hparams){.n_layer = n_layer, .has_head_norm = true});
+    expect_covers_of(f, &(solo_hparams){.n_layer = n_layer, .has_post_norm = true, .ungated = true});
 }
 
 static void factorings_cover_every_operation(void **state) {
@@ -120,7 +127,7 @@ static void rows_fit_their_operations(void **state) {
 
 static uint32_t n_dispatch(const char *name, solo_assignment assignment, uint32_t n_layer) {
     solo_factoring f = find(name, assignment);
-    return solo_factoring_steps(&f, n_layer, NULL);
+    return solo_factoring_steps(&f, &(solo_hparams){.n_layer = n_layer}, NULL);
 }
 
 static void dispatches_a_token(void **state) {
@@ -191,6 +198,13 @@ static const struct shape {
     {"narrow", SHAPE(2, 64, 4, 2, 16, 96, 333)},
     {"heads of 4", SHAPE(1, 96, 8, 1, 4, 224, 300)},
     {"heads of 12", SHAPE(3, 160, 8, 8, 12, 352, 1001)},
+    {"Qwen3-0.6B", {.n_layer = 28, .n_embd = 1024, .n_head = 16, .n_head_kv = 8, .head_dim = 128, .n_ff = 3072,
+                    .n_vocab = 151936, .rope_dim = 128, .has_head_norm = true}},
+    {"GPT-2", {.n_layer = 12, .n_embd = 768, .n_head = 12, .n_head_kv = 12, .head_dim = 64, .n_ff = 3072,
+               .n_vocab = 50257, .norm = SOLO_NORM_LAYER, .ungated = true}},
+    {"Gemma-3-270M", {.n_layer = 18, .n_embd = 640, .n_head = 4, .n_head_kv = 1, .head_dim = 256, .n_ff = 2048,
+                      .n_vocab = 262144, .rope_dim = 256, .attn_window = 512, .global_every = 6, .n_rope = 2,
+                      .has_head_norm = true, .has_post_norm = true}},
     {"one head of 256", SHAPE(2, 32, 1, 1, 256, 32, 7)},
 #undef SHAPE
 };
@@ -220,14 +234,15 @@ static void expect_messages(const solo_geometry *g) {
     const range x[] = {{"X", 0, d},
                        {"y", g->x_y, f32 ? d : d / 4},
                        {"scales", g->x_scale, f32 ? 0 : d / g->qd},
-                       {"squares", g->x_ss, d / g->qd}};
+                       {"squares, sums", g->x_ss, d / g->qd * (hp->norm == SOLO_NORM_LAYER ? 2 : 1)}};
     expect_tiled("X", x, SOLO_COUNT(x), g->x_words);
     const range layer[] = {
         {"X", 0, g->x_words}, {"q", g->l_q, q}, {"k", g->l_k, kv}, {"v", g->l_v, kv},
         {"att", g->l_att, q * g->n_split}, {"att_ml", g->l_att_ml, hp->n_head * g->n_split * 2},
         {"a", g->l_a, f32 ? q : q / 4}, {"a scales", g->l_a_scale, f32 ? 0 : q / g->qa},
         {"X1", g->l_x1, g->x_words}, {"h", g->l_h, f32 ? hp->n_ff : hp->n_ff / 4},
-        {"h scales", g->l_h_scale, f32 ? 0 : hp->n_ff / g->qf}};
+        {"h scales", g->l_h_scale, f32 ? 0 : hp->n_ff / g->qf},
+        {"projections", g->l_p_out, g->p_words}, {"down's", g->l_p_down, g->p_words}};
     expect_tiled("a layer", layer, SOLO_COUNT(layer), g->layer_words);
     uint32_t layers = hp->n_layer * g->layer_words;
     const range all[] = {{"layers", 0, layers}, {"the last X", layers, g->x_words},
@@ -265,13 +280,14 @@ static void expect_roles(const solo_geometry *g) {
         assert_true(r->n_pass * r->rows_team >= r->team_rows);
         assert_true(r->chunk_groups <= g->xg && r->n_chunk * r->chunk_groups >= r->groups);
         assert_true((r->n_chunk - 1) * r->chunk_groups < r->groups);
-        assert_true(g->max_rows >= r->tile * (i == SOLO_ROLE_GATE_UP ? 2 : 1));
+        assert_true(g->max_rows >= r->tile * (i == SOLO_ROLE_GATE_UP && !hp->ungated ? 2 : 1));
     }
     assert_true(g->max_rows >= g->embed_tile);
     expect_cut(hp->n_embd, g->embed_tile, g->tiles_embed, g->qd);
     expect_cut(g->rows_q, g->combine_tile, g->tiles_combine, g->qa);
     assert_true(g->max_rows >= g->combine_tile);
-    expect_cut(g->rows_q, g->role[SOLO_ROLE_QKV].tile, g->tiles_q, 2);
+    const uint32_t whole = hp->has_head_norm ? hp->head_dim : 2; /* heads, or pairs, stay together */
+    expect_cut(g->rows_q, g->role[SOLO_ROLE_QKV].tile, g->tiles_q, whole);
     expect_cut(g->rows_k, g->role[SOLO_ROLE_QKV].tile, g->tiles_k, 2);
     expect_cut(g->rows_q + 2 * g->rows_k, g->role[SOLO_ROLE_QKV].tile, g->role[SOLO_ROLE_QKV].n_tile, 2);
     expect_cut(hp->n_embd, g->role[SOLO_ROLE_OUT].tile, g->role[SOLO_ROLE_OUT].n_tile, g->qd);
@@ -570,21 +586,23 @@ static uint32_t used_bytes(const char *commented, const char *entry, uint32_t *d
 
 /* Weights as weights.c would lay them out, without a device: the joining needs only places. */
 static solo_weights fake_weights(const solo_model *m) {
-    uint32_t n = m->hp.n_layer * SOLO_MATRIX_PER_LAYER + 2;
+    const uint32_t n = m->hp.n_layer * SOLO_MATRIX_PER_LAYER;
     solo_weights w = {.model = m, .n_payload = 1, .span = 1};
-    w.place = solo_zalloc(n, sizeof *w.place);
-    for (uint32_t i = 0; i < n; i++)
-        w.place[i] = (solo_matrix_place){.form = SOLO_FORM_Q4_1, .n_row = 8};
+    w.place = solo_zalloc(n + 3, sizeof *w.place);
+    for (uint32_t i = 0; i < n + 3; i++) {
+        const bool none = i < n ? m->hp.ungated && i % SOLO_MATRIX_PER_LAYER == SOLO_MATRIX_UP
+                                : i == n + 2 && !m->positions;
+        if (!none) w.place[i] = (solo_matrix_place){.form = SOLO_FORM_Q4_1, .n_row = 8};
+    }
     return w;
 }
 
-static void memory_is_what_the_text_declares(void **state) {
-    (void)state;
+static void expect_declared(const tiny_desc *tiny) {
     uint8_t *bytes;
     uint64_t n_bytes;
     solo_model *model;
     solo_error err;
-    assert_true(tiny_gguf(&(tiny_desc){.n_head = 8, .n_embd = 320, .n_ff = 416}, &bytes, &n_bytes));
+    assert_true(tiny_gguf(tiny, &bytes, &n_bytes));
     assert_true(
         solo_model_open(&model, &(solo_model_desc){.bytes = bytes, .n_bytes = n_bytes}, &err));
     solo_weights w = fake_weights(model);
@@ -622,6 +640,13 @@ static void memory_is_what_the_text_declares(void **state) {
     free(w.place);
     solo_model_close(model);
     free(bytes);
+}
+
+static void memory_is_what_the_text_declares(void **state) {
+    (void)state;
+    expect_declared(&(tiny_desc){.n_head = 8, .n_embd = 320, .n_ff = 416});
+    expect_declared(&(tiny_desc){.arch = "gpt2", .n_head = 8, .head_dim = 40, .n_embd = 320, .n_ff = 416});
+    expect_declared(&(tiny_desc){.arch = "gemma3", .n_head = 8, .n_embd = 320, .n_ff = 416, .attn_window = 8});
 }
 
 int main(void) {

@@ -17,11 +17,15 @@
 #define LEVEL "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"use_regex\": true}"
 #define ADDED(more) "{\"id\": 7, \"content\": \"<x>\", " more "\"special\": true}"
 
-/* Characters, U+2581 for spaces, byte tokens from 10 on are left out: an unknown token instead. */
-#define SPM_MODEL "\"model\": {\"type\": \"BPE\", \"unk_token\": \"u\", \"vocab\": {\"u\": 0, \"a\": 1, \"\xE2\x96\x81\": 2, " \
-    "\"\xE2\x96\x81" "a\": 3}, \"merges\": [\"\xE2\x96\x81 a\"]}"
-#define SPACES "\"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"String\": \" \"}, \"content\": \"\xE2\x96\x81\"}"
-#define METASPACE(more) "\"pre_tokenizer\": {\"type\": \"Metaspace\", \"replacement\": \"\xE2\x96\x81\", " more "\"split\": false}"
+/* U+2581 for spaces; no byte tokens, an unknown token instead. */
+#define MARK "\xE2\x96\x81"
+#define SPM_MODEL                                                                                  \
+    "\"model\": {\"type\": \"BPE\", \"unk_token\": \"u\", \"vocab\": {\"u\": 0, \"a\": 1, \"" MARK "\": 2, \"" MARK \
+    "a\": 3}, \"merges\": [\"" MARK " a\"]}"
+#define SPACES \
+    "\"normalizer\": {\"type\": \"Replace\", \"pattern\": {\"String\": \" \"}, \"content\": \"" MARK "\"}"
+#define METASPACE(more) \
+    "\"pre_tokenizer\": {\"type\": \"Metaspace\", \"replacement\": \"" MARK "\", " more "\"split\": false}"
 
 static solo_tokenizer *open_json(const char *json) {
     solo_tokenizer *tok;
@@ -50,13 +54,19 @@ static void options_of_byte_level(void **state) {
     expect_ids("{" MODEL("\"ignore_merges\": true, ") ", \"pre_tokenizer\": " LEVEL "}", "abc abc", "5 3 4 2");
     expect_ids("{" MODEL("\"ignore_merges\": true, ") ", \"pre_tokenizer\": " LEVEL "}", "abcabc", "4 2 4 2");
     expect_ids("{" MODEL("") ", \"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", "
-               "\"pattern\": {\"Regex\": \"b\"}, \"behavior\": \"Isolated\", \"invert\": false}, {\"type\": \"ByteLevel\", "
+               "\"pattern\": {\"Regex\": \"b\"}, \"behavior\": \"Isolated\", \"invert\": false}, {\"type\": "
+                   "\"ByteLevel\", "
                "\"add_prefix_space\": false, \"use_regex\": false}]}}", "abab", "0 1 0 1");
-    expect_ids("{" MODEL("") ", \"pre_tokenizer\": " LEVEL ", \"added_tokens\": [" ADDED("") "]}", "a <x> a", "0 3 7 6");
-    expect_ids("{" MODEL("") ", \"pre_tokenizer\": " LEVEL ", \"added_tokens\": [" ADDED("\"lstrip\": true, ") "]}", "a <x> a", "0 7 6");
-    expect_ids("{" MODEL("") ", \"pre_tokenizer\": " LEVEL ", \"added_tokens\": [" ADDED("\"rstrip\": true, ") "]}", "a <x> a", "0 3 7 0");
-    expect_ids("{" MODEL("") ", \"pre_tokenizer\": " LEVEL ", \"added_tokens\": [" ADDED("") "], \"post_processor\": {\"type\": "
-               "\"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": \"<x>\", \"type_id\": 0}}]}}", "a", "7 0");
+    expect_ids("{" MODEL("") ", \"pre_tokenizer\": " LEVEL ", \"added_tokens\": [" ADDED("") "]}", "a <x> a",
+               "0 3 7 6");
+    expect_ids("{" MODEL("") ", \"pre_tokenizer\": " LEVEL ", \"added_tokens\": [" ADDED("\"lstrip\": true, ") "]}",
+               "a <x> a", "0 7 6");
+    expect_ids("{" MODEL("") ", \"pre_tokenizer\": " LEVEL ", \"added_tokens\": [" ADDED("\"rstrip\": true, ") "]}",
+               "a <x> a", "0 3 7 0");
+    expect_ids("{" MODEL("") ", \"pre_tokenizer\": " LEVEL ", \"added_tokens\": [" ADDED("") "], "
+               "\"post_processor\": {\"type\": "
+               "\"TemplateProcessing\", \"single\": [{\"SpecialToken\": {\"id\": \"<x>\", \"type_id\": 0}}]}}", "a",
+                   "7 0");
     solo_tokenizer *tok = open_json("{" MODEL("") ", \"pre_tokenizer\": " LEVEL "}");
     assert_string_equal(solo_tokenizer_kind(tok), "gpt2/gpt2");
     assert_int_equal(solo_tokenizer_n_vocab(tok), 7);
@@ -66,8 +76,10 @@ static void options_of_byte_level(void **state) {
 static void options_of_spaces(void **state) {
     (void)state;
     expect_ids("{" SPM_MODEL ", " SPACES "}", "a a", "1 3");
-    expect_ids("{" SPM_MODEL ", \"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"Prepend\", \"prepend\": "
-               "\"\xE2\x96\x81\"}, {\"type\": \"Replace\", \"pattern\": {\"String\": \" \"}, \"content\": \"\xE2\x96\x81\"}]}}", " a", "2 3");
+    expect_ids("{" SPM_MODEL ", \"normalizer\": {\"type\": \"Sequence\", \"normalizers\": [{\"type\": "
+               "\"Prepend\", \"prepend\": "
+               "\"\xE2\x96\x81\"}, {\"type\": \"Replace\", \"pattern\": {\"String\": \" \"}, \"content\": "
+                   "\"\xE2\x96\x81\"}]}}", " a", "2 3");
     expect_ids("{" SPM_MODEL ", " METASPACE("\"prepend_scheme\": \"always\", ") "}", " aq", "3 0");
     expect_ids("{" SPM_MODEL ", " METASPACE("\"prepend_scheme\": \"never\", ") "}", "aqq", "1 0");
     const char *added = "\"added_tokens\": [{\"id\": 4, \"content\": \"<x>\", \"special\": true}]";
@@ -82,7 +94,8 @@ static void files_beside_it(void **state) {
     (void)state;
     solo_tokenizer *tok = open_json("{" MODEL("") ", \"pre_tokenizer\": " LEVEL ", \"added_tokens\": [" ADDED("") "]}");
     solo_error err = {0};
-    static const char config[] = "{\"bos_token\": {\"content\": \"<x>\"}, \"eos_token\": \"abc\", \"add_bos_token\": true}";
+    static const char config[] = "{\"bos_token\": {\"content\": \"<x>\"}, \"eos_token\": \"abc\", "
+        "\"add_bos_token\": true}";
     assert_int_equal(solo_tokenizer_bos(tok), -1);
     assert_true(solo_tokenizer_set_config(tok, config, sizeof config - 1, "c.json", &err));
     assert_int_equal(solo_tokenizer_bos(tok), 7);
@@ -101,27 +114,43 @@ static void files_beside_it(void **state) {
 static void refusals_say_why(void **state) {
     (void)state;
     static const struct { const char *json, *wanted; } rows[] = {
-        {"", "wanted JSON"}, {"[]", "model: wanted an object"}, {"{\"model\": {\"type\": \"Unigram\"}}", "model.type: wanted \"BPE\", found \"Unigram\""},
-        {"{\"model\": {\"type\": \"WordPiece\"}}", "found \"WordPiece\""}, {"{" MODEL("\"dropout\": 0.1, ") "}", "model.dropout: wanted null"},
-        {"{" MODEL("\"end_of_word_suffix\": \"</w>\", ") "}", "model.end_of_word_suffix"}, {"{" MODEL("") "}", "found neither"},
+        {"", "wanted JSON"}, {"[]", "model: wanted an object"},
+        {"{\"model\": {\"type\": \"Unigram\"}}", "model.type: wanted \"BPE\", found \"Unigram\""},
+        {"{\"model\": {\"type\": \"WordPiece\"}}", "found \"WordPiece\""},
+        {"{" MODEL("\"dropout\": 0.1, ") "}", "model.dropout: wanted null"},
+        {"{" MODEL("\"end_of_word_suffix\": \"</w>\", ") "}", "model.end_of_word_suffix"},
+        {"{" MODEL("") "}", "found neither"},
         {"{" MODEL("") ", \"normalizer\": {\"type\": \"Lowercase\"}}", "normalizer: wanted NFC"},
         {"{" MODEL("") ", \"pre_tokenizer\": {\"type\": \"Whitespace\"}}", "pre_tokenizer: wanted ByteLevel, Split"},
         {"{" MODEL("") ", \"pre_tokenizer\": {\"type\": \"ByteLevel\"}}", "add_prefix_space: wanted false"},
         {"{" MODEL("") ", " SPACES ", \"pre_tokenizer\": " LEVEL "}", "found both"},
-        {"{" MODEL("") ", \"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": \"a(?<b)\"}, \"behavior\": \"Isolated\"}}", "found neither"},
-        {"{" MODEL("") ", \"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": \"a\"}, \"behavior\": \"Removed\"}}", "behavior: wanted \"Isolated\""},
-        {"{" MODEL("") ", \"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": {\"Regex\": "
-         "\"a(?<b)\"}, \"behavior\": \"Isolated\"}, " LEVEL "]}}", "t.json: pre_tokenizer: at byte 2 of the pattern: wanted (?:"},
-        {"{" SPM_MODEL ", \"pre_tokenizer\": {\"type\": \"Metaspace\", \"replacement\": \"_\"}}", "replacement: wanted U+2581"},
-        {"{" SPM_MODEL ", \"pre_tokenizer\": {\"type\": \"Metaspace\", \"replacement\": \"\xE2\x96\x81\"}}", "split: wanted false"},
-        {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 9999999}, \"merges\": []}, \"pre_tokenizer\": " LEVEL "}", "model.vocab: wanted an id"},
-        {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": -1}, \"merges\": []}, \"pre_tokenizer\": " LEVEL "}", "model.vocab: wanted an id"},
-        {"{\"model\": {\"type\": \"BPE\", \"vocab\": {}, \"merges\": []}, \"pre_tokenizer\": " LEVEL "}", "1 to 2^24 tokens"},
-        {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": [\"a\"]}, \"pre_tokenizer\": " LEVEL "}", "model.merges: wanted two parts"},
+        {"{" MODEL("") ", \"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": \"a(?<b)\"}, "
+         "\"behavior\": \"Isolated\"}}", "found neither"},
+        {"{" MODEL("") ", \"pre_tokenizer\": {\"type\": \"Split\", \"pattern\": {\"Regex\": \"a\"}, "
+         "\"behavior\": \"Removed\"}}", "behavior: wanted \"Isolated\""},
+        {"{" MODEL("") ", \"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", "
+         "\"pattern\": {\"Regex\": "
+         "\"a(?<b)\"}, \"behavior\": \"Isolated\"}, " LEVEL "]}}",
+             "t.json: pre_tokenizer: at byte 2 of the pattern: wanted (?:"},
+        {"{" SPM_MODEL ", \"pre_tokenizer\": {\"type\": \"Metaspace\", \"replacement\": \"_\"}}",
+         "replacement: wanted U+2581"},
+        {"{" SPM_MODEL ", \"pre_tokenizer\": {\"type\": \"Metaspace\", \"replacement\": \"\xE2\x96\x81\"}}",
+         "split: wanted false"},
+        {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 9999999}, \"merges\": []}, \"pre_tokenizer\": "
+         "" LEVEL "}", "model.vocab: wanted an id"},
+        {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": -1}, \"merges\": []}, \"pre_tokenizer\": " LEVEL "}",
+         "model.vocab: wanted an id"},
+        {"{\"model\": {\"type\": \"BPE\", \"vocab\": {}, \"merges\": []}, \"pre_tokenizer\": " LEVEL "}",
+         "1 to 2^24 tokens"},
+        {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": [\"a\"]}, \"pre_tokenizer\": "
+         "" LEVEL "}", "model.merges: wanted two parts"},
         {"{" MODEL("") ", \"pre_tokenizer\": " LEVEL ", \"added_tokens\": [{\"id\": 7}]}", "content that is text"},
-        {"{" MODEL("") ", \"pre_tokenizer\": " LEVEL ", \"added_tokens\": [" ADDED("\"single_word\": true, ") "]}", "single_word false"},
-        {"{" MODEL("") ", \"pre_tokenizer\": " LEVEL ", \"added_tokens\": [{\"id\": 9, \"content\": \"a\"}]}", "each text once"},
-        {"{\"model\": {\"type\": \"BPE\", \"byte_fallback\": true, \"vocab\": {\"<0x00>\": 0}, \"merges\": []}, " SPACES "}", "all 256 bytes"},
+        {"{" MODEL("") ", \"pre_tokenizer\": " LEVEL ", \"added_tokens\": [" ADDED("\"single_word\": true, ") "]}",
+         "single_word false"},
+        {"{" MODEL("") ", \"pre_tokenizer\": " LEVEL ", \"added_tokens\": [{\"id\": 9, \"content\": \"a\"}]}",
+         "each text once"},
+        {"{\"model\": {\"type\": \"BPE\", \"byte_fallback\": true, \"vocab\": {\"<0x00>\": 0}, \"merges\": []}, "
+         "" SPACES "}", "all 256 bytes"},
         {"{\"model\": {\"type\": \"BPE\", \"vocab\": {\"a\": 0}, \"merges\": []}, " SPACES "}", "model.unk_token"},
     };
     for (uint32_t i = 0; i < SOLO_COUNT(rows); i++) {
@@ -129,7 +158,8 @@ static void refusals_say_why(void **state) {
         solo_error err = {0};
         bool ok = solo_tokenizer_open_json(&tok, rows[i].json, strlen(rows[i].json), "t.json", &err);
         if (ok) fail_msg("not refused: %s", rows[i].json);
-        if (!strstr(err.text, rows[i].wanted)) fail_msg("%s: wanted \"%s\", found \"%s\"", rows[i].json, rows[i].wanted, err.text);
+        if (!strstr(err.text, rows[i].wanted)) fail_msg("%s: wanted \"%s\", found \"%s\"", rows[i].json,
+                                                        rows[i].wanted, err.text);
         assert_null(tok);
     }
 }
@@ -137,7 +167,8 @@ static void refusals_say_why(void **state) {
 /* Every prefix fails; bytes changed open or fail, and what opens encodes. */
 static void hostile_bytes(void **state) {
     (void)state;
-    static const char json[] = "{" MODEL("\"ignore_merges\": true, ") ", \"pre_tokenizer\": " LEVEL ", \"added_tokens\": [" ADDED("\"lstrip\": true, ") "]}";
+    static const char json[] = "{" MODEL("\"ignore_merges\": true, ") ", \"pre_tokenizer\": " LEVEL ", "
+        "\"added_tokens\": [" ADDED("\"lstrip\": true, ") "]}";
     uint32_t seed = 5, n_open = 0;
     for (size_t n = 0; n + 1 < sizeof json; n++) {
         solo_tokenizer *tok;
@@ -170,33 +201,81 @@ static void hostile_bytes(void **state) {
 static void patterns_match(void **state) {
     (void)state;
     static const struct { const char *pattern, *text; size_t want; } rows[] = { /* 99: none */
-        {"a", "ab", 1}, {"a", "b", 99}, {"a|ab", "ab", 1}, {"(?:a|ab)c", "abc", 3}, {"a?b", "b", 1}, {"a*", "b", 0}, {"a+", "aab", 2},
-        {"a{2}", "aaa", 2}, {"a{2,}", "aaaa", 4}, {"a{1,3}", "aaaa", 3}, {"a{2,3}b", "ab", 99}, {"[a-c]+", "abcd", 3}, {"[^a-c]+", "xyza", 3},
-        {"[]a]+", "]a", 2}, {"[a-]+", "a-b", 2}, {"\\s+(?!\\S)", "  x", 1}, {"\\s+(?!\\S)", "  ", 2}, {"a(?=b)", "ab", 1}, {"a(?=b)", "ac", 99},
-        {"\\p{L}+", "a\xC3\xA9\xE4\xB8\xAD" "1", 6}, {"\\p{Lu}\\p{Ll}+", "Ab", 2}, {"\\P{L}+", "12a", 2}, {"\\d+", "12\xD9\xA1" "a", 4}, {"\\S+", "ab c", 2},
-        {"(?i:'ll)x", "'Llx", 4}, {"(?i:s)", "\xC5\xBF", 2}, {"(?i:k)", "\xE2\x84\xAA", 3}, {"(?i:a)a", "AA", 99}, {"\\r\\n\\t\\.\\|", "\r\n\t.|", 5},
-        {"[\\p{L}\\s]+", "a b1", 3}, {"a++a", "aaa", 99}, {"a+a", "aaa", 3}, {"[^\\r\\n]?+b", "bb", 2}, {"\xE4\xB8\x80", "\xE4\xB8\x80", 3},
-        {"[\xE4\xB8\x80-\xE9\xBE\xA5]+", "\xE4\xB8\xAD\xE6\x96\x87x", 6}, {"[^a]*b", "\xE2\x82xb", 4}, {"\\s*[\\r\\n]+", "  \n  \n x", 6},
+        {"a", "ab", 1}, {"a", "b", 99}, {"a|ab", "ab", 1}, {"(?:a|ab)c", "abc", 3}, {"a?b", "b", 1}, {"a*", "b", 0},
+        {"a+", "aab", 2},
+        {"a{2}", "aaa", 2}, {"a{2,}", "aaaa", 4}, {"a{1,3}", "aaaa", 3}, {"a{2,3}b", "ab", 99},
+        {"[a-c]+", "abcd", 3}, {"[^a-c]+", "xyza", 3},
+        {"[]a]+", "]a", 2}, {"[a-]+", "a-b", 2}, {"\\s+(?!\\S)", "  x", 1}, {"\\s+(?!\\S)", "  ", 2},
+        {"a(?=b)", "ab", 1}, {"a(?=b)", "ac", 99},
+        {"\\p{L}+", "a\xC3\xA9\xE4\xB8\xAD" "1", 6}, {"\\p{Lu}\\p{Ll}+", "Ab", 2}, {"\\P{L}+", "12a", 2},
+        {"\\d+", "12\xD9\xA1" "a", 4}, {"\\S+", "ab c", 2},
+        {"(?i:'ll)x", "'Llx", 4}, {"(?i:s)", "\xC5\xBF", 2}, {"(?i:k)", "\xE2\x84\xAA", 3}, {"(?i:a)a", "AA", 99},
+        {"\\r\\n\\t\\.\\|", "\r\n\t.|", 5},
+        {"[\\p{L}\\s]+", "a b1", 3}, {"a++a", "aaa", 99}, {"a+a", "aaa", 3}, {"[^\\r\\n]?+b", "bb", 2},
+        {"\xE4\xB8\x80", "\xE4\xB8\x80", 3},
+        {"[\xE4\xB8\x80-\xE9\xBE\xA5]+", "\xE4\xB8\xAD\xE6\x96\x87x", 6}, {"[^a]*b", "\xE2\x82xb", 4},
+        {"\\s*[\\r\\n]+", "  \n  \n x", 6},
         {"(a|b)?c", "bc", 2}, {"(a|b)?c", "c", 1}, {"", "a", 0}, {"a|", "b", 0},
     };
     for (uint32_t i = 0; i < SOLO_COUNT(rows); i++) {
         solo_pattern *p;
         solo_error err = {0};
-        if (!solo_pattern_open(&p, (solo_str){rows[i].pattern, strlen(rows[i].pattern)}, "p", &err)) fail_msg("%s: %s", rows[i].pattern, err.text);
+        if (!solo_pattern_open(&p, (solo_str){rows[i].pattern, strlen(rows[i].pattern)}, "p",
+                               &err)) fail_msg("%s: %s", rows[i].pattern, err.text);
         size_t found = solo_pattern_match(p, rows[i].text, strlen(rows[i].text));
-        if (found != (rows[i].want == 99 ? SOLO_PATTERN_NONE : rows[i].want)) fail_msg("%s on %s: found %zu", rows[i].pattern, rows[i].text, found);
+        if (found != (rows[i].want == 99 ? SOLO_PATTERN_NONE : rows[i].want)) fail_msg("%s on %s: found %zu",
+                rows[i].pattern, rows[i].text, found);
         solo_pattern_close(p);
     }
 }
 
+/* Words of each published rule, as Hugging Face's tokenizers cut them. */
+static void rules_cut(void **state) {
+    (void)state;
+    static const struct { const char *name, *text, *want; } rows[] = {
+        {"gpt2", "I'm 12345 x!\n\n  y", "I|'m| 12345| x|!|\n\n | y"},
+        {"smollm", "a 12\n\n  y", "a| |1|2|\n\n | y"},
+        {"starcoder", "ab1", "ab|1"},
+        {"phi-2", "ab1", "ab|1"},
+        {"llama-bpe", "I'M 12345 x!\n\n  y", "I|'M| |123|45| x|!\n\n| | y"},
+        {"qwen2", "I'M 12345", "I|'M| |1|2|3|4|5"},
+        {"tekken", "HTTPServer it's 12/\n", "HTTPServer| it|'s| |1|2|/\n"},
+        {"gpt-4o", "HTTPServer IT'S 1234/\n", "HTTPServer| IT'S| |123|4|/\n"},
+        {"deepseek-v3", "1234 \xE4\xB8\xAD\xE6\x96\x87-ab +++", "123|4| |\xE4\xB8\xAD\xE6\x96\x87|-ab| +++"},
+    };
+    for (uint32_t i = 0; i < SOLO_COUNT(rows); i++) {
+        const solo_pretokenizer_row *row = solo_pretokenizer_find((solo_str){rows[i].name, strlen(rows[i].name)});
+        solo_pretokenizer rule = {0};
+        solo_text found = {0};
+        solo_cut cut = {0};
+        assert_non_null(row);
+        for (uint32_t k = 0; row->text[k]; k++) {
+            assert_true(solo_pretokenizer_add(&rule, (solo_str){row->text[k], strlen(row->text[k])}, "p", NULL));
+        }
+        for (size_t n; (n = solo_pretokenize(&rule, rows[i].text, strlen(rows[i].text), &cut)) > 0;) {
+            if (found.n > 0) solo_text_add(&found, "|");
+            solo_text_add_n(&found, rows[i].text + cut.at - n, n);
+        }
+        if (strcmp(found.at, rows[i].want) != 0) {
+            fail_msg("%s: wanted %s, found %s", rows[i].name, rows[i].want, found.at);
+        }
+        free(found.at);
+        solo_pretokenizer_free(&rule);
+    }
+    assert_null(solo_pretokenizer_find(SOLO_STR("no such")));
+}
+
 static void patterns_refused(void **state) {
     (void)state;
-    static const char *const rows[] = {"(a", "a)", "[a", "[b-a]", "a{2,1}", "a{", "a{9999}", "*a", "a**", "a+?", "(a)*", "(a)+", "(?<=a)b", "(?<n>a)", "^a",
-                                       "a$", ".", "\\w", "\\b", "\\", "\\p{X}", "\\p{Latin}", "[\\S]", "[[:alpha:]]", "(?i:[a-z])", "(?i:\xC3\xA9)", "\xFF"};
+    static const char *const rows[] = {"(a", "a)", "[a", "[b-a]", "a{2,1}", "a{", "a{9999}", "*a", "a**", "a+?",
+     "(a)*", "(a)+", "(?<=a)b", "(?<n>a)", "^a",
+                                       "a$", ".", "\\w", "\\b", "\\", "\\p{X}", "\\p{Latin}", "[\\S]", "[[:alpha:]]",
+                                           "(?i:[a-z])", "(?i:\xC3\xA9)", "\xFF"};
     for (uint32_t i = 0; i < SOLO_COUNT(rows); i++) {
         solo_pattern *p;
         solo_error err = {0};
-        if (solo_pattern_open(&p, (solo_str){rows[i], strlen(rows[i])}, "p", &err)) fail_msg("not refused: %s", rows[i]);
+        if (solo_pattern_open(&p, (solo_str){rows[i], strlen(rows[i])}, "p", &err)) fail_msg("not refused: %s",
+                rows[i]);
         assert_non_null(strstr(err.text, "p: at byte "));
     }
     char deep[201];
@@ -227,7 +306,8 @@ static void normalization_test(void **state) {
     (void)state;
     static const char path[] = "/usr/share/unicode/NormalizationTest.txt.bz2";
     char command[300];
-    snprintf(command, sizeof command, "python3 -c \"import bz2, sys; sys.stdout.write(bz2.open('%s', 'rt').read())\"", path);
+    snprintf(command, sizeof command,
+             "python3 -c \"import bz2, sys; sys.stdout.write(bz2.open('%s', 'rt').read())\"", path);
     FILE *packed = fopen(path, "r"), *f = packed ? popen(command, "r") : NULL;
     if (!f) {
         printf("UNRUN: %s is missing (package unicode-data)\n", path);
@@ -248,7 +328,8 @@ static void normalization_test(void **state) {
             const solo_text *want = i < 3 ? &column[1] : &column[3];
             solo_text found = {0};
             solo_unicode_add_nfc(&found, column[i].at, column[i].n);
-            if (found.n != want->n || memcmp(found.at, want->at, found.n) != 0) fail_msg("column %d of %s", i + 1, line);
+            if (found.n != want->n || memcmp(found.at, want->at, found.n) != 0) fail_msg("column %d of %s", i + 1,
+                    line);
             free(found.at);
         }
         for (int i = 0; i < 5; i++) free(column[i].at);
@@ -261,7 +342,8 @@ static void normalization_test(void **state) {
 static void normalizing_odd_texts(void **state) {
     (void)state;
     static const char *const rows[][2] = {
-        {"e\xCC\x81", "\xC3\xA9"}, {"\xCC\x81" "e", "\xCC\x81" "e"}, {"e\xFF\xCC\x81", "e\xFF\xCC\x81"}, {"\xE2\x82", "\xE2\x82"}, {"plain", "plain"},
+        {"e\xCC\x81", "\xC3\xA9"}, {"\xCC\x81" "e", "\xCC\x81" "e"}, {"e\xFF\xCC\x81", "e\xFF\xCC\x81"},
+        {"\xE2\x82", "\xE2\x82"}, {"plain", "plain"},
     };
     for (uint32_t i = 0; i < SOLO_COUNT(rows); i++) {
         solo_text out = {0};
@@ -281,9 +363,16 @@ static void normalizing_odd_texts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(options_of_byte_level), cmocka_unit_test(options_of_spaces), cmocka_unit_test(files_beside_it),
-        cmocka_unit_test(refusals_say_why),      cmocka_unit_test(hostile_bytes),     cmocka_unit_test(patterns_match),
-        cmocka_unit_test(patterns_refused),      cmocka_unit_test(normalization_test), cmocka_unit_test(normalizing_odd_texts),
+        cmocka_unit_test(options_of_byte_level),
+        cmocka_unit_test(options_of_spaces),
+        cmocka_unit_test(files_beside_it),
+        cmocka_unit_test(refusals_say_why),
+        cmocka_unit_test(hostile_bytes),
+        cmocka_unit_test(patterns_match),
+        cmocka_unit_test(rules_cut),
+        cmocka_unit_test(patterns_refused),
+        cmocka_unit_test(normalization_test),
+        cmocka_unit_test(normalizing_odd_texts),
     };
     cmocka_set_test_filter(getenv("SOLO_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,12 +118,25 @@ static void set_type(solo_type *field, solo_type value) {
     if (*field == TINY_TYPE_F32) *field = SOLO_TYPE_F32;
 }
 
+static const char *arch_of(const tiny_desc *d) { return d->arch ? d->arch : d->phi3 ? "phi3" : "llama"; }
+
+/* Which architectures have a tensor. */
+enum { LLAMA = 1, PHI3 = 2, QWEN2 = 4, QWEN3 = 8, GPT2 = 16, GEMMA2 = 32, GEMMA3 = 64, ALL = 127,
+       GATED = ALL - GPT2, FUSED = PHI3 | GPT2, GEMMA = GEMMA2 | GEMMA3 };
+
+static uint32_t arch_bit(const tiny_desc *d) {
+    static const char *const names[] = {"llama", "phi3", "qwen2", "qwen3", "gpt2", "gemma2", "gemma3"};
+    for (uint32_t i = 0; i < SOLO_COUNT(names); i++)
+        if (!strcmp(arch_of(d), names[i])) return 1u << i;
+    return 0;
+}
+
 static tiny_desc with_defaults(const tiny_desc *desc) {
     tiny_desc d = *desc;
     set_default(&d.n_layer, 2);
     set_default(&d.n_embd, 64);
     set_default(&d.n_head, 4);
-    set_default(&d.n_head_kv, 2);
+    set_default(&d.n_head_kv, arch_bit(&d) == GPT2 ? d.n_head : 2);
     set_default(&d.head_dim, 16);
     set_default(&d.n_ff, 96);
     set_default(&d.n_vocab, 320);
@@ -138,7 +151,7 @@ static tiny_desc with_defaults(const tiny_desc *desc) {
 }
 
 static const char *key_of(const tiny_desc *d, const char *suffix, char key[64]) {
-    snprintf(key, 64, "%s.%s", d->phi3 ? "phi3" : "llama", suffix);
+    snprintf(key, 64, "%s.%s", arch_of(d), suffix);
     return key;
 }
 
@@ -153,45 +166,52 @@ static void put_f32(solo_gguf_writer *w, const tiny_desc *d, const char *suffix,
 }
 
 static void add_hparams(solo_gguf_writer *w, const tiny_desc *d) {
-    solo_gguf_put_str(w, "general.architecture", d->phi3 ? "phi3" : "llama");
+    solo_gguf_put_str(w, "general.architecture", arch_of(d));
     solo_gguf_put_str(w, "general.name", "tiny");
     put_u32(w, d, "block_count", d->n_layer);
     put_u32(w, d, "context_length", d->n_ctx);
     put_u32(w, d, "embedding_length", d->n_embd);
     put_u32(w, d, "feed_forward_length", d->n_ff);
     put_u32(w, d, "attention.head_count", d->n_head);
+    put_u32(w, d, "vocab_size", d->n_vocab);
+    if (arch_bit(d) == GPT2) {
+        put_f32(w, d, "attention.layer_norm_epsilon", 1e-5f);
+        return;
+    }
     put_u32(w, d, "attention.head_count_kv", d->n_head_kv);
     put_u32(w, d, "attention.key_length", d->head_dim);
     put_u32(w, d, "attention.value_length", d->head_dim);
     put_f32(w, d, "attention.layer_norm_rms_epsilon", 1e-5f);
     put_u32(w, d, "rope.dimension_count", d->rope_dim);
-    put_f32(w, d, "rope.freq_base", 10000.0f);
-    put_u32(w, d, "vocab_size", d->n_vocab);
+    put_f32(w, d, "rope.freq_base", d->rope_base > 0.0f ? d->rope_base : 10000.0f);
+    if (d->rope_scale > 0.0f) put_f32(w, d, "rope.scaling.factor", d->rope_scale);
     if (d->n_ctx_orig) put_u32(w, d, "rope.scaling.original_context_length", d->n_ctx_orig);
     if (d->attn_factor > 0.0f) put_f32(w, d, "rope.scaling.attn_factor", d->attn_factor);
+    if (d->global_every) put_u32(w, d, "attention.sliding_window_pattern", d->global_every);
     if (d->attn_window) put_u32(w, d, "attention.sliding_window", d->attn_window);
 }
 
-/* A matrix of a layer; fused ones stand in one tensor, the rows of each behind the other's. */
+/* A tensor of a layer; fused ones stand in one, the rows of each behind the other's. */
 typedef struct layer_row {
     const char *name;
     solo_type   type;
-    uint32_t    cols, rows; /* rows 0: a gain */
+    uint32_t    cols, rows; /* rows 0: a vector */
+    float       mid, spread;
+    uint32_t    archs;      /* that have it */
     bool        turns;      /* by RoPE: in HALVES order in a phi3 file */
-    const char *fused;      /* its tensor's name in a phi3 file; NULL: its own */
+    const char *fused;      /* its tensor's name in a file of FUSED ones; NULL: its own */
 } layer_row;
 
 static void layer_name(char name[64], uint32_t layer, const char *role) {
-    snprintf(name, 64, "blk.%u.%s.weight", layer, role);
+    snprintf(name, 64, "blk.%u.%s", layer, role);
 }
 
-/* Numbers of a row's matrix as its llama file has them, then in the order of this file. */
-static void fill_matrix(const tiny_desc *d, const layer_row *row, uint32_t layer, float *x) {
+/* Numbers of a row's tensor as its llama file has them, then in the order of a phi3 file. */
+static void fill_row(const tiny_desc *d, const layer_row *row, uint32_t layer, float *x) {
     char name[64];
     layer_name(name, layer, row->name);
     const uint64_t n = (uint64_t)row->cols * (row->rows ? row->rows : 1);
-    fill_random(d->seed, name, n, row->rows ? 0.0f : 1.0f,
-                row->rows ? sqrtf(3.0f / (float)row->cols) : 0.25f, x);
+    fill_random(d->seed, name, n, row->mid, row->rows ? sqrtf(3.0f / (float)row->cols) : row->spread, x);
     if (!row->turns || !d->phi3) return;
     float *plain = solo_alloc((size_t)n * sizeof *plain);
     memcpy(plain, x, (size_t)n * sizeof *plain);
@@ -205,34 +225,58 @@ static void fill_matrix(const tiny_desc *d, const layer_row *row, uint32_t layer
     free(plain);
 }
 
+#define MATRIX(name, type, cols, rows, archs, turns, fused) \
+    {name ".weight", type, cols, rows, 0, 0, archs, turns, fused}
+#define GAIN(name, n, archs) {name ".weight", SOLO_TYPE_F32, n, 0, 1, 0.25f, archs, false, NULL}
+#define BIAS(name, n, archs, fused) {name ".bias", SOLO_TYPE_F32, n, 0, 0, 0.5f, archs, false, fused}
+#define NORM_BIAS(name, n) {name ".bias", SOLO_TYPE_F32, n, 0, 0, 0.25f, GPT2, false, NULL}
+
+static uint64_t numbers_of(const layer_row *row) {
+    return (uint64_t)row->cols * (row->rows ? row->rows : 1);
+}
+
 static bool add_layer(solo_gguf_writer *w, const tiny_desc *d, uint32_t layer) {
-    const bool alt = d->use_alt && layer % 2;
-    const solo_type type_v = alt ? d->alt_v : d->type_v;
+    const bool alt = d->use_alt && layer % 2, is_fused = arch_bit(d) & FUSED;
+    const solo_type type_v = alt ? d->alt_v : d->type_v, type_qk = is_fused ? type_v : d->type_qk;
     const uint32_t n_q = d->n_head * d->head_dim, n_kv = d->n_head_kv * d->head_dim;
     const layer_row rows[] = {
-        {"attn_norm", SOLO_TYPE_F32, d->n_embd, 0, false, NULL},
-        {"attn_q", d->phi3 ? type_v : d->type_qk, d->n_embd, n_q, true, "attn_qkv"},
-        {"attn_k", d->phi3 ? type_v : d->type_qk, d->n_embd, n_kv, true, "attn_qkv"},
-        {"attn_v", type_v, d->n_embd, n_kv, false, "attn_qkv"},
-        {"attn_output", d->type_out, n_q, d->n_embd, false, NULL},
-        {"ffn_norm", SOLO_TYPE_F32, d->n_embd, 0, false, NULL},
-        {"ffn_gate", d->phi3 ? d->type_up : d->type_gate, d->n_embd, d->n_ff, false, "ffn_up"},
-        {"ffn_up", d->type_up, d->n_embd, d->n_ff, false, "ffn_up"},
-        {"ffn_down", alt ? d->alt_down : d->type_down, d->n_ff, d->n_embd, false, NULL},
+        GAIN("attn_norm", d->n_embd, ALL),
+        NORM_BIAS("attn_norm", d->n_embd),
+        MATRIX("attn_q", type_qk, d->n_embd, n_q, ALL, true, "attn_qkv.weight"),
+        MATRIX("attn_k", type_qk, d->n_embd, n_kv, ALL, true, "attn_qkv.weight"),
+        MATRIX("attn_v", type_v, d->n_embd, n_kv, ALL, false, "attn_qkv.weight"),
+        BIAS("attn_q", n_q, QWEN2 | GPT2, "attn_qkv.bias"),
+        BIAS("attn_k", n_kv, QWEN2 | GPT2, "attn_qkv.bias"),
+        BIAS("attn_v", n_kv, QWEN2 | GPT2, "attn_qkv.bias"),
+        GAIN("attn_q_norm", d->head_dim, QWEN3 | GEMMA3),
+        GAIN("attn_k_norm", d->head_dim, QWEN3 | GEMMA3),
+        MATRIX("attn_output", d->type_out, n_q, d->n_embd, ALL, false, NULL),
+        BIAS("attn_output", d->n_embd, GPT2, NULL),
+        GAIN("post_attention_norm", d->n_embd, GEMMA),
+        GAIN("ffn_norm", d->n_embd, ALL),
+        NORM_BIAS("ffn_norm", d->n_embd),
+        MATRIX("ffn_gate", is_fused ? d->type_up : d->type_gate, d->n_embd, d->n_ff, GATED, false,
+               "ffn_up.weight"),
+        MATRIX("ffn_up", d->type_up, d->n_embd, d->n_ff, ALL, false, "ffn_up.weight"),
+        GAIN("post_ffw_norm", d->n_embd, GEMMA),
+        BIAS("ffn_up", d->n_ff, GPT2, NULL),
+        BIAS("ffn_down", d->n_embd, GPT2, NULL),
+        MATRIX("ffn_down", alt ? d->alt_down : d->type_down, d->n_ff, d->n_embd, ALL, false, NULL),
     };
     for (uint32_t i = 0, end; i < SOLO_COUNT(rows); i = end) {
-        const char *fused = d->phi3 ? rows[i].fused : NULL;
-        uint32_t n_row = rows[i].rows;
-        for (end = i + 1; fused && end < SOLO_COUNT(rows) && rows[end].fused &&
-                          !strcmp(rows[end].fused, fused); end++)
-            n_row += rows[end].rows;
+        const char *fused = is_fused ? rows[i].fused : NULL;
+        uint64_t n = numbers_of(&rows[i]);
+        end = i + 1;
+        if (!(rows[i].archs & arch_bit(d))) continue;
+        for (; fused && end < SOLO_COUNT(rows) && rows[end].fused && !strcmp(rows[end].fused, fused); end++)
+            n += numbers_of(&rows[end]);
         if (!can_hold(rows[i].type, rows[i].cols)) return false;
-        float *x = solo_alloc((size_t)rows[i].cols * (n_row ? n_row : 1) * sizeof *x), *to = x;
-        for (uint32_t k = i; k < end; to += (size_t)rows[k].cols * rows[k].rows, k++)
-            fill_matrix(d, &rows[k], layer, to);
+        float *x = solo_alloc((size_t)n * sizeof *x), *to = x;
+        for (uint32_t k = i; k < end; to += numbers_of(&rows[k]), k++) fill_row(d, &rows[k], layer, to);
         char name[64];
         layer_name(name, layer, fused ? fused : rows[i].name);
-        solo_gguf_put_tensor_f32(w, name, rows[i].type, rows[i].cols, n_row, x);
+        const uint32_t cols = rows[i].rows ? rows[i].cols : (uint32_t)n;
+        solo_gguf_put_tensor_f32(w, name, rows[i].type, cols, rows[i].rows ? (uint32_t)n / cols : 0, x);
         free(x);
     }
     return true;
@@ -249,7 +293,7 @@ static void add_factors(solo_gguf_writer *w, const tiny_desc *d, const char *nam
 
 bool tiny_model(solo_gguf_writer *w, const tiny_desc *desc) {
     const tiny_desc d = with_defaults(desc);
-    if (d.n_vocab < 300) return false;
+    if (d.n_vocab < 300 || !arch_bit(&d)) return false;
     w->pad = 0x5a; /* would show up if it were read as data */
     add_hparams(w, &d);
     add_tokenizer(w, d.n_vocab);
@@ -262,6 +306,12 @@ bool tiny_model(solo_gguf_writer *w, const tiny_desc *desc) {
         if (!add_layer(w, &d, l)) return false;
     if (!add_random(w, d.seed, "output_norm.weight", SOLO_TYPE_F32, d.n_embd, 0, 1.0f, 0.25f))
         return false;
+    if (arch_bit(&d) == GPT2 &&
+        (!add_random(w, d.seed, "position_embd.weight", d.type_embd, d.n_embd, d.n_ctx, 0.0f, 0.5f) ||
+         !add_random(w, d.seed, "output_norm.bias", SOLO_TYPE_F32, d.n_embd, 0, 0.0f, 0.25f)))
+        return false;
+    if (d.rope_freqs)
+        solo_gguf_put_tensor_f32(w, "rope_freqs.weight", SOLO_TYPE_F32, d.rope_dim / 2, 0, d.rope_freqs);
     if (d.rope_factors) add_factors(w, &d, "rope_freqs.weight", 8.0f);
     if (d.n_ctx_orig) add_factors(w, &d, "rope_factors_long.weight", 8.0f);
     if (d.n_ctx_orig) add_factors(w, &d, "rope_factors_short.weight", 1.5f);

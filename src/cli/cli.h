@@ -41,6 +41,7 @@ enum {
 typedef struct cli_options {
     const char *model;
     const char *prompt, *prompt_file, *file, *system, *device;
+    const char *tools, *vars; /* JSON for the chat template; NULL: none */
     bool raw, json, ids, special, bos, print_wgsl, has_n, kl;
     uint32_t n;   /* tokens to write; 0: until the end or the context's */
     uint32_t top;
@@ -90,6 +91,11 @@ bool cli_parse_ids(const solo_model *model, const char *text, size_t n_text, con
 
 /* The text of bytes that may not be UTF-8, as a JSON string (bad bytes become U+FFFD). */
 json_t *cli_json_text(const char *bytes, size_t n);
+
+/* The conversation as the model's chat template writes it, up to where the answer begins; *text is
+ * malloc'd. (template.c) */
+bool cli_render(const cli_options *options, const solo_model *model, const solo_message *messages, uint32_t n,
+                char **text, solo_error *err);
 
 /* ---- tuning: what `--factoring auto` found (tune_json.c, tune.c) ---------------------------- */
 

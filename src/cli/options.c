@@ -10,7 +10,8 @@
 #include <string.h>
 
 enum { /* keys of options that have no letter */
-    KEY_PROMPT_FILE = 256, KEY_RAW, KEY_SYSTEM, KEY_TEMP, KEY_TOP_K, KEY_TOP_P, KEY_MIN_P, KEY_SEED,
+    KEY_PROMPT_FILE = 256, KEY_RAW, KEY_SYSTEM, KEY_TOOLS, KEY_VARS,
+    KEY_TEMP, KEY_TOP_K, KEY_TOP_P, KEY_MIN_P, KEY_SEED,
     KEY_REPEAT_PENALTY, KEY_REPEAT_LAST, KEY_DEVICE, KEY_CTX, KEY_FACTORING, KEY_ASSIGNMENT,
     KEY_WORKGROUPS, KEY_WORKGROUP_SIZE, KEY_NO_SUBGROUPS, KEY_ACTIVATIONS, KEY_KV, KEY_WGSL,
     KEY_SPECIAL, KEY_BOS, KEY_TOP, KEY_IDS, KEY_FILE, KEY_WINDOW, KEY_MAX_IDS,
@@ -40,6 +41,9 @@ static const option_row rows[] = {
     ROW(CLI_TAKES_TOP, "ids", KEY_IDS, NULL, "The prompt is a JSON array of token ids", 1),
     ROW(CLI_TAKES_TOP, "top", KEY_TOP, "K", "Logits to print (10)", 1),
     ROW(CLI_TAKES_TALK, "system", KEY_SYSTEM, "TEXT", "The system message", 1),
+    ROW(CLI_TAKES_TALK, "tools", KEY_TOOLS, "JSON", "Functions for the chat template to offer: a JSON list", 1),
+    ROW(CLI_TAKES_TALK, "vars", KEY_VARS, "JSON",
+        "What else the chat template reads: a JSON object, as {\"enable_thinking\": false}", 1),
     ROW(CLI_TAKES_TALK, "tokens", 'n', "N",
         "Tokens to write at most (run: 256, chat: 1024); 0: until the end or the context's", 1),
     ROW(CLI_TAKES_BENCH, "tokens", 'n', "N", "Tokens a sample (64)", 1),
@@ -100,7 +104,7 @@ static const option_row rows[] = {
     ROW(CLI_TAKES_PLAN | CLI_TAKES_PROBE, "workgroup-size", KEY_WORKGROUP_SIZE, "N",
         "Lanes of a workgroup; 0: by the device (0)", 3),
     ROW(CLI_TAKES_PLAN, "queue", KEY_QUEUE, "N",
-        "Weights that a lane requests ahead of a stage's inputs, in vec4; 0: none (0)", 3),
+        "Weights that a lane requests ahead of a stage's inputs, in vec4; 0: none (by the device)", 3),
     ROW(CLI_TAKES_PLAN, "queue-across", KEY_QUEUE_ACROSS, NULL,
         "Let that queue go on across the stages of a dispatch", 3),
     ROW(CLI_TAKES_PROBE, "workgroup-bytes", KEY_WORKGROUP_BYTES, "N",
@@ -198,7 +202,9 @@ static error_t parse_plan(int key, char *arg, struct argp_state *state, solo_pla
         break;
     case KEY_WORKGROUPS:     plan->n_workgroup = whole_u32(state, key, arg, 0); break;
     case KEY_WORKGROUP_SIZE: plan->workgroup_size = whole_u32(state, key, arg, 0); break;
-    case KEY_QUEUE:          plan->queue = whole_u32(state, key, arg, 0); break;
+    case KEY_QUEUE:          plan->queue = whole_u32(state, key, arg, 0);
+                             if (!plan->queue) plan->queue = SOLO_QUEUE_NONE;
+                             break;
     case KEY_QUEUE_ACROSS:   plan->queue_across = true; break;
     case KEY_NO_SUBGROUPS:   plan->no_subgroups = true; break;
     case KEY_ACTIVATIONS:
@@ -227,6 +233,8 @@ static error_t parse_key(int key, char *arg, struct argp_state *state) {
     case KEY_PROMPT_FILE: o->prompt_file = arg; break;
     case KEY_RAW:         o->raw = true; break;
     case KEY_SYSTEM:      o->system = arg; break;
+    case KEY_TOOLS:       o->tools = arg; break;
+    case KEY_VARS:        o->vars = arg; break;
     case KEY_DEVICE:      o->device = arg; break;
     case KEY_WGSL:        o->print_wgsl = true; break;
     case KEY_SPECIAL:     o->special = true; break;
@@ -270,8 +278,9 @@ static error_t parse_key(int key, char *arg, struct argp_state *state) {
             argp_error(state, "wanted %s, found %s", arguments_of(p->command), o->in ? "the first alone" : "neither");
         if (o->prompt && o->prompt_file)
             argp_error(state, "wanted one of --prompt and --prompt-file, found both");
-        if (o->raw && o->system)
-            argp_error(state, "--system needs the chat template, which --raw leaves out");
+        if (o->raw && (o->system || o->tools || o->vars))
+            argp_error(state, "%s needs the chat template, which --raw leaves out",
+                       o->system ? "--system" : o->tools ? "--tools" : "--vars");
         if ((p->command->takes & CLI_TAKES_SCORING) && !o->file)
             argp_error(state, "wanted --file FILE, found none");
         break;

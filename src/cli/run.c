@@ -33,7 +33,7 @@ static bool apply_template(const cli_options *options, const solo_model *model, 
     messages[n++] = (solo_message){"user", *text};
     char      *rendered;
     solo_error err = {0};
-    if (!solo_chat_render(model, messages, n, true, &rendered, &err))
+    if (!cli_render(options, model, messages, n, &rendered, &err))
         return cli_fail_text("%s; --raw applies no template", err.text), false;
     free(*text);
     *text = rendered;

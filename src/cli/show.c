@@ -44,6 +44,7 @@ static json_t *info_json(const solo_model_info *m) {
     add_count(o, "n_vocab", m->n_vocab);
     add_count(o, "n_ctx_train", m->n_ctx_train);
     add_count(o, "attn_window", m->attn_window);
+    add_count(o, "attn_global_every", m->attn_global_every);
     add_count(o, "n_param", m->n_param);
     add_count(o, "n_tensor", m->n_tensor);
     add_count(o, "n_bytes", m->n_bytes);
@@ -72,6 +73,7 @@ static void print_info(const solo_model *model, const solo_model_info *m) {
            m->n_head, m->head_dim, m->n_head_kv);
     printf("context       %" PRIu32 " in training", m->n_ctx_train);
     if (m->attn_window) printf(", a token attends to its last %" PRIu32, m->attn_window);
+    if (m->attn_global_every) printf(", in each %" PRIu32 "th layer to all", m->attn_global_every);
     printf("\nrope          base %g, turns %" PRIu32 " of %" PRIu32, (double)m->rope_base, m->rope_dim,
            m->head_dim);
     if (strcmp(m->rope_factors, "all") == 0) printf(", with factors");
@@ -210,6 +212,7 @@ static json_t *plan_json(const cli_engine *engine, const solo_plan_info *p) {
     add_count(o, "weight_bytes", p->weight_bytes);
     add_count(o, "kv_bytes_per_pos", p->kv_bytes_per_pos);
     add_count(o, "attn_window", p->attn_window);
+    add_count(o, "attn_global_every", p->attn_global_every);
     add_count(o, "weights_buffer_bytes", p->weights_buffer_bytes);
     add_count(o, "kv_buffer_bytes", p->kv_buffer_bytes);
     add_count(o, "message_buffer_bytes", p->message_buffer_bytes);
@@ -239,6 +242,7 @@ static void print_plan(const cli_engine *engine, const solo_plan_info *p) {
     printf("read a token   %s of weights, %s of KV for each earlier position",
            size_text(p->weight_bytes, a), size_text(p->kv_bytes_per_pos, b));
     if (p->attn_window) printf(", at most %" PRIu32, p->attn_window - 1);
+    if (p->attn_global_every) printf(" but for each %" PRIu32 "th layer", p->attn_global_every);
     putchar('\n');
     printf("buffers        weights %s, KV %s, messages %s, prefill %s\n",
            size_text(p->weights_buffer_bytes, a), size_text(p->kv_buffer_bytes, b),

@@ -46,6 +46,7 @@ export interface PlanOptions {
   n_workgroup?: number;
   workgroup_size?: number;
   queue?: number;
+  queue_across?: boolean;
   /** Steps submitted ahead of the one that is read; 0 or absent: 4. */
   n_in_flight?: number;
 }
@@ -291,8 +292,8 @@ export interface ProbeResult {
 }
 
 export interface BenchOptions {
-  /** Absent: every name of `factorings()`. */
-  factorings?: string[];
+  /** Names, or rows with a geometry of their own. Absent: every name of `factorings()`. */
+  factorings?: (string | (PlanOptions & { factoring: string }))[];
   /** Tokens a sample; default 32, fewer on software adapters. */
   tokens?: number;
   /** Samples a factoring, taken in turn; default 3. */
@@ -313,8 +314,9 @@ export interface BenchRow {
   tokens_per_second: number; // of the median sample
   ms_per_token: number;
   samples_ms: number[]; // a token
-  /** FNV-1a of the ids drawn: equal for factorings that agree. */
+  /** FNV-1a of the ids drawn, and of the bits of all logits after the prompt: equal for factorings of one geometry. */
   ids_hash: string;
+  logits_hash: string;
   /** "ok"; "fell-back": its hand-offs gave up, the figures are another factoring's; "failed": note says why. */
   status: "ok" | "fell-back" | "failed";
   note: string;

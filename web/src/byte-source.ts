@@ -27,6 +27,8 @@ export interface SourceProgress {
   from: "network" | "cache" | "file" | "memory";
   /** Bytes a second over the last seconds; 0: not known. */
   rate: number;
+  /** Why it waits, for a person: "the connection was cut; trying again in 2 s"; absent: it does not. */
+  note?: string;
 }
 
 /** Opens what a page named. The engine's worker calls the one it was given (see src/engine/worker.ts). */

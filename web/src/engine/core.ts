@@ -1,0 +1,234 @@
+/** One instance of the core: solo.h's functions, as promises where they may wait. Two builds of the same code: "jspi" suspends the
+ *  wasm stack itself, "asyncify" unwinds and rewinds it by instrumented code, for browsers that cannot. Calls must not overlap:
+ *  they would share one C stack; whoever owns a Core serialises. */
+import type { ByteSource } from "../byte-source.js";
+import { Memory } from "../glue/memory.js";
+import { WebGpu } from "../glue/webgpu.js";
+import { wasiImports } from "../glue/wasi.js";
+
+export type Build = "jspi" | "asyncify";
+
+interface Jspi {
+  Suspending: new (call: (...args: never[]) => unknown) => (...args: never[]) => unknown;
+  promising: (call: (...args: never[]) => unknown) => (...args: (number | bigint)[]) => Promise<number>;
+}
+const jspi = WebAssembly as unknown as Partial<Jspi>;
+export const hasJspi = (): boolean => typeof jspi.Suspending === "function" && typeof jspi.promising === "function";
+
+/** What C code calls a bug or the world's error, as JavaScript has it. */
+export class SoloError extends Error {
+  override readonly name = "SoloError";
+  readonly status: string;
+  constructor(status: string, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** Bytes of the core's stack that asyncify keeps while it waits. */
+const UNWOUND_BYTES = 256 * 1024;
+
+const NORMAL = 0;
+const REWINDING = 2;
+
+/** Imports and exports of the asyncify build: a call that meets a wait returns early, is called again once the wait is over,
+ *  and then runs on from where it was. */
+class Asyncify {
+  #exports!: Record<string, (...args: (number | bigint)[]) => number>;
+  #data = 0;
+  #waiting: Promise<number> | undefined;
+  #value = 0;
+
+  begin(exports: WebAssembly.Exports, memory: Memory): void {
+    this.#exports = exports as never;
+    this.#data = memory.alloc(8 + UNWOUND_BYTES);
+    memory.setU32(this.#data, this.#data + 8);
+    memory.setU32(this.#data + 4, this.#data + 8 + UNWOUND_BYTES);
+  }
+
+  suspending(call: (...args: never[]) => number | Promise<number>): (...args: never[]) => number {
+    return (...args) => {
+      if (this.#exports["asyncify_get_state"]!() === REWINDING) {
+        this.#exports["asyncify_stop_rewind"]!();
+        return this.#value;
+      }
+      const result = call(...args);
+      if (typeof result === "number") return result;
+      this.#waiting = result;
+      this.#exports["asyncify_start_unwind"]!(this.#data);
+      return 0;
+    };
+  }
+
+  promising(call: (...args: never[]) => unknown): (...args: (number | bigint)[]) => Promise<number> {
+    return async (...args) => {
+      let result = call(...(args as never[])) as number;
+      while (this.#exports["asyncify_get_state"]!() !== NORMAL) {
+        this.#exports["asyncify_stop_unwind"]!();
+        this.#value = await this.#waiting!;
+        this.#exports["asyncify_start_rewind"]!(this.#data);
+        result = call(...(args as never[])) as number;
+      }
+      return result;
+    };
+  }
+}
+
+/** Functions that may wait: all that reach the GPU's answers or a model's bytes. */
+const WAITING = [
+  "solo_model_open", "solo_device_list", "solo_device_open", "solo_device_close", "solo_device_probe", "solo_weights_open",
+  "solo_weights_close", "solo_plan_open", "solo_plan_close", "solo_tune", "solo_tune_open", "solo_session_open",
+  "solo_session_close", "solo_session_sync", "solo_session_next", "solo_session_logits", "solo_session_set_sampling",
+];
+
+export type ProgressListener = (done: number, total: number) => void;
+
+export class Core {
+  readonly build: Build;
+  readonly memory: Memory;
+  readonly webgpu: WebGpu;
+  readonly #exports: Record<string, (...args: (number | bigint)[]) => number>;
+  readonly #waiting = new Map<string, (...args: (number | bigint)[]) => Promise<number>>();
+  readonly #sources = new Map<number, ByteSource>();
+  readonly #listeners = new Map<number, ProgressListener>();
+  #nextNumber = 1;
+  #readError: unknown;
+  #lastWords = "";
+  /** A trap leaves the instance in no state to go on. */
+  broken = false;
+
+  private constructor(build: Build, exports: WebAssembly.Exports, memory: Memory, webgpu: WebGpu) {
+    this.build = build;
+    this.#exports = exports as never;
+    this.memory = memory;
+    this.webgpu = webgpu;
+  }
+
+  static async load(build: Build, module: WebAssembly.Module, gpu: GPU | undefined): Promise<Core> {
+    let core!: Core;
+    let memory!: Memory;
+    let table!: WebAssembly.Table;
+    const asyncify = new Asyncify();
+    const webgpu = new WebGpu(gpu, () => memory, () => table);
+    type Waiting = (...args: never[]) => number | Promise<number>;
+    const suspending = (call: Waiting) =>
+      build === "jspi" ? new jspi.Suspending!(call) : asyncify.suspending(call);
+    const { env, waitAny } = webgpu.imports();
+    const instance = await WebAssembly.instantiate(module, {
+      env: { ...env, wgpuInstanceWaitAny: suspending(waitAny) } as WebAssembly.ModuleImports,
+      solo: {
+        read: suspending((source: number, off: number, n: number, into: number) => core.#read(source, off, n, into >>> 0)),
+        progress: (what: number, done: number, total: number) => core.#listeners.get(what)?.(done, total),
+      } as WebAssembly.ModuleImports,
+      wasi_snapshot_preview1: wasiImports(() => memory, (text) => core.#say(text)) as WebAssembly.ModuleImports,
+    });
+    const exports = instance.exports as Record<string, (...args: never[]) => unknown>;
+    memory = new Memory(instance.exports);
+    table = instance.exports["__indirect_function_table"] as unknown as WebAssembly.Table;
+    core = new Core(build, instance.exports, memory, webgpu);
+    (exports["_initialize"] as () => void)();
+    memory.readLayout();
+    if (build === "asyncify") asyncify.begin(instance.exports, memory);
+    const promising = (call: (...args: never[]) => unknown) =>
+      build === "jspi" ? jspi.promising!(call) : asyncify.promising(call);
+    for (const name of WAITING) core.#waiting.set(name, promising(exports[name]!));
+    return core;
+  }
+
+  #say(text: string): void {
+    this.#lastWords = (this.#lastWords + text).slice(-2000);
+  }
+
+  async #read(source: number, off: number, n: number, into: number): Promise<number> {
+    try {
+      const from = this.#sources.get(source);
+      if (!from) throw new Error("the source was closed");
+      await from.read(off, this.memory.bytes.subarray(into, into + n));
+      return 1;
+    } catch (error) {
+      this.#readError = error;
+      return 0;
+    }
+  }
+
+  /** A number for a source, by which the core asks for its bytes; for a source opened again, the one it had. */
+  addSource(source: ByteSource, number = this.#nextNumber++): number {
+    this.#sources.set(number, source);
+    return number;
+  }
+  closeSource(number: number): void {
+    this.#sources.get(number)?.close();
+    this.#sources.delete(number);
+  }
+
+  /** For the time of a call: the two fields of a desc that say whom to tell. */
+  async withProgress<T>(listener: ProgressListener, call: (callback: number, user: number) => Promise<T>): Promise<T> {
+    const user = this.#nextNumber++;
+    this.#listeners.set(user, listener);
+    try {
+      return await call(this.callNow("solo_web_progress_callback"), user);
+    } finally {
+      this.#listeners.delete(user);
+    }
+  }
+
+  #trap(error: unknown): never {
+    if (!(error instanceof WebAssembly.RuntimeError)) throw error;
+    this.broken = true;
+    throw new SoloError("BUG", `${this.#lastWords.trim() || "the core stopped"} (${error.message})`);
+  }
+
+  /** A function that never waits. */
+  callNow(name: string, ...args: (number | bigint)[]): number {
+    try {
+      return this.#exports[name]!(...args);
+    } catch (error) {
+      this.#trap(error);
+    }
+  }
+
+  /** A function that may wait and has no solo_error. */
+  async call(name: string, ...args: (number | bigint)[]): Promise<number> {
+    try {
+      return await this.#waiting.get(name)!(...args);
+    } catch (error) {
+      this.#trap(error);
+    }
+  }
+
+  /** A function that returns bool and takes a solo_error last: throws what it says. */
+  async try(name: string, ...args: (number | bigint)[]): Promise<void> {
+    const error = this.memory.alloc(this.memory.number("solo_error"));
+    this.#readError = undefined;
+    try {
+      const waits = this.#waiting.has(name);
+      const ok = waits ? await this.call(name, ...args, error) : this.callNow(name, ...args, error);
+      if (ok & 0xff) return;
+      const status = this.memory.statusNames[this.memory.getNumber("solo_error.status", error)] ?? "BUG";
+      const text = this.memory.get("solo_error.text", error) as string;
+      if (this.#readError === undefined) throw new SoloError(status, text);
+      throw new SoloError(status, this.#readError instanceof Error ? this.#readError.message : String(this.#readError));
+    } finally {
+      if (!this.broken) this.memory.free(error);
+    }
+  }
+
+  /** solo_x_open(&x, desc, err): returns x. */
+  async open(name: string, desc: number): Promise<number> {
+    const out = this.memory.alloc(4);
+    try {
+      await this.try(name, out, desc);
+      return this.memory.u32(out);
+    } finally {
+      if (!this.broken) this.memory.free(out);
+    }
+  }
+
+  /** solo_x_get_info(x): the struct it returns, read. */
+  info(name: string, struct: string, of: number) {
+    const at = this.memory.alloc(this.memory.number(struct));
+    this.callNow(name, at, of);
+    const fields = this.memory.read(struct, at);
+    return { fields, at, free: () => this.memory.free(at) };
+  }
+}
