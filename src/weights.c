@@ -2,6 +2,8 @@
  * uploads them in pieces of a few megabytes, so that host memory stays small whatever the source. */
 #include "weights.h"
 
+#include "parallel.h"
+
 #include "ref.h" /* its product makes what is folded into biases */
 
 const solo_matrix_place *solo_weights_place(const solo_weights *w, uint32_t layer,
@@ -173,7 +175,6 @@ typedef struct uploader {
     void *user;
     uint64_t done, total, unsent;
     uint8_t *file;   /* some rows as the file has them, where they are not at hand */
-    uint32_t *row;   /* one row as solo_repack_row gives it */
     uint32_t *piece; /* some rows, planes interleaved */
     uint8_t *scales; /* the same rows' scales */
 } uploader;
@@ -216,6 +217,36 @@ static uint32_t rows_of_piece(const solo_hparams *hp, solo_matrix matrix, uint32
     return n ? n : unit;
 }
 
+/* Some rows of a matrix, from r0 on, on their way from the file's form to the device's. */
+typedef struct piece {
+    const solo_hparams *hp;
+    const solo_form_info *form;
+    const parcel *one;
+    const uint8_t *rows; /* as the file has them */
+    uint64_t file_row;   /* bytes */
+    uint32_t r0, n_row;
+    uint32_t *out;       /* some rows, planes interleaved */
+    uint8_t *scales;
+} piece;
+
+static void repack_rows(void *user, uint32_t first, uint32_t end) {
+    const piece *p = user;
+    const solo_tensor *t = p->one->tensor;
+    uint32_t n_group = p->one->place->n_group, words = p->form->payload_words, row_words = n_group * words;
+    size_t row_scale = (size_t)n_group * p->form->scale_bytes;
+    bool straight = words == 4; /* one plane: the row as it is */
+    uint32_t *row = straight ? NULL : solo_alloc((size_t)row_words * 4);
+    for (uint32_t i = first; i < end; i++) {
+        uint32_t from = row_in_file(p->hp, p->one->matrix, p->r0 + i) - p->r0;
+        SOLO_ASSERT(from < p->n_row);
+        uint32_t *out = p->out + (size_t)i * row_words;
+        solo_repack_row(t->type, p->rows + from * p->file_row, (uint32_t)t->dim[0], straight ? out : row,
+                        row_scale ? p->scales + i * row_scale : NULL);
+        if (!straight) interleave(row, n_group, words, out);
+    }
+    free(row);
+}
+
 static bool upload_matrix(uploader *u, const parcel *one, solo_error *err) {
     const solo_tensor *t = one->tensor;
     const solo_matrix_place *place = one->place;
@@ -225,7 +256,6 @@ static bool upload_matrix(uploader *u, const parcel *one, solo_error *err) {
     uint64_t file_row = t->n_bytes / place->n_row;
     uint32_t rows_piece = rows_of_piece(&u->w->model->hp, one->matrix, row_words * 4);
     if (rows_piece > place->n_row) rows_piece = place->n_row;
-    u->row = solo_realloc(u->row, (size_t)row_words * 4);
     u->piece = solo_realloc(u->piece, (size_t)row_words * 4 * rows_piece);
     u->scales = solo_realloc(u->scales, row_scale * rows_piece + 4);
     uint64_t scale_off =
@@ -234,15 +264,8 @@ static bool upload_matrix(uploader *u, const parcel *one, solo_error *err) {
         uint32_t n = place->n_row - r < rows_piece ? place->n_row - r : rows_piece;
         const uint8_t *rows = bytes_of(u, t, r * file_row, n * file_row, err);
         if (!rows) return false;
-        for (uint32_t i = 0; i < n; i++) {
-            uint32_t from = row_in_file(&u->w->model->hp, one->matrix, r + i) - r;
-            SOLO_ASSERT(from < n);
-            uint32_t *out = u->piece + (size_t)i * row_words;
-            bool straight = form->payload_words == 4; /* one plane: the row as it is */
-            solo_repack_row(t->type, rows + from * file_row, (uint32_t)t->dim[0], straight ? out : u->row,
-                            row_scale ? u->scales + i * row_scale : NULL);
-            if (!straight) interleave(u->row, place->n_group, form->payload_words, out);
-        }
+        piece p = {&u->w->model->hp, form, one, rows, file_row, r, n, u->piece, u->scales};
+        solo_parallel(n, 1 + (1u << 18) / (row_words * 4), repack_rows, &p);
         write_payload(u->w, place->w_at + (uint64_t)r * row_words / 4, u->piece,
                       (uint64_t)n * row_words / 4);
         if (row_scale) {
@@ -397,7 +420,7 @@ static bool upload(solo_weights *w, const solo_weights_desc *desc, solo_error *e
     bool ok = true;
     for (uint32_t i = 0; i < n && ok; i++)
         ok = list[i].place ? upload_matrix(&u, &list[i], err) : keep(w->model, list[i].tensor, err);
-    free(u.file), free(u.row), free(u.piece), free(u.scales), free(list);
+    free(u.file), free(u.piece), free(u.scales), free(list);
     if (!ok) return false;
     upload_vectors(w);
     upload_directory(w);

@@ -1,6 +1,7 @@
 /* host.c: what the page gives the core in place of an operating system: reads of a model, and no
  * files. */
 #include "import.h"
+#include "parallel.h"
 #include "source_file.h"
 
 /* Imported. Suspends until the page has the bytes; false: it keeps why, and tells it itself. */
@@ -43,4 +44,9 @@ bool solo_import_open(solo_source **out, solo_tokenizer **tok, const solo_import
     (void)tok, (void)desc;
     *out = NULL;
     return solo_fail(err, SOLO_UNSUPPORTED, "a page reads models from one file: wanted a .gguf, found a folder");
+}
+
+void solo_parallel(uint32_t n, uint32_t least, solo_rounds *rounds, void *user) {
+    (void)least;
+    rounds(user, 0, n);
 }
