@@ -162,16 +162,17 @@ static bool submit_steps(solo_session *s, uint32_t pos, uint32_t n_token, solo_e
 static bool read_step(solo_session *s, bool *aborted, solo_error *err) {
     uint32_t words[SLOT_WORDS];
     solo_late_read *slot = &s->slot[s->first];
-    s->drawn_at = 0;
-    s->n_drawn = s->slot_n_token[s->first];
+    uint32_t n = s->slot_n_token[s->first];
+    s->n_drawn = s->drawn_at = 0; /* nothing, should the read fail */
     s->first = (s->first + 1) % s->n_ahead;
     s->n_flight--;
-    s->n_token_flight -= s->n_drawn;
+    s->n_token_flight -= n;
     if (!solo_device_read_wait(s->plan->device, slot, words, sizeof words, err)) return false;
     double now = solo_seconds();
-    s->token_seconds = s->read_at > 0 ? (now - s->read_at) / s->n_drawn : 0;
+    s->token_seconds = s->read_at > 0 ? (now - s->read_at) / n : 0;
     s->read_at = now;
     *aborted = words[0] != 0;
+    s->n_drawn = n;
     memcpy(s->drawn, words + 1, s->n_drawn * sizeof *s->drawn);
     return true;
 }
