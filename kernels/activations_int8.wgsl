@@ -28,10 +28,6 @@ fn keep_scale(r: Run, i: u32, v: f32) {
   }
 }
 
-fn octet_sum(a: u32, b: u32) -> f32 {
-  return f32(dot4I8Packed(a, 0x01010101u) + dot4I8Packed(b, 0x01010101u));
-}
-
 fn group_sum(g: u32, s: vec4<f32>) -> f32 {
   let a = xq[g];
   let b = xq[XG + g];

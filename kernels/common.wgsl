@@ -69,6 +69,18 @@ struct XInt8 {
   sum: f32,         // of all 32, scaled
 }
 
+fn octet_sum(a: u32, b: u32) -> f32 {
+  return f32(dot4I8Packed(a, 0x01010101u) + dot4I8Packed(b, 0x01010101u));
+}
+
+// The integer products of each octet's inputs and weights: its first four weights in lo, the others in hi.
+fn octet_dots(lo: vec4<u32>, hi: vec4<u32>, x: XInt8) -> vec4<f32> {
+  return vec4<f32>(f32(dot4I8Packed(lo.x, x.a.x) + dot4I8Packed(hi.x, x.a.y)),
+                   f32(dot4I8Packed(lo.y, x.a.z) + dot4I8Packed(hi.y, x.a.w)),
+                   f32(dot4I8Packed(lo.z, x.b.x) + dot4I8Packed(hi.z, x.b.y)),
+                   f32(dot4I8Packed(lo.w, x.b.z) + dot4I8Packed(hi.w, x.b.w)));
+}
+
 var<workgroup> rows: array<f32, MAX_ROWS>;   // a tile's finished rows
 var<workgroup> ys: array<f32, MAX_ROWS>;     // the same, made ready to be published
 var<workgroup> xsum: array<f32, XG>;         // sum of each group of 32 inputs

@@ -39,7 +39,7 @@ fn settle4(at: vec4<u32>, words: vec4<u32>) -> vec4<u32> {
   var w = words;
   for (var n = 0u; n < SPIN_LIMIT; n++) {
     if (all(w != vec4<u32>()) || give_up(n)) { break; }
-    w = vec4<u32>(peek(at.x), peek(at.y), peek(at.z), peek(at.w));
+    w = peek4(at);
   }
   return w ^ vec4<u32>(NOT_READY);
 }

@@ -35,22 +35,15 @@ fn quad_q2_k(p: Group_q2_k, j: u32) -> vec4<f32> {
   return fma(vec4<f32>(unpack4xI8(signed)), vec4<f32>(d), vec4<f32>(select(p.m.x, p.m.y, j >= 4u)));
 }
 
-fn octet_q2_k(a: u32, b: u32) -> f32 {
-  return f32(dot4I8Packed(a, 0x01010101u) + dot4I8Packed(b, 0x01010101u));
-}
-
 fn mac_int8_q2_k(p: Group_q2_k, x: XInt8, acc: f32) -> f32 {
   let lo = (p.w << vec4<u32>(4u)) & vec4<u32>(0xf0f0f0f0u);
   let hi = p.w & vec4<u32>(0xf0f0f0f0u);
-  let d0 = f32(dot4I8Packed(lo.x, x.a.x) + dot4I8Packed(hi.x, x.a.y));
-  let d1 = f32(dot4I8Packed(lo.y, x.a.z) + dot4I8Packed(hi.y, x.a.w));
-  let d2 = f32(dot4I8Packed(lo.z, x.b.x) + dot4I8Packed(hi.z, x.b.y));
-  let d3 = f32(dot4I8Packed(lo.w, x.b.z) + dot4I8Packed(hi.w, x.b.w));
-  let first = fma(d0, x.scale.x, d1 * x.scale.y);
-  let second = fma(d2, x.scale.z, d3 * x.scale.w);
+  let d = octet_dots(lo, hi, x);
+  let first = fma(d.x, x.scale.x, d.y * x.scale.y);
+  let second = fma(d.z, x.scale.z, d.w * x.scale.w);
   // Minima belong to 16 inputs, so the group's one sum does not serve.
-  let sum_first = fma(octet_q2_k(x.a.x, x.a.y), x.scale.x, octet_q2_k(x.a.z, x.a.w) * x.scale.y);
-  let sum_second = fma(octet_q2_k(x.b.x, x.b.y), x.scale.z, octet_q2_k(x.b.z, x.b.w) * x.scale.w);
+  let sum_first = fma(octet_sum(x.a.x, x.a.y), x.scale.x, octet_sum(x.a.z, x.a.w) * x.scale.y);
+  let sum_second = fma(octet_sum(x.b.x, x.b.y), x.scale.z, octet_sum(x.b.z, x.b.w) * x.scale.w);
   let minima = fma(p.m.x, sum_first, fma(p.m.y, sum_second, acc));
   return fma(p.d.x * 0.0625, first, fma(p.d.y * 0.0625, second, minima));
 }

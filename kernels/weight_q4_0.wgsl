@@ -33,10 +33,7 @@ fn quad_q4_0(p: Group_q4_0, j: u32) -> vec4<f32> {
 fn mac_int8_q4_0(p: Group_q4_0, x: XInt8, acc: f32) -> f32 {
   let lo = (p.w << vec4<u32>(4u)) & vec4<u32>(0xf0f0f0f0u);
   let hi = p.w & vec4<u32>(0xf0f0f0f0u);
-  let d0 = f32(dot4I8Packed(lo.x, x.a.x) + dot4I8Packed(hi.x, x.a.y));
-  let d1 = f32(dot4I8Packed(lo.y, x.a.z) + dot4I8Packed(hi.y, x.a.w));
-  let d2 = f32(dot4I8Packed(lo.z, x.b.x) + dot4I8Packed(hi.z, x.b.y));
-  let d3 = f32(dot4I8Packed(lo.w, x.b.z) + dot4I8Packed(hi.w, x.b.w));
-  let s = fma(d0, x.scale.x, fma(d1, x.scale.y, fma(d2, x.scale.z, d3 * x.scale.w)));
+  let d = octet_dots(lo, hi, x);
+  let s = fma(d.x, x.scale.x, fma(d.y, x.scale.y, fma(d.z, x.scale.z, d.w * x.scale.w)));
   return fma(p.d * 0.0625, s, acc);
 }

@@ -3,8 +3,6 @@
 
 #include "bytes.h"
 
-#include <ctype.h>
-
 /* ---- putting together --------------------------------------------------------------------- */
 
 solo_assembly *solo_assembly_new(void) { return solo_zalloc(1, sizeof(solo_assembly)); }
@@ -44,24 +42,12 @@ solo_type solo_assembly_type(solo_type wanted, const char *name, uint64_t cols) 
     return wanted;
 }
 
+static bool is_made(const solo_type_info *info, solo_type type) {
+    return info->form != SOLO_FORM_NONE && type != SOLO_TYPE_Q4_F; /* which is in no file */
+}
+
 bool solo_assembly_find_type(const char *what, const char *said, solo_type *out, solo_error *err) {
-    solo_text known = {0};
-    for (uint32_t i = 0; i < 64; i++) {
-        const solo_type_info *info = solo_type_get_info(i);
-        if (!info || info->form == SOLO_FORM_NONE || i == SOLO_TYPE_Q4_F) continue;
-        char name[16] = "";
-        for (size_t k = 0; info->name[k] && k + 1 < sizeof name; k++)
-            name[k] = (char)tolower((unsigned char)info->name[k]);
-        if (strcmp(said, name) == 0 || strcmp(said, info->name) == 0) {
-            *out = (solo_type)i;
-            free(known.at);
-            return true;
-        }
-        solo_text_add(&known, "%s%s", known.n ? ", " : "", name);
-    }
-    solo_fail(err, SOLO_ARGUMENT, "%s: wanted one of %s, found '%.100s'", what, known.at, said);
-    free(known.at);
-    return false;
+    return solo_type_find(what, said, is_made, out, err);
 }
 
 /* ---- making rows -------------------------------------------------------------------------- */

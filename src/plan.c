@@ -144,6 +144,14 @@ static bool probe_subgroups(solo_plan *plan) {
     return ok && disagreeing == 0;
 }
 
+/* Workgroups that wait for each other must all run: no more than the device is seen to run at once of their
+ * size. (A software adapter runs one a core; two are taken as given.) Slices stay as they are cut, so that
+ * the numbers do not depend on it. */
+static bool fit_resident(const solo_plan *plan, const solo_factoring *f, solo_geometry *g, solo_error *err) {
+    if (!f->tagged || plan->desc.n_workgroup || solo_device_info_of(plan->device)->is_software) return true;
+    return solo_probe_resident(plan->device, g->wg, g->workgroup_bytes, g->n_wg, &g->n_wg, err);
+}
+
 static bool make_geometry(solo_plan *plan, solo_error *err) {
     const solo_device_info *info = solo_device_info_of(plan->device);
     const solo_plan_desc *d = &plan->desc;
@@ -170,20 +178,8 @@ static bool make_geometry(solo_plan *plan, solo_error *err) {
     };
     if (!solo_geometry_make(&gd, &plan->geometry, err)) return false;
     plan->geometry.n_wg = d->n_workgroup ? d->n_workgroup : info->is_software ? 2 : aim;
+    if (!fit_resident(plan, &f, &plan->geometry, err)) return false;
     plan->geometry.grid[SOLO_GRID_WG] = plan->geometry.n_wg;
-    return true;
-}
-
-/* Workgroups that wait for each other must all run: no more than the device is seen to run at once of their
- * size. (A software adapter runs one a core; two are taken as given.) Slices stay as they are cut, so that
- * the numbers do not depend on it. */
-static bool fit_resident(solo_plan *plan, solo_error *err) {
-    solo_geometry *g = &plan->geometry;
-    solo_factoring f;
-    if (!solo_factoring_find(plan->desc.factoring, plan->desc.assignment, &f, err)) return false;
-    if (!f.tagged || plan->desc.n_workgroup || solo_device_info_of(plan->device)->is_software) return true;
-    if (!solo_probe_resident(plan->device, g->wg, g->workgroup_bytes, g->n_wg, &g->n_wg, err)) return false;
-    g->grid[SOLO_GRID_WG] = g->n_wg;
     return true;
 }
 
@@ -440,7 +436,7 @@ static void join_wgsl(solo_plan *plan) {
 
 static bool open_on_gpu(solo_plan *plan, solo_error *err) {
     plan->subgroups = probe_subgroups(plan);
-    if (!make_geometry(plan, err) || !fit_resident(plan, err) || !open_buffers(plan, err)) return false;
+    if (!make_geometry(plan, err) || !open_buffers(plan, err)) return false;
     if (!open_bindings(plan, plan->msg, &plan->bindings, err)) return false;
     if (!solo_prefill_open(plan, err)) return false;
     if (!open_bindings(plan, plan->prefill.pf, &plan->prefill.bindings, err)) return false;

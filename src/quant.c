@@ -10,6 +10,8 @@
 
 #include "bytes.h"
 
+#include <ctype.h>
+
 typedef struct group {
     int8_t   q[SOLO_GROUP];
     uint16_t half[2];  /* forms with f16 scales: d, m, as the file has them */
@@ -33,6 +35,27 @@ const solo_form_info *solo_form_get_info(solo_form form) {
 #undef X
     };
     return (uint32_t)form < SOLO_COUNT(info) ? &info[form] : NULL;
+}
+
+bool solo_type_find(const char *what, const char *said, bool (*is_taken)(const solo_type_info *info, solo_type type),
+                    solo_type *out, solo_error *err) {
+    solo_text known = {0};
+    for (uint32_t i = 0; i < 64; i++) {
+        const solo_type_info *info = solo_type_get_info(i);
+        if (!info || !is_taken(info, (solo_type)i)) continue;
+        char name[16] = "";
+        for (size_t k = 0; info->name[k] && k + 1 < sizeof name; k++)
+            name[k] = (char)tolower((unsigned char)info->name[k]);
+        if (strcmp(said, name) == 0 || strcmp(said, info->name) == 0) {
+            *out = (solo_type)i;
+            free(known.at);
+            return true;
+        }
+        solo_text_add(&known, "%s%s", known.n ? ", " : "", name);
+    }
+    solo_fail(err, SOLO_ARGUMENT, "%s: wanted one of %s, found '%.100s'", what, known.at, said);
+    free(known.at);
+    return false;
 }
 
 static bool is_float_form(solo_form form) {

@@ -102,6 +102,11 @@ typedef struct solo_form_info {
 const solo_type_info *solo_type_get_info(uint32_t number); /* NULL: unknown to Solo */
 const solo_form_info *solo_form_get_info(solo_form form);
 
+/* The type that users call `said` ("q4_0", "Q4_0"), of those that are taken. False, with err filled by `what`
+ * was asked and what there is. */
+bool solo_type_find(const char *what, const char *said, bool (*is_taken)(const solo_type_info *info, solo_type type),
+                    solo_type *out, solo_error *err);
+
 /* n weights (a multiple of the type's block) of a supported type to f32, as the format's
  * definition has it. src needs no alignment. */
 void solo_dequant(solo_type type, const uint8_t *src, uint64_t n, float *dst);

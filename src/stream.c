@@ -9,13 +9,13 @@
 #define HELD_ACROSS_ATTENTION 6u
 
 static const struct {
-    const char *name, *caps, *matrix;
+    const char *name, *matrix;
 } names[] = {
-    [SOLO_ROLE_QKV] = {"qkv", "QKV", "q"},
-    [SOLO_ROLE_OUT] = {"out", "OUT", "out"},
-    [SOLO_ROLE_GATE_UP] = {"gate_up", "GATE_UP", "gate"},
-    [SOLO_ROLE_DOWN] = {"down", "DOWN", "down"},
-    [SOLO_ROLE_LOGITS] = {"logits", "LOGITS", "output"},
+    [SOLO_ROLE_QKV] = {"qkv", "q"},
+    [SOLO_ROLE_OUT] = {"out", "out"},
+    [SOLO_ROLE_GATE_UP] = {"gate_up", "gate"},
+    [SOLO_ROLE_DOWN] = {"down", "down"},
+    [SOLO_ROLE_LOGITS] = {"logits", "output"},
 };
 
 /* What a Raw_<form> holds. Each field of each unit is a variable of its own. (As parts of a struct, by

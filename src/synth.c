@@ -511,33 +511,17 @@ static bool write_and_rename(synth *s) {
     return ok;
 }
 
-static bool find_type(const char *what, const char *said, solo_type *out, solo_error *err) {
-    solo_text known = {0};
-    for (uint32_t i = 0; i < 64; i++) {
-        const solo_type_info *info = solo_type_get_info(i);
-        if (!info || (info->n_block > 1 && !recipe_of((solo_type)i))) continue;
-        char name[16] = "";
-        for (size_t k = 0; info->name[k] && k + 1 < sizeof name; k++)
-            name[k] = (char)tolower((unsigned char)info->name[k]);
-        if (strcmp(said, name) == 0 || strcmp(said, info->name) == 0) {
-            *out = (solo_type)i;
-            free(known.at);
-            return true;
-        }
-        solo_text_add(&known, "%s%s", known.n ? ", " : "", name);
-    }
-    solo_fail(err, SOLO_ARGUMENT, "%s: wanted one of %s, found '%.100s'", what, known.at, said);
-    free(known.at);
-    return false;
+static bool has_recipe(const solo_type_info *info, solo_type type) {
+    return info->n_block == 1 || recipe_of(type);
 }
 
 bool solo_synth_write(const solo_synth_desc *desc, uint64_t *n_bytes, solo_error *err) {
     synth s = {.desc = desc, .err = err};
     SOLO_ASSERT(desc->preset && desc->path);
     if (!find_preset(desc->preset, &s.preset, err) ||
-        !find_type("type", desc->type ? desc->type : "q4_0", &s.type, err) ||
-        !find_type("output type", desc->output_type ? desc->output_type : "q8_0", &s.output_type,
-                   err))
+        !solo_type_find("type", desc->type ? desc->type : "q4_0", has_recipe, &s.type, err) ||
+        !solo_type_find("output type", desc->output_type ? desc->output_type : "q8_0", has_recipe,
+                        &s.output_type, err))
         return false;
     if (desc->n_ctx) s.preset.n_ctx = desc->n_ctx;
     add_hparams(&s);

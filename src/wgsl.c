@@ -449,6 +449,13 @@ static void add_prefill(solo_text *out, const solo_weights *w) {
     }
 }
 
+/* Whether scores, softmax and mix are dispatches of their own. */
+static bool cuts_attend(const solo_factoring *f) {
+    for (uint32_t i = 0; i < f->n_row; i++)
+        if (f->row[i].last == SOLO_OP_SCORES) return true;
+    return false;
+}
+
 char *solo_wgsl_join(const solo_wgsl_desc *desc) {
     solo_text out = {0};
     const solo_geometry_desc *g = &desc->geometry->desc;
@@ -485,7 +492,7 @@ char *solo_wgsl_join(const solo_wgsl_desc *desc) {
     add_file(&out, g->attend_lanes ? "attend_lanes.wgsl" : "attend_serial.wgsl");
     if (g->attend_lanes) solo_attend_add(&out, desc->geometry);
     if (desc->factoring->shared) add_file(&out, desc->factoring->shared);
-    if (!strcmp(desc->factoring->name, "unfused"))
+    if (cuts_attend(desc->factoring))
         add_file(&out, g->attend_lanes ? "unfused_attend_lanes.wgsl" : "unfused_attend_serial.wgsl");
     add_file(&out, desc->factoring->kernel);
     return out.at;

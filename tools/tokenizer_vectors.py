@@ -31,6 +31,8 @@ import gguf
 import sentencepiece
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from tokenizer_gguf import read_varint
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 
@@ -242,16 +244,6 @@ def train_spm(**options):
         user_defined_symbols=["<tool>", "<big>", "<bigger>", "\u2581\u2581\u2581"],
         minloglevel=2, num_threads=1, **options)
     return out.getvalue()
-
-
-def read_varint(data, at):
-    value = shift = 0
-    while True:
-        value |= (data[at] & 127) << shift
-        shift += 7
-        at += 1
-        if data[at - 1] < 128:
-            return value, at
 
 
 def write_varint(value):

@@ -8,13 +8,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 /* ---- what the command line asks for ------------------------------------------------------- */
 
@@ -191,9 +184,9 @@ static void take_sample(bench *b, bench_row *row, uint32_t at, bool count) {
     bench_series *series = &row->series[at];
     uint32_t n = b->n_token, *ids = malloc(n * sizeof *ids);
     bool ok = ids && solo_session_sync(row->session, b->prompt, b->position[at], &err);
-    double t = now();
+    double t = cli_now();
     for (uint32_t i = 0; ok && i < n; i++) ok = solo_session_next(row->session, &ids[i], &err);
-    t = now() - t;
+    t = cli_now() - t;
     if (ok && count) series->sample[series->n_sample++] = n / t;
     if (ok && !series->ids) {
         series->ids = ids;
@@ -214,8 +207,8 @@ static void run_position(bench *b, uint32_t at) {
     bool any = true;
     for (uint32_t i = 0; i < b->n_row; i++)
         if (b->row[i].session) take_sample(b, &b->row[i], at, false);
-    began = now();
-    while (any && !b->engine.device_info.is_software && now() - began < 1) {
+    began = cli_now();
+    while (any && !b->engine.device_info.is_software && cli_now() - began < 1) {
         any = false;
         for (uint32_t i = b->n_row; i-- > 0 && !any;) {
             if (!b->row[i].session) continue;

@@ -76,8 +76,8 @@ void cli_options_parse(const cli_command *command, int argc, char **argv, cli_op
 void cli_set_command(const char *name); /* named in messages: "solo run: ..." */
 int  cli_fail(const solo_error *err);   /* says err->text; returns CLI_FAILED */
 int  cli_fail_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+double cli_now(void); /* seconds, monotonic */
 void cli_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
 /* Flushes stdout; where it could not all be written, says so and returns CLI_FAILED. */
 int cli_finish_output(void);
 int cli_print_json(json_t *value); /* on one line of stdout; frees value */

@@ -12,7 +12,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #define MAX_BARREN 5 /* tries in a row that bring nothing */
@@ -29,12 +28,6 @@ typedef struct transfer {
     bool   is_final;  /* trying again will not help */
     double t_start, t_shown;
 } transfer;
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static bool give_up(transfer *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 static bool give_up(transfer *t, const char *fmt, ...) {
@@ -163,7 +156,7 @@ static size_t on_bytes(char *at, size_t size, size_t n, void *user) {
 static int on_progress(void *user, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d) {
     transfer *t = user;
     (void)a, (void)b, (void)c, (void)d;
-    double at = now();
+    double at = cli_now();
     if (!t->f->shows || !t->n_have || at - t->t_shown < 0.2) return 0;
     t->t_shown = at;
     double rate = (double)(t->n_have - t->n_start) / (at - t->t_start + 1e-9);
@@ -236,7 +229,7 @@ static bool try_once(transfer *t) {
     char range[32];
     t->checked = false;
     t->n_total = 0;
-    t->t_start = now();
+    t->t_start = cli_now();
     set_options(t, &headers, range, sizeof range);
     CURLcode code = curl_easy_perform(t->curl);
     long status = 0;

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t n_interrupt; /* since the answer began */
@@ -25,12 +24,6 @@ void cli_interrupt_install(bool keep_alive) {
     is_kept_alive = keep_alive;
     n_patience = keep_alive ? 3 : 1;
     sigaction(SIGINT, &action, NULL);
-}
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
 /* The growing answer: ids, and text both to memory and to the reader. */
@@ -91,7 +84,7 @@ static bool write_tokens(writer *w, uint32_t n, double began, solo_error *err) {
             if (err->status == SOLO_CONTEXT_FULL) break;
             return false;
         }
-        last = now();
+        last = cli_now();
         if (a->n_step++ == 0) first = last;
         if (solo_token_is_end(w->engine->model, id)) {
             a->finish_reason = "stop";
@@ -119,7 +112,7 @@ bool cli_generate(cli_engine *engine, const uint32_t *ids, uint32_t n_ids, uint3
     solo_session_info before = solo_session_get_info(engine->session);
     n_interrupt = 0;
     is_writing = 1;
-    double began = now();
+    double began = cli_now();
     bool ok = solo_session_sync(engine->session, ids, n_ids, err);
     if (ok) {
         answer->n_reused = solo_session_get_info(engine->session).n_reused;

@@ -3,13 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* Memory of the program's own in kB, without mapped files; 0 where the system does not tell. */
 static long own_memory(void) {
@@ -36,12 +29,12 @@ int cli_load(const cli_options *o) {
     solo_weights *weights = NULL;
     if (!solo_device_open(&device, &(solo_device_desc){.name = o->device}, &err)) return cli_fail(&err);
     long before = own_memory(), most = before;
-    double t0 = now();
+    double t0 = cli_now();
     bool ok = solo_model_open(&model, &(solo_model_desc){.path = o->model, .quant = o->quant}, &err);
-    double t1 = now();
+    double t1 = cli_now();
     ok = ok && solo_weights_open(&weights, &(solo_weights_desc){.model = model, .device = device, .progress = watch,
                                                                 .progress_user = &most}, &err);
-    double t2 = now();
+    double t2 = cli_now();
     if (ok) {
         solo_model_info info = solo_model_get_info(model);
         solo_device_info on = solo_device_get_info(device);

@@ -4,7 +4,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <time.h>
 
 typedef struct scoring {
     const uint32_t *ids;
@@ -15,12 +14,6 @@ typedef struct scoring {
     json_t  *window_nll;
     double   seconds;
 } scoring;
-
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static uint32_t best_of(const float *logits, uint32_t n) {
     uint32_t best = 0;
@@ -62,9 +55,9 @@ static bool score_window(scoring *s, cli_engine *engine, solo_session *exact, ui
     uint32_t n = s->n_ids - at < s->window ? s->n_ids - at : s->window;
     double   nll = 0;
     for (uint32_t i = 1; i < n; i++) {
-        double start = now();
+        double start = cli_now();
         if (!predict(engine->session, s->ids + at, i, s->logits)) return false;
-        s->seconds += now() - start;
+        s->seconds += cli_now() - start;
         double sum = log_sum(s->logits, s->n_vocab);
         nll += sum - (double)s->logits[s->ids[at + i]];
         if (exact) {
