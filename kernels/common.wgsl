@@ -62,7 +62,8 @@ struct Matrix {
 }
 
 // Where a group stands, as an index into the payload and one into the scales: groups near it, `row` rows and `g`
-// groups on, are found by adding constants. (Of two scales a word, g must be even.)
+// groups on, are found by adding constants. (Where a word holds two scales: a lane's groups are all even or all odd,
+// or it begins at an even one.)
 struct Near {
   w: u32,
   s: u32,
