@@ -87,15 +87,15 @@ fn att_scores(p0: u32, hi: u32, lane: u32) {
   }
 }
 
-// The running softmax takes the block in: new maximum, what the past is worth, exponentials. A team of
+// The running softmax takes in a block of n positions: new maximum, what the past is worth, exponentials. A team of
 // MAX_TEAM lanes looks after a head.
-fn att_softmax(lane: u32) {
+fn att_softmax(n: u32, lane: u32) {
   let slot = lane % MAX_TEAM;
   for (var first = 0u; first < ATT_HEADS; first += WG / MAX_TEAM) {
     let head = first + lane / MAX_TEAM;
     var m = NEVER;
     if (head < ATT_HEADS) {
-      for (var p = slot; p < ATT_BLOCK; p += MAX_TEAM) { m = max(m, att_s[head * ATT_BLOCK + p]); }
+      for (var p = slot; p < n; p += MAX_TEAM) { m = max(m, att_s[head * ATT_BLOCK + p]); }
     }
     m = team_max(m, MAX_TEAM, lane);
     if (slot == 0u && head < ATT_HEADS) {
@@ -111,7 +111,7 @@ fn att_softmax(lane: u32) {
     let head = first + lane / MAX_TEAM;
     var sum = 0.0;
     if (head < ATT_HEADS) {
-      for (var p = slot; p < ATT_BLOCK; p += MAX_TEAM) { sum += att_s[head * ATT_BLOCK + p]; }
+      for (var p = slot; p < n; p += MAX_TEAM) { sum += att_s[head * ATT_BLOCK + p]; }
     }
     sum = team_sum(sum, MAX_TEAM, lane);
     if (slot == 0u && head < ATT_HEADS) { att_l[head] = fma(att_l[head], att_alpha[head], sum); }
@@ -164,7 +164,7 @@ fn stage_attend(layer: u32, tile: u32, lane: u32) {
     att_scores(p0, span.hi, lane);
     workgroupBarrier(); // scores written, and K used up, before V takes its place
     att_load_v(layer, kv_head, p0, span.hi, lane);
-    att_softmax(lane);
+    att_softmax(min(ATT_BLOCK, span.hi - p0), lane);
     workgroupBarrier(); // V, exponentials and alpha written before the mix reads them
     att_mix(p0, span.hi, lane);
     workgroupBarrier(); // V used up before the next block of K takes its place
