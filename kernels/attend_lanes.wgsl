@@ -1,10 +1,7 @@
-// attend_lanes: ATT_TEAM lanes hold a position's rows of K and V in registers, as ATT_VECS vec4 of each, and a
+// attend_lanes: ATT_TEAM lanes hold a position's rows of K and V in registers, ATT_DIMS numbers of each, and a
 // block is one position a team: scores meet in workgroup memory, outputs stay in registers until the split's
 // end. The next block's rows are requested while this one is worked on. What names registers is written by
 // attend.c. One head a tile: heads that share a kv head meet its rows in the device's cache.
-const VEC_DIMS = 4u * KV_PER_WORD;
-const ATT_DIMS = ATT_VECS * VEC_DIMS; // numbers of a row that a lane holds
-
 var<workgroup> att_q: array<vec4<f32>, ATT_TEAM * ATT_DIMS / 4u>; // behind HEAD_DIM: zeros
 var<workgroup> att_late: array<u32, 2u * N_BLOCK * KV_ROW>; // [N_BLOCK][2][KV_ROW]: k and v rows of this dispatch
 var<workgroup> att_s: array<f32, 2u * ATT_BLOCK>;           // scores of a block, by turns
@@ -64,7 +61,7 @@ fn att_softmax(at: u32, lane: u32) -> f32 {
 
 // This subgroup's sum of the number of a row that a lane's number a is.
 fn att_keep(a: u32, sum: f32, lane: u32) {
-  let d = (lane % ATT_TEAM + a / VEC_DIMS * ATT_TEAM) * VEC_DIMS + a % VEC_DIMS;
+  let d = att_number(lane % ATT_TEAM, a);
   if (d < HEAD_DIM) { att_o[lane / MAX_TEAM * HEAD_DIM + d] = sum; }
 }
 

@@ -95,6 +95,12 @@ fn scaled(d: vec4<i32>, x: XInt8, one: bool) -> f32 {
   return fma(f32(d.x), x.scale.x, fma(f32(d.y), x.scale.y, fma(f32(d.z), x.scale.z, f32(d.w) * x.scale.w)));
 }
 
+// Four numbers as int8, of a span whose largest number has that size: its scale is largest / 127.
+fn quantise4(v: vec4<f32>, largest: f32) -> u32 {
+  let inverse = select(0.0, 127.0 / largest, largest > 0.0);
+  return pack4xI8(vec4<i32>(clamp(round(v * inverse), vec4<f32>(-127.0), vec4<f32>(127.0))));
+}
+
 var<workgroup> rows: array<f32, MAX_ROWS>;   // a tile's finished rows
 var<workgroup> ys: array<f32, MAX_ROWS>;     // the same, made ready to be published
 var<workgroup> xsum: array<f32, XG>;         // sum of each group of 32 inputs
