@@ -21,8 +21,8 @@ json_t *sweep_head(const sweep_bench *bench, const char *commit, bool quick) {
     json_t *device = cli_device_json(&bench->info);
     return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:n, s:[], s:b, s:o, s:o}", "schema", SWEEP_SCHEMA, "what",
                      "head", "solo", SOLO_VERSION, "commit", commit ? commit : "unknown", "where", "native", "date",
-                     date, "webgpu", SOLO_WEBGPU_BUILD, "browser", "toggles", "quick", (int)quick, "device", device, "probe",
-                     cli_probe_json(&bench->probe));
+                     date, "webgpu", SOLO_WEBGPU_BUILD, "browser", "toggles", "quick", (int)quick, "device", device,
+                     "probe", cli_probe_json(&bench->probe));
 }
 
 static const char *shown(const json_t *value, char text[120]) {
@@ -43,7 +43,8 @@ bool sweep_head_fits(const char *path, const json_t *found, const json_t *head, 
         const json_t *x = json_object_get(i < n ? found : a, key), *y = json_object_get(i < n ? head : b, key);
         if (x && y && json_equal((json_t *)x, (json_t *)y)) continue;
         snprintf(error, SWEEP_TEXT_BYTES,
-                 "%.300s: it holds another run's rows: %s%s: wanted %s, found %s; choose another file", path, i < n ? "" : "device.", key, shown(y, wanted), shown(x, is));
+                 "%.300s: it holds another run's rows: %s%s: wanted %s, found %s; choose another file", path,
+                 i < n ? "" : "device.", key, shown(y, wanted), shown(x, is));
         return false;
     }
     return true;

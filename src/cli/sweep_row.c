@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ROW_S 8.0 /* sampling goes on so long at most, once there are three samples */
+#define ROW_S 3.0 /* sampling goes on so long at most, once there are three samples */
 
 /* What `stages` computes at one geometry: what other factorings must equal. */
 typedef struct expected {
