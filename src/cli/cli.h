@@ -185,7 +185,8 @@ void    cli_probe_print(const solo_probe_result *probe);
 
 /* ---- commands ----------------------------------------------------------------------------- */
 
-cli_command_run cli_run, cli_chat, cli_info, cli_devices, cli_explain, cli_tokenize, cli_detokenize, cli_logits,
-    cli_perplexity, cli_bench, cli_synth, cli_convert, cli_pull, cli_models, cli_load, cli_probe, cli_tune, cli_sweep, cli_plot;
+cli_command_run cli_run, cli_chat, cli_info, cli_devices, cli_explain, cli_tokenize, cli_detokenize,
+    cli_logits, cli_perplexity, cli_bench, cli_synth, cli_convert, cli_pull, cli_models,
+    cli_load, cli_probe, cli_tune, cli_sweep, cli_plot;
 
 #endif

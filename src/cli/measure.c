@@ -1,6 +1,7 @@
 /* measure.c: see measure.h. */
 #include "measure.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,4 +133,69 @@ const char *measure_refusal(const solo_device_info *device, const double *sample
     if (measure_above_roofline(device, bytes * measure_spread_of(sample, n).median, read_rate))
         return "above the read bandwidth measured on this device";
     return NULL;
+}
+
+/* ---- what ran ------------------------------------------------------------------------------ */
+
+static bool differs(const char *what, const char *wanted, const char *found, char reason[600]) {
+    snprintf(reason, 600, "not as asked: %s: wanted %s, the device ran %s", what, wanted, found);
+    return false;
+}
+
+static bool differs_u32(const char *what, uint32_t wanted, uint32_t found, char reason[600]) {
+    char a[16], b[16];
+    snprintf(a, sizeof a, "%u", wanted), snprintf(b, sizeof b, "%u", found);
+    return differs(what, a, b, reason);
+}
+
+bool measure_is_as_asked(const solo_plan_desc *d, const char *reduction, const solo_plan_info *p, char reason[600]) {
+    const char *assignment = d->assignment == SOLO_ASSIGNMENT_STATIC   ? "static"
+                             : d->assignment == SOLO_ASSIGNMENT_TICKET ? "ticket"
+                                                                       : p->assignment;
+    const char *hand_off = d->hand_off ? solo_hand_off_names()[d->hand_off] : p->hand_off;
+    const bool tagged = strcmp(p->hand_off, "-") != 0;
+    if (strncmp(p->factoring, d->factoring, strlen(d->factoring))) /* "chunk" may be "chunk:8" */
+        return differs("factoring", d->factoring, p->factoring, reason);
+    if (strcmp(p->assignment, assignment)) return differs("assignment", assignment, p->assignment, reason);
+    if (strcmp(p->hand_off, hand_off)) return differs("hand_off", hand_off, p->hand_off, reason);
+    if (d->workgroup_size && d->workgroup_size != p->workgroup_size)
+        return differs_u32("workgroup_size", d->workgroup_size, p->workgroup_size, reason);
+    if (tagged && d->n_workgroup && d->n_workgroup != p->n_workgroup)
+        return differs_u32("n_workgroup", d->n_workgroup, p->n_workgroup, reason);
+    if (reduction && (strcmp(reduction, "subgroup") == 0) != (strcmp(p->reduce, "subgroup") == 0))
+        return differs("reduction", reduction, p->reduce, reason);
+    for (uint32_t i = 0; d->k_split && i < p->n_stage; i++) {
+        const solo_stage_info *s = &p->stage[i];
+        if (s->weight_bytes && strcmp(s->name, "embed") && s->team != d->k_split)
+            return differs_u32("k_split", d->k_split, s->team, reason);
+    }
+    return true;
+}
+
+/* ---- outputs ------------------------------------------------------------------------------ */
+
+static double deviation(const float *x, uint32_t n) {
+    double sum = 0, square = 0;
+    for (uint32_t i = 0; i < n; i++) sum += (double)x[i];
+    for (uint32_t i = 0; i < n; i++) square += ((double)x[i] - sum / n) * ((double)x[i] - sum / n);
+    return sqrt(square / n);
+}
+
+const char *measure_check_logits(const float *logits, const float *reference, uint32_t n, bool int8, bool f16,
+                                 measure_error *error, double *tolerance) {
+    /* Of the largest error and of the root mean square. int8: some 1 % a matrix, added up over layers. */
+    const double most = int8 ? 0.3 : f16 ? 0.05 : 2e-3, most_rms = int8 ? 0.08 : f16 ? 0.01 : 1e-3;
+    double square = 0, scale = deviation(reference, n);
+    *error = (measure_error){0};
+    *tolerance = most;
+    for (uint32_t i = 0; i < n; i++)
+        if (!isfinite(logits[i])) return "NaN or infinite logits";
+    if (deviation(logits, n) == 0) return logits[0] == 0 ? "all logits are zero" : "all logits are the same";
+    for (uint32_t i = 0; i < n; i++) {
+        double d = fabs((double)logits[i] - (double)reference[i]) / scale;
+        if (d > error->max) error->max = d;
+        square += d * d;
+    }
+    error->rms = sqrt(square / n);
+    return error->max > most || error->rms > most_rms ? "logits differ from the reference" : NULL;
 }

@@ -48,6 +48,17 @@ const char *measure_refusal(const solo_device_info *device, const double *sample
                             double bytes, double read_rate);
 bool measure_above_roofline(const solo_device_info *device, double bytes_s, double read_rate);
 
+/* Whether a plan came out as its desc asked: a device that grants less, a form that a factoring does not have. reduction:
+ * "subgroup", "scratch" or NULL. False: reason says what was wanted and what ran. */
+bool measure_is_as_asked(const solo_plan_desc *asked, const char *reduction, const solo_plan_info *plan,
+                         char reason[600]);
+
+/* What is wrong with logits against a reference's, or NULL: NaN, zeros, errors above the tolerance that activations
+ * (int8 or f32) and KV type (f16 or f32) are granted. */
+typedef struct measure_error { double max, rms; } measure_error; /* in deviations of the reference */
+const char *measure_check_logits(const float *logits, const float *reference, uint32_t n, bool int8, bool f16,
+                                 measure_error *error, double *tolerance);
+
 json_t *measure_samples_json(const double *sample, uint32_t n);
 
 #endif

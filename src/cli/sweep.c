@@ -6,7 +6,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+#ifndef SOLO_WEBGPU_BUILD
+#define SOLO_WEBGPU_BUILD "unknown" /* CMakeLists.txt: the pinned package and version, or the library */
+#endif
 
 typedef struct sweep {
     const cli_options *options;
@@ -71,11 +76,24 @@ static bool write_line(sweep *s, json_t *line) { /* takes line */
     return ok || (cli_fail_text("%s: wanted to write a row, found: %s", s->options->out, strerror(errno)), false);
 }
 
+static json_t *make_head(const sweep_bench *bench, const char *commit, bool quick) {
+    char date[16];
+    time_t now = time(NULL);
+    struct tm day;
+    gmtime_r(&now, &day);
+    strftime(date, sizeof date, "%Y-%m-%d", &day);
+    json_t *device = cli_device_json(&bench->info);
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:n, s:[], s:b, s:o, s:o}", "schema", SWEEP_SCHEMA, "what",
+                     "head", "solo", SOLO_VERSION, "commit", commit ? commit : "unknown", "where", "native", "date",
+                     date, "webgpu", SOLO_WEBGPU_BUILD, "browser", "toggles", "quick", (int)quick, "device", device,
+                     "probe", cli_probe_json(&bench->probe));
+}
+
 /* A fresh result, or one that goes on. */
 static bool open_result(sweep *s) {
     const char *path = s->options->out;
     char error[SWEEP_TEXT_BYTES];
-    json_t *head = sweep_head(&s->bench, s->options->commit, s->options->quick);
+    json_t *head = make_head(&s->bench, s->options->commit, s->options->quick);
     long n_bytes = 0;
     if (access(path, F_OK) == 0) {
         s->lines = sweep_file_read(path, &n_bytes, error);

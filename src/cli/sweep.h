@@ -60,17 +60,11 @@ void sweep_bench_close(sweep_bench *bench);
  * nothing more will run. */
 json_t *sweep_row(sweep_bench *bench, const sweep_spec *spec, json_t *settings, bool *lost);
 
-/* What is wrong with logits against the reference's, or NULL. f32: activations; f16: the KV type. */
-typedef struct sweep_error { double max, rms; } sweep_error; /* in deviations of the reference */
-const char *sweep_check_logits(const float *logits, const float *reference, uint32_t n, bool int8, bool f16,
-                               sweep_error *error, double *tolerance);
-
 /* ---- results (sweep_file.c) --------------------------------------------------------------- */
 
 /* A result's lines: [0] the head, then rows. NULL: error says file and line. A last line that was cut is left
  * out, and *n_bytes, which may be NULL, ends before it. */
 json_t *sweep_file_read(const char *path, long *n_bytes, char error[SWEEP_TEXT_BYTES]);
-json_t *sweep_head(const sweep_bench *bench, const char *commit, bool quick);
 /* Whether rows of a run with this head may follow those of a file with that one; why not, in error. */
 bool sweep_head_fits(const char *path, const json_t *found, const json_t *head, char error[SWEEP_TEXT_BYTES]);
 bool sweep_write_csv(const char *path, const json_t *lines, char error[SWEEP_TEXT_BYTES]);

@@ -4,26 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-#ifndef SOLO_WEBGPU_BUILD
-#define SOLO_WEBGPU_BUILD "unknown" /* CMakeLists.txt: the pinned package and version, or the library */
-#endif
 
 /* ---- the head ----------------------------------------------------------------------------- */
-
-json_t *sweep_head(const sweep_bench *bench, const char *commit, bool quick) {
-    char date[16];
-    time_t now = time(NULL);
-    struct tm day;
-    gmtime_r(&now, &day);
-    strftime(date, sizeof date, "%Y-%m-%d", &day);
-    json_t *device = cli_device_json(&bench->info);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:n, s:[], s:b, s:o, s:o}", "schema", SWEEP_SCHEMA, "what",
-                     "head", "solo", SOLO_VERSION, "commit", commit ? commit : "unknown", "where", "native", "date",
-                     date, "webgpu", SOLO_WEBGPU_BUILD, "browser", "toggles", "quick", (int)quick, "device", device,
-                     "probe", cli_probe_json(&bench->probe));
-}
 
 static const char *shown(const json_t *value, char text[120]) {
     char *all = value ? json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT) : NULL;

@@ -133,93 +133,49 @@ static bool run_once(measure_run *run, const sweep_model *m, uint32_t n_check, u
     return ok;
 }
 
-/* By stages, at the geometry of desc: remembered. NULL: error says why. */
-static const expected *need_expected(sweep_model *m, const solo_plan_desc *asked, uint32_t n_check, uint32_t n_pos,
+/* What stages' numbers at a geometry hang on. */
+static void expected_key(const solo_plan_desc *d, uint32_t n_check, uint32_t n_pos, uint32_t n_token, char key[200]) {
+    snprintf(key, 200, "%u %u %u %u %u %u %u %u %u %d %d %d %u", n_check, n_pos, n_token, d->n_workgroup,
+             d->workgroup_size, d->n_slice, d->tile_rows, d->k_split, d->rows_team, d->no_subgroups,
+             (int)d->activations, (int)d->kv_type, d->n_ctx);
+}
+
+/* Takes ids and logits. */
+static const expected *keep_expected(sweep_model *m, const char *key, const solo_plan_info *info, uint32_t *ids,
+                                     float *logits) {
+    expected *more = realloc(m->expected, (m->n_expected + 1) * sizeof *more);
+    if (!more) {
+        free(ids), free(logits);
+        return NULL;
+    }
+    m->expected = more;
+    expected *e = &more[m->n_expected++];
+    *e = (expected){.ids = ids, .logits = logits, .info = *info};
+    snprintf(e->key, sizeof e->key, "%s", key);
+    return e;
+}
+
+/* By stages, at the geometry of d: remembered. NULL: error says why. */
+static const expected *need_expected(sweep_model *m, const solo_plan_desc *d, uint32_t n_check, uint32_t n_pos,
                                      uint32_t n_token, char error[600]) {
-    const solo_plan_desc *d = asked;
     measure_run run = {.plan_desc = {.factoring = "stages", .n_ctx = d->n_ctx, .n_workgroup = d->n_workgroup,
                                      .workgroup_size = d->workgroup_size, .n_slice = d->n_slice,
                                      .tile_rows = d->tile_rows, .k_split = d->k_split, .rows_team = d->rows_team,
                                      .no_subgroups = d->no_subgroups, .activations = d->activations,
                                      .kv_type = d->kv_type}};
-    expected e = {.ids = NULL};
-    snprintf(e.key, sizeof e.key, "%u %u %u %u %u %u %u %u %u %d %d %d %u", n_check, n_pos, n_token, d->n_workgroup,
-             d->workgroup_size, d->n_slice, d->tile_rows, d->k_split, d->rows_team, d->no_subgroups,
-             (int)d->activations, (int)d->kv_type, d->n_ctx);
+    char key[200];
+    expected_key(d, n_check, n_pos, n_token, key);
     for (uint32_t i = 0; i < m->n_expected; i++)
-        if (!strcmp(m->expected[i].key, e.key)) return &m->expected[i];
-    expected *more = realloc(m->expected, (m->n_expected + 1) * sizeof *more);
-    e.ids = malloc(n_token * sizeof *e.ids), e.logits = malloc(m->n_vocab * sizeof *e.logits);
-    if (more) m->expected = more;
-    bool ok = more && e.ids && e.logits && measure_open(&run, m->weights, n_pos + n_token) &&
-              run_once(&run, m, n_check, n_pos, n_token, e.ids, e.logits);
-    e.info = run.info;
+        if (!strcmp(m->expected[i].key, key)) return &m->expected[i];
+    uint32_t *ids = malloc(n_token * sizeof *ids);
+    float *logits = malloc(m->n_vocab * sizeof *logits);
+    bool ok = ids && logits && measure_open(&run, m->weights, n_pos + n_token) &&
+              run_once(&run, m, n_check, n_pos, n_token, ids, logits);
     measure_close(&run);
-    if (!ok) {
-        snprintf(error, 600, "stages at this geometry: %.500s", run.error);
-        free(e.ids), free(e.logits);
-        return NULL;
-    }
-    m->expected[m->n_expected] = e;
-    return &m->expected[m->n_expected++];
-}
-
-/* ---- checks ------------------------------------------------------------------------------- */
-
-static double deviation(const float *x, uint32_t n) {
-    double sum = 0, square = 0;
-    for (uint32_t i = 0; i < n; i++) sum += (double)x[i];
-    for (uint32_t i = 0; i < n; i++) square += ((double)x[i] - sum / n) * ((double)x[i] - sum / n);
-    return sqrt(square / n);
-}
-
-const char *sweep_check_logits(const float *logits, const float *reference, uint32_t n, bool int8, bool f16,
-                               sweep_error *error, double *tolerance) {
-    /* Of the largest error and of the root mean square. int8: some 1 % a matrix, added up over layers. */
-    const double most = int8 ? 0.3 : f16 ? 0.05 : 2e-3, most_rms = int8 ? 0.08 : f16 ? 0.01 : 1e-3;
-    double square = 0, scale = deviation(reference, n);
-    *error = (sweep_error){0};
-    *tolerance = most;
-    for (uint32_t i = 0; i < n; i++)
-        if (!isfinite(logits[i])) return "NaN or infinite logits";
-    if (deviation(logits, n) == 0) return logits[0] == 0 ? "all logits are zero" : "all logits are the same";
-    for (uint32_t i = 0; i < n; i++) {
-        double d = fabs((double)logits[i] - (double)reference[i]) / scale;
-        if (d > error->max) error->max = d;
-        square += d * d;
-    }
-    error->rms = sqrt(square / n);
-    return error->max > most || error->rms > most_rms ? "logits differ from the reference" : NULL;
-}
-
-/* Whether a plan is what the row asked for; else what is not. */
-static bool is_as_asked(const measure_run *run, const sweep_setup *asked, char reason[600]) {
-    const solo_plan_info *p = &run->info;
-    const solo_plan_desc *d = &run->plan_desc;
-    const char *const assignments[] = {p->assignment, "static", "ticket"};
-    const bool tagged = strcmp(p->hand_off, "-") != 0;
-    char found[32] = "", wanted[32] = "";
-    const char *what = NULL;
-    if (strncmp(p->factoring, d->factoring, strlen(d->factoring)))
-        what = "factoring", snprintf(wanted, 32, "%s", d->factoring), snprintf(found, 32, "%s", p->factoring);
-    else if (strcmp(p->assignment, assignments[d->assignment]))
-        what = "assignment", snprintf(wanted, 32, "%s", assignments[d->assignment]),
-        snprintf(found, 32, "%s", p->assignment);
-    else if (d->hand_off && strcmp(p->hand_off, solo_hand_off_names()[d->hand_off]))
-        what = "hand_off", snprintf(wanted, 32, "%s", solo_hand_off_names()[d->hand_off]),
-        snprintf(found, 32, "%s", p->hand_off);
-    else if (d->workgroup_size && d->workgroup_size != p->workgroup_size)
-        what = "workgroup_size", snprintf(wanted, 32, "%u", d->workgroup_size),
-        snprintf(found, 32, "%u", p->workgroup_size);
-    else if (d->n_workgroup && tagged && d->n_workgroup != p->n_workgroup)
-        what = "n_workgroup", snprintf(wanted, 32, "%u", d->n_workgroup), snprintf(found, 32, "%u", p->n_workgroup);
-    else if (asked->reduction && !strcmp(asked->reduction, "subgroup") != !strcmp(p->reduce, "subgroup"))
-        what = "reduction", snprintf(wanted, 32, "%s", asked->reduction), snprintf(found, 32, "%s", p->reduce);
-    for (uint32_t i = 0; d->k_split && i < p->n_stage && !what; i++)
-        if (p->stage[i].weight_bytes && strcmp(p->stage[i].name, "embed") && p->stage[i].team != d->k_split)
-            what = "k_split", snprintf(wanted, 32, "%u", d->k_split), snprintf(found, 32, "%u", p->stage[i].team);
-    if (what) snprintf(reason, 600, "not as asked: %s: wanted %s, the device ran %s", what, wanted, found);
-    return !what;
+    if (ok) return keep_expected(m, key, &run.info, ids, logits);
+    snprintf(error, 600, "stages at this geometry: %.500s", run.error);
+    free(ids), free(logits);
+    return NULL;
 }
 
 /* ---- a row -------------------------------------------------------------------------------- */
@@ -232,7 +188,7 @@ typedef struct row {
     const expected   *expected; /* NULL: the row is what others are held to */
     uint32_t *ids, *first, *prompt; /* a sample's, the first sample's [n_token]; [n_pos] */
     float    *logits;
-    sweep_error error;
+    measure_error error;
     double    tolerance, warm_s;
     double    sample[MEASURE_MAX_SAMPLE];
     uint32_t  n_sample;
@@ -244,6 +200,13 @@ static bool row_fails(row *r, const char *why) {
     return false;
 }
 
+/* Tokens a dispatch. */
+static int burst_of(const solo_plan_desc *d) {
+    int n = 1;
+    if (!strncmp(d->factoring, "burst", 5) && sscanf(d->factoring, "burst:%d", &n) != 1) n = 4;
+    return n;
+}
+
 static bool open_row(row *r) {
     solo_error err = {0};
     sweep_bench *bench = r->bench;
@@ -252,6 +215,8 @@ static bool open_row(row *r) {
     if (!open_model(bench, &r->setup.synth, &err) || !need_reference(bench->model, n_check, &err))
         return row_fails(r, err.text[0] ? err.text : "no memory for a model");
     sweep_model *m = bench->model;
+    if (n_token % (uint32_t)burst_of(&r->setup.plan))
+        return row_fails(r, "tokens: wanted a multiple of the burst's, or samples end within one");
     r->run.plan_desc = r->setup.plan;
     r->run.session_desc = r->setup.session;
     r->run.plan_desc.n_ctx = n_pos + n_token < 64 ? 64 : n_pos + n_token;
@@ -265,7 +230,21 @@ static bool open_row(row *r) {
         if (!r->expected) return false;
     }
     if (!measure_open(&r->run, m->weights, n_pos + n_token)) return row_fails(r, r->run.error);
-    return is_as_asked(&r->run, &r->setup, r->reason);
+    return measure_is_as_asked(&r->run.plan_desc, r->setup.reduction, &r->run.info, r->reason);
+}
+
+/* A row of stages is what others at its geometry are held to. */
+static bool keep_as_expected(const row *r) {
+    sweep_model *m = r->bench->model;
+    char key[200];
+    expected_key(&r->run.plan_desc, m->n_check, r->setup.n_pos, r->spec->n_token, key);
+    uint32_t *ids = malloc(r->spec->n_token * sizeof *ids);
+    float *logits = malloc(m->n_vocab * sizeof *logits);
+    if (ids) memcpy(ids, r->first, r->spec->n_token * sizeof *ids);
+    if (logits) memcpy(logits, r->logits, m->n_vocab * sizeof *logits);
+    if (ids && logits) keep_expected(m, key, &r->run.info, ids, logits);
+    else free(ids), free(logits);
+    return true;
 }
 
 static bool check_row(row *r) {
@@ -274,14 +253,14 @@ static bool check_row(row *r) {
     if (!run_once(&r->run, m, m->n_check, r->setup.n_pos, r->spec->n_token, r->first, r->logits))
         return row_fails(r, r->run.error);
     if (r->run.fell_back) return row_fails(r, solo_session_get_info(r->run.session).note);
-    const char *wrong = sweep_check_logits(r->logits, m->reference, m->n_vocab, !strcmp(p->activations, "int8"),
+    const char *wrong = measure_check_logits(r->logits, m->reference, m->n_vocab, !strcmp(p->activations, "int8"),
                                            !strcmp(p->kv_type, "f16"), &r->error, &r->tolerance);
     if (wrong) {
         snprintf(r->reason, sizeof r->reason, "wrong output: %s (largest error %.3g deviations, %.3g tolerated)", wrong,
                  r->error.max, r->tolerance);
         return false;
     }
-    if (!r->expected) return true;
+    if (!r->expected) return keep_as_expected(r);
     if (!measure_same_geometry(p, &r->expected->info))
         return row_fails(r, "stages came out with another geometry: nothing to compare bits with");
     if (memcmp(r->logits, r->expected->logits, m->n_vocab * sizeof *r->logits))
