@@ -182,6 +182,7 @@ void cli_answer_tell(const cli_answer *answer, const cli_engine *engine); /* the
 
 json_t *cli_device_json(const solo_device_info *info);
 void    cli_probe_print(const solo_probe_result *probe);
+json_t *cli_rates_json(const solo_probe_rates *rates);
 
 /* ---- commands ----------------------------------------------------------------------------- */
 

@@ -50,6 +50,7 @@ typedef struct sweep_bench {
     solo_device      *device;
     solo_device_info  info;
     solo_probe_result probe;
+    solo_probe_rates  rates;
     char folder[200]; /* where model files are made; removed by sweep_bench_close */
     struct sweep_model *model; /* the one that is open, and what its rows are held to */
 } sweep_bench;
