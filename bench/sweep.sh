@@ -1,6 +1,6 @@
 #!/bin/bash
 # sweep.sh OUTDIR [--quick]: on a machine with a GPU, every spec of bench/specs (docs/sweep.md): OUTDIR/sweep.jsonl,
-# sweep.csv, and where gnuplot is, sweep.svg with the fitted curve. About five minutes on an H200; given again, it goes
+# sweep.csv, and where gnuplot is, spectrum.svg with the fitted curve. About five minutes on an H200; given again, it goes
 # on where it ended. --quick: each spec's small form, for software adapters: shows that all runs. Environment, with defaults:
 #   SOLO (build/solo)  DEVICE (auto)  COMMIT  SPECS (below; solo sweep --list)
 # Specs of the whole Phi-3-mini stand together: its file is made once.
@@ -12,4 +12,4 @@ SPECS=${SPECS:-spectrum roles ultra phi3-full multicore phi3 fusedqkv tiled fast
 mkdir -p "$OUT" || exit 1
 # shellcheck disable=SC2086 # a list of names
 "$SOLO" sweep $SPECS ${2:+"$2"} --device "$DEVICE" --commit "$COMMIT" -o "$OUT/sweep.jsonl" || exit 1
-if command -v gnuplot >/dev/null; then "$SOLO" plot "$OUT/sweep.jsonl" -o "$OUT/sweep.svg" || exit 1; fi
+if command -v gnuplot >/dev/null; then "$SOLO" plot "$OUT/sweep.jsonl" --spec spectrum -o "$OUT/spectrum.svg" || exit 1; fi

@@ -52,6 +52,7 @@ typedef struct cli_options {
     char      **arguments;          /* of a command that takes any number */
     uint32_t    n_argument;
     bool        list, quick;
+    const char *spec; /* whose rows to draw; NULL: all */
     const char *type, *output_type; /* of a file to write */
     const char *quant;              /* of a folder's matrices */
     const char *sha256, *endpoint;  /* of a file to fetch */

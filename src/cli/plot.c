@@ -3,6 +3,7 @@
 #include "sweep.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -23,6 +24,7 @@ typedef struct plot {
     group   *group; /* [MAX_GROUP] */
     uint32_t n_group, n_left_out;
     char     device[300], probe[200];
+    const char *spec; /* the one to draw; NULL: all */
 } plot;
 
 static const char *text_at(const json_t *o, const char *key) {
@@ -49,6 +51,7 @@ static group *group_of(plot *p, const json_t *row) {
 static void add_row(plot *p, const json_t *head, const json_t *row) {
     const json_t *plan = json_object_get(row, "plan"), *settings = json_object_get(row, "settings");
     if (strcmp(text_at(row, "status"), "ok")) return;
+    if (p->spec && strcmp(text_at(row, "spec"), p->spec)) return;
     group *g = group_of(p, row);
     double rate = number_at(json_object_get(head, "probe"), "read_bytes_s");
     sweep_point at = {.label = text_at(plan, "factoring"),
@@ -100,19 +103,33 @@ static void write_quoted(FILE *out, const char *text) {
     fputc('"', out);
 }
 
+/* Dispatches by decades; speeds by decades where they differ by more than one. */
+static void write_ranges(FILE *out, const plot *p) {
+    double x0 = 1e30, x1 = 0, y0 = 1e30, y1 = 0;
+    for (uint32_t i = 0; i < p->n_group; i++)
+        for (uint32_t k = 0; k < p->group[i].n; k++) {
+            const sweep_point *at = &p->group[i].point[k];
+            x0 = fmin(x0, at->n_dispatch), x1 = fmax(x1, at->n_dispatch);
+            y0 = fmin(y0, 1e3 / at->ms), y1 = fmax(y1, 1e3 / at->ms);
+        }
+    fprintf(out, "\nset logscale %s\nset xrange [%g:%g]\nset yrange [%g:%g]\n", y1 > 10 * y0 ? "xy" : "x", 0.6 * x0,
+            3 * x1, y1 > 10 * y0 ? 0.7 * y0 : 0, y1 > 10 * y0 ? 2 * y1 : 1.2 * y1);
+}
+
 static void write_script(FILE *out, const plot *p, const char *path, bool svg) {
     fprintf(out, "set terminal %s size %s noenhanced font \"sans,%d\"\nset output ", svg ? "svg" : "pngcairo",
             svg ? "960,640" : "1200,800", svg ? 13 : 11);
     write_quoted(out, path);
     fputs("\nset title ", out);
     write_quoted(out, p->device);
-    fputs("\nset logscale xy\nset grid\nset key below\nset xlabel \"dispatches a token\"\n"
-          "set ylabel \"tokens a second\"\nset offsets graph 0.12, graph 0.2, graph 0.1, graph 0.05\nplot ", out);
+    write_ranges(out, p);
+    fputs("set grid\nset key below left\nset xlabel \"dispatches a token\"\nset ylabel \"tokens a second\"\n", out);
+    fputs("plot ", out);
     for (uint32_t i = 0; i < p->n_group; i++) {
         const group *g = &p->group[i];
         fprintf(out, "%s'-' using 1:2 with points pt 7 lc %" PRIu32 " title ", i ? ", " : "", i + 1);
         write_quoted(out, g->name);
-        fprintf(out, ", '-' using 1:2:3 with labels offset 0.6,0.6 left tc lt %" PRIu32 " notitle", i + 1);
+        fprintf(out, ", '-' using 1:2:3 with labels rotate by 30 left offset 0.3,0.6 tc lt %" PRIu32 " notitle", i + 1);
         if (g->is_fitted) fprintf(out, ", '-' using 1:2 with linespoints pt 6 dt 2 lc %" PRIu32 " notitle", i + 1);
     }
     fputc('\n', out);
@@ -168,7 +185,7 @@ int cli_plot(const cli_options *options) {
     bool svg = end && !strcmp(end, ".svg");
     if (!svg && !(end && !strcmp(end, ".png")))
         return cli_fail_text("--output: wanted a name that ends in .svg or .png, found '%s'", options->out), CLI_USAGE;
-    plot p = {.group = calloc(MAX_GROUP, sizeof *p.group)};
+    plot p = {.group = calloc(MAX_GROUP, sizeof *p.group), .spec = options->spec};
     json_t *lines = p.group ? sweep_file_read(options->in, NULL, error) : NULL;
     int code = CLI_FAILED;
     if (!lines) {
@@ -188,7 +205,9 @@ int cli_plot(const cli_options *options) {
         if (!p.group[i].is_fitted) continue;
         qsort(p.group[i].point, p.group[i].n, sizeof(sweep_point), compare);
     }
-    if (p.n_group == 0) cli_fail_text("%s: wanted rows that are ok, found none", options->in);
+    if (p.n_group == 0)
+        cli_fail_text("%s: wanted rows%s%s that are ok, found none", options->in, p.spec ? " of " : "",
+                      p.spec ? p.spec : "");
     else {
         tell_fit(&p);
         if (draw(&p, options->out, svg)) code = cli_finish_output();
