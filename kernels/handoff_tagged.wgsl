@@ -65,9 +65,8 @@ fn await_counter(i: u32, n_tile: u32, lane: u32) {
   workgroupBarrier(); // lane 0 saw the counter before the others load words
 }
 
-// The last eighth is not waited for here: their words are asked for while they are on their way.
 fn await_stage(layer: u32, stage: u32, n_tile: u32, lane: u32) {
-  await_counter(counter_at(args.parity, token_block(), layer, stage), n_tile - n_tile / 8u, lane);
+  await_counter(counter_at(args.parity, token_block(), layer, stage), n_awaited(n_tile), lane);
 }
 
 // The next number of the dispatch that begins at the layer; the same for all lanes.
