@@ -393,6 +393,9 @@ export interface Engine {
   onDeviceLost?: (message: string) => void;
   /** Called with sentences such as why a factoring was given up. */
   onNote?: (note: string) => void;
+  /** Called when the worker ended though nobody asked it to (it crashed, the browser ran out of memory). Every request fails
+   *  from then on: start another engine. */
+  onStopped?: (message: string) => void;
   /** Ends the worker. */
   terminate(): void;
 }

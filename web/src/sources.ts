@@ -1,4 +1,5 @@
 /** Byte sources without a cache: a file that was picked, memory, an address. */
+import { SoloError } from "./error.js";
 import type { ByteSource, ModelRef, OpenSource } from "./byte-source.js";
 
 function ofBlob(name: string, blob: Blob): ByteSource {
@@ -6,7 +7,10 @@ function ofBlob(name: string, blob: Blob): ByteSource {
     name,
     size: blob.size,
     async read(offset, into) {
-      into.set(new Uint8Array(await blob.slice(offset, offset + into.length).arrayBuffer()));
+      const bytes = await blob.slice(offset, offset + into.length).arrayBuffer().catch((error: Error) => {
+        throw new SoloError("FILE_IO", `${name}: could not be read (${error.message}); was it moved or changed?`);
+      });
+      into.set(new Uint8Array(bytes));
     },
     close() {},
   };
@@ -55,7 +59,7 @@ class Stream {
 async function ofUrl(ref: { url: string; headers?: Record<string, string> }): Promise<ByteSource> {
   const url = new URL(ref.url, self.location.href).href;
   const name = nameOf(url);
-  const fail = (what: string): Error => new Error(`${name}: ${what}`);
+  const fail = (what: string): Error => new SoloError("FILE_IO", `${name}: ${what}`);
   const get = async (range: string): Promise<Response> => {
     const response = await fetch(url, { headers: { ...ref.headers, Range: range } }).catch(() => null);
     if (!response) throw fail("the server did not answer (or forbids this page to read: no CORS)");
@@ -92,5 +96,5 @@ export const openSource: OpenSource = async (ref: ModelRef) => {
   if ("file" in ref) return ofBlob(ref.name ?? (ref.file as File).name ?? "(file)", ref.file);
   if ("bytes" in ref) return ofBlob(ref.name ?? "(memory)", new Blob([ref.bytes]));
   if ("url" in ref) return ofUrl(ref);
-  throw new Error(`${ref.cached}: this build has no cache`);
+  throw new SoloError("UNSUPPORTED", `${ref.cached}: wanted an address, a file or bytes, found an entry of a cache; this build has none`);
 };

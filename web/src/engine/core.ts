@@ -2,6 +2,7 @@
  *  wasm stack itself, "asyncify" unwinds and rewinds it by instrumented code, for browsers that cannot. Calls must not overlap:
  *  they would share one C stack; whoever owns a Core serialises. */
 import type { ByteSource } from "../byte-source.js";
+import { SoloError, textOf, type Status } from "../error.js";
 import { Memory } from "../glue/memory.js";
 import { WebGpu } from "../glue/webgpu.js";
 import { wasiImports } from "../glue/wasi.js";
@@ -14,16 +15,6 @@ interface Jspi {
 }
 const jspi = WebAssembly as unknown as Partial<Jspi>;
 export const hasJspi = (): boolean => typeof jspi.Suspending === "function" && typeof jspi.promising === "function";
-
-/** What C code calls a bug or the world's error, as JavaScript has it. */
-export class SoloError extends Error {
-  override readonly name = "SoloError";
-  readonly status: string;
-  constructor(status: string, message: string) {
-    super(message);
-    this.status = status;
-  }
-}
 
 /** Bytes of the core's stack that asyncify keeps while it waits. */
 const UNWOUND_BYTES = 256 * 1024;
@@ -142,7 +133,7 @@ export class Core {
   async #read(source: number, off: number, n: number, into: number): Promise<number> {
     try {
       const from = this.#sources.get(source);
-      if (!from) throw new Error("the source was closed");
+      if (!from) throw new SoloError("FILE_IO", "the source was closed");
       await from.read(off, this.memory.bytes.subarray(into, into + n));
       return 1;
     } catch (error) {
@@ -172,10 +163,10 @@ export class Core {
     }
   }
 
+  /** Whatever unwinds C code by force, a trap of its own or an exception of what it called, leaves its stack as it was. */
   #trap(error: unknown): never {
-    if (!(error instanceof WebAssembly.RuntimeError)) throw error;
     this.broken = true;
-    throw new SoloError("BUG", `${this.#lastWords.trim() || "the core stopped"} (${error.message})`);
+    throw new SoloError("BUG", `${this.#lastWords.trim() || "the core stopped"} (${textOf(error)})`);
   }
 
   /** A function that never waits. */
@@ -204,13 +195,17 @@ export class Core {
       const waits = this.#waiting.has(name);
       const ok = waits ? await this.call(name, ...args, error) : this.callNow(name, ...args, error);
       if (ok & 0xff) return;
-      const status = this.memory.statusNames[this.memory.getNumber("solo_error.status", error)] ?? "BUG";
-      const text = this.memory.get("solo_error.text", error) as string;
-      if (this.#readError === undefined) throw new SoloError(status, text);
-      throw new SoloError(status, this.#readError instanceof Error ? this.#readError.message : String(this.#readError));
+      if (this.#readError !== undefined) throw this.#readError; // the page knows better than the core why
+      throw this.errorAt(error);
     } finally {
       if (!this.broken) this.memory.free(error);
     }
+  }
+
+  /** The solo_error at `at`. */
+  errorAt(at: number): SoloError {
+    const status = this.memory.statusNames[this.memory.getNumber("solo_error.status", at)] ?? "BUG";
+    return new SoloError(status as Status, this.memory.get("solo_error.text", at) as string);
   }
 
   /** solo_x_open(&x, desc, err): returns x. */

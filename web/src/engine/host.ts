@@ -1,6 +1,7 @@
 /** The worker's side: takes calls off a queue, one at a time, since the core has one stack and the GPU one session. */
 import type { OpenSource } from "../byte-source.js";
-import { SoloError, type Build } from "./core.js";
+import { SoloError, statusOf, textOf } from "../error.js";
+import type { Build } from "./core.js";
 import type { CallName, Calls, FromWorker, ToWorker } from "./protocol.js";
 import { Runtime } from "./runtime.js";
 
@@ -44,7 +45,12 @@ export class EngineHost {
       detokenize: ({ ids }) => runtime.detokenize(ids),
       memoryBytes: async () => runtime.memoryBytes,
     };
-    post({ solo: "hello" });
+    // A lock is given back when its holder ends, however that comes: the page waits for this one.
+    const lock = `solo-engine/${crypto.randomUUID()}`;
+    void navigator.locks?.request(lock, () => {
+      post({ solo: "hello", lock });
+      return new Promise(() => {});
+    });
   }
 
   /** For `onmessage`; messages that are not the engine's are left alone. */
@@ -61,8 +67,7 @@ export class EngineHost {
       const call = this.#answers[name] as (args: unknown, id: number) => Promise<unknown>;
       this.#post({ solo: "result", id, value: await call(args, id) });
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      this.#post({ solo: "error", id, status: error instanceof SoloError ? error.status : "BUG", message });
+      this.#post({ solo: "error", id, status: statusOf(error), message: textOf(error) });
     }
     this.#running = 0;
     this.#interrupted.delete(id);

@@ -3,6 +3,7 @@ import type {
   BenchOptions, BenchResult, BenchRow, DeviceInfo, InitProgressReport, Inspection, ModelInfo, ModelRef, PlanInfo, PlanOptions,
   ProbeOptions, ProbeResult,
 } from "../api.js";
+import type { Status } from "../error.js";
 import type { GenerateRequest, GenerateResult } from "./runtime.js";
 
 /** What a page may ask for: arguments and answer of each. Answered one at a time, in order. */
@@ -35,9 +36,10 @@ export type ToWorker =
   | { solo: "lose-device-for-test" };
 
 export type FromWorker =
-  | { solo: "hello" }
+  /** `lock` is held as long as the worker runs. */
+  | { solo: "hello"; lock: string }
   | { solo: "result"; id: number; value: unknown }
-  | { solo: "error"; id: number; status: string; message: string }
+  | { solo: "error"; id: number; status: Status; message: string }
   | { solo: "text"; id: number; text: string }
   | { solo: "row"; id: number; row: BenchRow }
   | { solo: "progress"; id: number; report: InitProgressReport }

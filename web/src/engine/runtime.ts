@@ -5,7 +5,8 @@ import type {
   PlanInfo, PlanOptions, ProbeOptions, ProbeResult, SamplingOptions, StageInfo,
 } from "../api.js";
 import type { OpenSource, SourceProgress } from "../byte-source.js";
-import { Core, SoloError, hasJspi, type Build } from "./core.js";
+import { SoloError } from "../error.js";
+import { Core, hasJspi, type Build } from "./core.js";
 import { TextWriter } from "./text.js";
 
 export interface GenerateRequest extends SamplingOptions {
@@ -472,10 +473,7 @@ export class Runtime {
     owned.push(out, error);
     try {
       if (!(core.callNow("solo_chat_render", model, list, messages.length, 1, out, error) & 0xff))
-        throw new SoloError(
-          memory.statusNames[memory.getNumber("solo_error.status", error)] ?? "BUG",
-          memory.get("solo_error.text", error) as string,
-        );
+        throw core.errorAt(error);
       owned.push(memory.u32(out));
       return memory.cString(memory.u32(out));
     } finally {

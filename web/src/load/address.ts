@@ -1,5 +1,5 @@
 /** What a person types in the address box, made a URL. */
-import { LoadError } from "./error.js";
+import { SoloError } from "../error.js";
 
 export const HUB = "https://huggingface.co";
 
@@ -23,10 +23,10 @@ export function parseAddress(text: string, base: string, hub = HUB): Address {
     const dotted = /^\.{0,2}\//.test(typed);
     url = short && !dotted ? new URL(`${hub}/${short[1]}/resolve/main/${short[2]}`) : new URL(typed, base);
   } catch {
-    throw new LoadError("ARGUMENT", `wanted the address of a .gguf file, or org/repo/file.gguf; found "${typed}"`);
+    throw new SoloError("ARGUMENT", `wanted the address of a .gguf file, or org/repo/file.gguf; found "${typed}"`);
   }
   if (typed === "" || !/^(https?|blob|data):$/.test(url.protocol)) {
-    throw new LoadError("ARGUMENT", `wanted an address that begins with http:// or https://; found "${typed}"`);
+    throw new SoloError("ARGUMENT", `wanted an address that begins with http:// or https://; found "${typed}"`);
   }
   const sha256 = /^#sha256=([0-9a-f]{64})$/i.exec(url.hash)?.[1]?.toLowerCase();
   url.hash = "";

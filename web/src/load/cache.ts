@@ -3,7 +3,8 @@
  *  read.
  *
  *  *  Listing and deleting work anywhere; writing needs a Worker (createSyncAccessHandle). */
-import { bytesText, LoadError } from "./error.js";
+import { SoloError } from "../error.js";
+import { bytesText } from "./error.js";
 import type { Validator } from "./network.js";
 
 const FOLDER = "solo-models";
@@ -67,7 +68,7 @@ export async function removeCached(id: string): Promise<void> {
   const lock = await hold(id, "exclusive", { ifAvailable: true });
   if (!lock) {
     const entry = await readEntry(id);
-    throw new LoadError("FILE_IO", `${entry?.name ?? id} is being loaded, here or in another tab: stop that first`);
+    throw new SoloError("FILE_IO", `${entry?.name ?? id} is being loaded, here or in another tab: stop that first`);
   }
   try {
     await removeFiles(id);
@@ -106,9 +107,9 @@ export function hold(
 
 /** Room is asked for before the first byte comes. What estimate() says is a guess, and in some browsers a fixed
  *  number. */
-async function quotaError(name: string, wanted: number, free: number): Promise<LoadError> {
+async function quotaError(name: string, wanted: number, free: number): Promise<SoloError> {
   const { usage = 0 } = await navigator.storage.estimate();
-  return new LoadError(
+  return new SoloError(
     "FILE_IO",
     `${name}: wanted room for ${bytesText(wanted)} in this browser's storage, found about ` +
       `${bytesText(free)} (this site uses ${bytesText(usage)}). Delete kept models, or free disk space.`,
@@ -142,7 +143,7 @@ export class StoredFile {
       if (this.data.write(bytes, { at }) === bytes.length) return;
     } catch (error) {
       if ((error as Error).name !== "QuotaExceededError") {
-        throw new LoadError(
+        throw new SoloError(
           "FILE_IO",
           `${name}: writing to this browser's storage failed: ${(error as Error).message}`,
         );

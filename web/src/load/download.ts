@@ -4,7 +4,8 @@
 import { createSHA256, type IHasher } from "hash-wasm";
 import type { ByteSource, SourceProgress } from "../byte-source.js";
 import type { CacheEntry } from "./cache.js";
-import { bytesText, LoadError, Retryable } from "./error.js";
+import { SoloError } from "../error.js";
+import { bytesText, Retryable } from "./error.js";
 import { checkMagic, pieces, request, sameVersion, type Answer } from "./network.js";
 
 /** Where the bytes are kept: StoredFile or MemoryFile. */
@@ -70,11 +71,11 @@ export class Download implements ByteSource {
     const first = await Download.retry(options, () => connect(entry, options, abort.signal));
     if (entry.size === 0) {
       void first.body.cancel().catch(() => {});
-      throw new LoadError("FILE_IO", `${entry.name}: the server does not say how long the file is (no Content-Length)`);
+      throw new SoloError("FILE_IO", `${entry.name}: the server does not say how long the file is (no Content-Length)`);
     }
     if (wanted > 0 && entry.size !== wanted) {
       void first.body.cancel().catch(() => {});
-      throw new LoadError(
+      throw new SoloError(
         "FILE_IO",
         `${entry.name}: wanted a file of ${wanted} bytes, the server has one of ${entry.size}`,
       );
@@ -97,19 +98,19 @@ export class Download implements ByteSource {
   async read(offset: number, into: Uint8Array): Promise<void> {
     const end = offset + into.length;
     if (end > this.size) {
-      throw new LoadError("FILE_IO", `${this.name}: wanted bytes up to ${end}, the file has ${this.size}`);
+      throw new SoloError("FILE_IO", `${this.name}: wanted bytes up to ${end}, the file has ${this.size}`);
     }
     this.wanted = Math.max(this.wanted, end);
     for (;;) {
       this.changed();
       if (this.failure) throw this.failure;
-      if (this.closed) throw new LoadError("FILE_IO", `${this.name}: was closed`);
+      if (this.closed) throw new SoloError("FILE_IO", `${this.name}: was closed`);
       // The end is given out when the whole is known to be right.
       if (this.done || (end <= this.entry.received && end < this.size - TAIL_BYTES)) break;
       await this.change();
     }
     if (this.store.read(offset, into) !== into.length) {
-      throw new LoadError(
+      throw new SoloError(
         "FILE_IO",
         `${this.name}: the browser's copy of the file is cut short; delete it and load again`,
       );
@@ -120,7 +121,7 @@ export class Download implements ByteSource {
     if (this.closed) return;
     this.closed = true;
     clearTimeout(this.reporting);
-    this.abort.abort(new LoadError("FILE_IO", `${this.name}: was closed`));
+    this.abort.abort(new SoloError("FILE_IO", `${this.name}: was closed`));
     this.changed();
     void this.running.then(() => {
       if (!this.done && !this.failure) this.save();
@@ -147,7 +148,7 @@ export class Download implements ByteSource {
         return await what();
       } catch (error) {
         if (!(error instanceof Retryable)) throw error;
-        if (attempt >= options.attempts) throw new LoadError("FILE_IO", `${error.message}, ${attempt} times in a row`);
+        if (attempt >= options.attempts) throw new SoloError("FILE_IO", `${error.message}, ${attempt} times in a row`);
         const seconds = pauseSeconds(options, attempt, error);
         options.onProgress?.({ received: 0, total: 0, from: "network", rate: 0, note: pauseText(error, seconds) });
         await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
@@ -278,12 +279,12 @@ export class Download implements ByteSource {
     const { entry } = this;
     if (error instanceof Retryable) {
       this.save();
-      error = new LoadError(
+      error = new SoloError(
         "FILE_IO",
         `${entry.name}: ${error.message}, ${this.options.attempts} times in a row. ` +
           `${bytesText(entry.received)} of ${bytesText(entry.size)} are kept; loading again goes on from there.`,
       );
-    } else if (error instanceof LoadError) {
+    } else if (error instanceof SoloError) {
       if (error instanceof Spoilt || error.status === "FILE_FORMAT") entry.received = 0;
       this.save();
     }
@@ -335,7 +336,7 @@ async function connect(entry: CacheEntry, options: DownloadOptions, signal: Abor
 }
 
 /** What was received is of no use: damaged, or of another version of the file. It is deleted. */
-export class Spoilt extends LoadError {
+export class Spoilt extends SoloError {
   constructor(message: string) {
     super("FILE_IO", `${message}. What had been received is deleted.`);
   }

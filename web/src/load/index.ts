@@ -14,7 +14,8 @@ import {
   type Hold,
 } from "./cache.js";
 import { Download, Spoilt, type DownloadOptions } from "./download.js";
-import { bytesText, LoadError } from "./error.js";
+import { SoloError } from "../error.js";
+import { bytesText } from "./error.js";
 import { checkMagic } from "./network.js";
 
 export interface LoadOptions {
@@ -65,7 +66,7 @@ function openBytes(buffer: ArrayBuffer, name: string, onProgress: OnProgress): B
 
 function within(name: string, size: number, at: number, into: Uint8Array): void {
   if (at + into.length > size) {
-    throw new LoadError("FILE_IO", `${name}: wanted bytes up to ${at + into.length}, the file has ${size}`);
+    throw new SoloError("FILE_IO", `${name}: wanted bytes up to ${at + into.length}, the file has ${size}`);
   }
 }
 
@@ -74,7 +75,7 @@ async function openFile(file: Blob, name: string, onProgress: OnProgress): Promi
     try {
       return new Uint8Array(await file.slice(at, at + n).arrayBuffer());
     } catch (error) {
-      throw new LoadError(
+      throw new SoloError(
         "FILE_IO",
         `${name}: could not be read (${(error as Error).message}); was it moved or changed?`,
       );
@@ -95,7 +96,7 @@ async function openFile(file: Blob, name: string, onProgress: OnProgress): Promi
 
 async function openKept(id: string, settings: Settings, onProgress: OnProgress): Promise<ByteSource> {
   const entry = await readEntry(id);
-  if (!entry) throw new LoadError("FILE_IO", `the model ${id} is no longer kept in this browser`);
+  if (!entry) throw new SoloError("FILE_IO", `the model ${id} is no longer kept in this browser`);
   return openAddress({ url: entry.url, ...(entry.sha256 && { sha256: entry.sha256 }) }, settings, onProgress);
 }
 
@@ -127,7 +128,7 @@ async function openAddress(ref: UrlRef, settings: Settings, onProgress: OnProgre
     await learn();
     return Download.open(entry, download, async ({ name, size }) => {
       if (size <= settings.memoryLimit) return new MemoryFile(size);
-      throw new LoadError(
+      throw new SoloError(
         "MEMORY",
         `${name}: this browser lets the page store no files (a private window?), so the model ` +
           `must fit ${bytesText(settings.memoryLimit)} of memory; it has ${bytesText(size)}`,
@@ -192,7 +193,7 @@ async function waitFor(entry: CacheEntry, mode: LockMode, onProgress?: OnProgres
 
 async function openStored(entry: CacheEntry, lock: Hold, onProgress?: OnProgress): Promise<ByteSource> {
   const file = await openComplete(entry.id).catch((error: Error) => {
-    throw new LoadError(
+    throw new SoloError(
       "FILE_IO",
       `${entry.name}: the browser's copy cannot be opened (${error.message}); delete it and load again`,
     );
@@ -206,7 +207,7 @@ async function openStored(entry: CacheEntry, lock: Hold, onProgress?: OnProgress
       within(entry.name, entry.size, at, into);
       const n = await file.read(at, into).catch(() => 0);
       if (n !== into.length) {
-        throw new LoadError(
+        throw new SoloError(
           "FILE_IO",
           `${entry.name}: the browser's copy is cut short or gone; delete it and load again`,
         );

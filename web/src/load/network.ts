@@ -1,5 +1,6 @@
 /** One request for the rest of a file, and what can be wrong with the answer. */
-import { bytesText, LoadError, Retryable } from "./error.js";
+import { SoloError } from "../error.js";
+import { bytesText, Retryable } from "./error.js";
 
 /** Tells two versions of a file apart. Both fields may be hidden by CORS. */
 export interface Validator {
@@ -62,7 +63,7 @@ function readHead(response: Response, from: number, options: RequestOptions, url
     void response.body?.cancel().catch(() => {});
     throw error;
   };
-  const bad = (text: string) => refuse(new LoadError("FILE_IO", `${options.name}: ${text}`));
+  const bad = (text: string) => refuse(new SoloError("FILE_IO", `${options.name}: ${text}`));
   if (status === 404 || status === 410) bad(`there is no such file on the server (status ${status}) at ${url}`);
   if (status === 401 || status === 403) {
     bad(
@@ -110,7 +111,7 @@ function htmlText(url: string): string {
 async function diagnose(url: string, from: number, options: RequestOptions, error: unknown): Promise<Error> {
   const { host, protocol } = new URL(url);
   if (protocol === "http:" && self.location.protocol === "https:") {
-    return new LoadError("FILE_IO", `${options.name}: a page served over https may not load from http://${host}`);
+    return new SoloError("FILE_IO", `${options.name}: a page served over https may not load from http://${host}`);
   }
   if (navigator.onLine === false) return new Retryable("this device is offline");
   try {
@@ -125,7 +126,7 @@ async function diagnose(url: string, from: number, options: RequestOptions, erro
   }
   if (from > 0 || new URL(url).origin === self.location.origin)
     return new Retryable(`the connection to ${host} failed`);
-  return new LoadError(
+  return new SoloError(
     "FILE_IO",
     `${options.name}: ${host} answers, but does not let this page read the file (no CORS: its answer lacks ` +
       `Access-Control-Allow-Origin, which some servers leave out too where there is no such file). Download the file and ` +
@@ -137,7 +138,7 @@ async function diagnose(url: string, from: number, options: RequestOptions, erro
 export function checkMagic(name: string, url: string, head: Uint8Array): void {
   const magic = new TextDecoder("latin1").decode(head.subarray(0, 64));
   if (magic.slice(0, 4) === "GGUF".slice(0, head.length)) return;
-  const bad = (text: string) => new LoadError("FILE_FORMAT", `${name}: ${text}`);
+  const bad = (text: string) => new SoloError("FILE_FORMAT", `${name}: ${text}`);
   if (/^\s*<(!doctype|html|\?xml|head|body)/i.test(magic)) throw bad(htmlText(url));
   if (magic.startsWith("version https://git-lfs")) {
     throw bad("this is a Git LFS pointer, a note of 130 bytes, not the model that it stands for");

@@ -4,7 +4,8 @@ import { listCache, removeCached, type CacheEntry } from "../load/cache.js";
 import { bytesText } from "../load/error.js";
 import { parseAddress } from "../load/address.js";
 import { localModels, PRESETS, type Preset } from "./models.js";
-import { device, load, problem, remembered, textOf } from "./state.js";
+import { textOf } from "../error.js";
+import { device, load, problem, remembered } from "./state.js";
 
 /** Weights are split over at most four bindings. */
 function tooLarge(bytes: number): string {
@@ -16,9 +17,10 @@ function tooLarge(bytes: number): string {
 
 function PresetRow({ preset, kept }: { preset: Preset; kept: boolean }) {
   const why = tooLarge(preset.bytes);
+  const hint = `${preset.title} is a suggestion of this page; its publisher may have moved the file.`;
   return (
     <li>
-      <button class="preset" disabled={why !== ""} onClick={() => void load({ url: preset.url })}>
+      <button class="preset" disabled={why !== ""} onClick={() => void load({ url: preset.url }, hint)}>
         <strong>{preset.title}</strong>
         <span class="dim">
           {bytesText(preset.bytes)}

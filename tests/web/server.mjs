@@ -1,14 +1,26 @@
-/** A file server with the faults of real ones, asked for file by file. Each file: {bytes, …}, see serve(). */
+/** A file server with the faults of real ones, asked for file by file: each of `files` is {bytes, …}, see serve(). What is not
+ *  among them comes from `folders` ({"/models/": dir}), without faults. */
 import { once } from "node:events";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:http";
+import { extname, join, normalize } from "node:path";
 import { Readable } from "node:stream";
 
-export async function startServer() {
+const TYPES = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm", ".css": "text/css" };
+
+function fromFolder(folders, path) {
+  const mount = Object.keys(folders).filter((each) => path.startsWith(each)).sort((a, b) => b.length - a.length)[0];
+  const file = mount && join(folders[mount], normalize("/" + decodeURIComponent(path.slice(mount.length))));
+  if (!file || !existsSync(file) || !statSync(file).isFile()) return undefined;
+  return { bytes: readFileSync(file), type: TYPES[extname(file)] };
+}
+
+export async function startServer(folders = {}) {
   const files = new Map();
   const log = []; // {path, range, status}
   const server = createServer((request, response) => {
     const path = new URL(request.url, "http://x").pathname;
-    const file = files.get(path);
+    const file = files.get(path) ?? fromFolder(folders, path);
     const entry = { path, method: request.method, range: request.headers.range ?? "", status: 0 };
     if (path !== "/favicon.ico") log.push(entry);
     response.on("close", () => (entry.status = response.statusCode));

@@ -1,33 +1,25 @@
 /** The built page in Chromium, with the real engine on a toy model of random weights, on SwiftShader. */
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { noBrowser, startBrowser, watchErrors } from "./browser.mjs";
+import { close, packages, run, solo, source, startBrowser, unrun } from "./harness.mjs";
 import { startServer } from "./server.mjs";
 
-const top = new URL("../..", import.meta.url).pathname;
-const solo = process.env.SOLO_BIN ?? join(top, "build/solo");
 const shots = process.env.SOLO_SCREENSHOTS; // a folder: pictures of every view are left there
-const missing =
-  noBrowser ||
-  [join(top, "dist/index.html"), solo]
-    .map((path) => !existsSync(path) && `${path} is missing (make web)`)
-    .find(Boolean);
-if (missing) console.log(`UNRUN: ${missing}`);
+const needed = [join(source, "dist/index.html"), solo].map((path) => [path, "make web"]);
 
-describe("page", { skip: missing, timeout: 300_000 }, () => {
+describe("page", { skip: unrun(needed), timeout: 300_000 }, () => {
   let folder, server, url, faulty, browser;
 
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), "solo-page-"));
     mkdirSync(join(folder, "models"));
-    execFileSync(solo, ["synth", "toy:64x2x4", join(folder, "models/tiny.gguf"), "--ctx", "512"], { stdio: "ignore" });
+    run("synth", "toy:64x2x4", join(folder, "models/tiny.gguf"), "--ctx", "512");
     server = spawn(process.execPath, [
-      join(top, "tools/serve_web.mjs"),
+      join(source, "tools/serve_web.mjs"),
       "--port",
       "0",
       "--models",
@@ -44,17 +36,7 @@ describe("page", { skip: missing, timeout: 300_000 }, () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  async function open(prepare = async () => {}, expected = []) {
-    const page = await browser.context.newPage();
-    page.errors = watchErrors(page, expected);
-    await prepare(page);
-    await page.goto(url);
-    return page;
-  }
-  async function close(page) {
-    assert.deepEqual(page.errors, [], "nothing on the console");
-    await page.close();
-  }
+  const open = (prepare, expected) => browser.open(url, { prepare, expected });
   const picker = (page) => page.getByRole("heading", { name: "A language model on your own GPU" }).waitFor();
   const message = (page) => page.getByRole("textbox", { name: "Message" });
   const ready = (page) => message(page).waitFor({ timeout: 90_000 });
@@ -77,7 +59,7 @@ describe("page", { skip: missing, timeout: 300_000 }, () => {
         await page.setViewportSize({ width, height });
         await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
         if (shots) await page.screenshot({ path: join(shots, `${name}-${width}-${colorScheme}.png`) });
-        await page.addScriptTag({ path: createRequire(import.meta.url).resolve("axe-core") });
+        await page.addScriptTag({ path: packages.resolve("axe-core") });
         const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
         const found = violations.map((v) => `${v.id}: ${v.nodes[0].html} ${v.nodes[0].failureSummary}`);
         assert.deepEqual(found, [], `${name}, ${width} wide, ${colorScheme}`);
@@ -178,6 +160,16 @@ describe("page", { skip: missing, timeout: 300_000 }, () => {
     await look(page, "lost");
     await page.getByRole("button", { name: "Load the model again" }).click();
     await page.getByText("Compiling the kernels").waitFor(); // as far as that the way is the one of any load
+
+    // No event tells the page that a worker is gone, as a browser out of memory would end it.
+    await page.workers()[0].evaluate(() => self.close());
+    await page.getByRole("heading", { name: "The engine stopped" }).waitFor();
+    await page.getByText("the engine's worker was ended").waitFor();
+    await page.getByRole("button", { name: "Load the model again" }).waitFor();
+    await look(page, "crashed");
+    await page.getByRole("button", { name: "Choose another model" }).click();
+    await page.getByRole("link", { name: "Chat" }).click();
+    await picker(page);
     await close(page);
   });
 
@@ -192,6 +184,18 @@ describe("page", { skip: missing, timeout: 300_000 }, () => {
     await page.getByRole("button", { name: "Copied" }).waitFor();
     const copied = JSON.parse(await page.evaluate(() => navigator.clipboard.readText()));
     assert.ok(copied.read_bytes_s > 0 && copied.device.max_binding_bytes > 0 && copied.dispatch_us > 0);
+
+    // The core traps: what it says, and the engine afresh.
+    await page.workers()[0].evaluate(() => {
+      GPUQueue.prototype.submit = () => {
+        throw new WebAssembly.RuntimeError("memory access out of bounds");
+      };
+    });
+    await page.getByRole("button", { name: "Measure" }).click();
+    await page.getByRole("heading", { name: "The engine stopped" }).waitFor();
+    await page.getByText("memory access out of bounds").waitFor();
+    await page.getByRole("button", { name: "Start again" }).click();
+    await page.getByText("What runs here").waitFor();
     await close(page);
   });
 
@@ -237,6 +241,22 @@ describe("page", { skip: missing, timeout: 300_000 }, () => {
     const input = page.locator("input[type=file]");
     await input.setInputFiles({ name: "notes.gguf", mimeType: "text/plain", buffer: Buffer.from("shopping list") });
     await page.getByRole("alert").filter({ hasText: "notes.gguf: wanted a GGUF file" }).waitFor();
+
+    // A suggested model whose publisher moved it, or whose server sends something else.
+    const answers = [
+      { status: 404, text: /SmolLM2-135M-Instruct-Q4_0.gguf: there is no such file on the server \(status 404\) at / },
+      { status: 200, contentType: "text/html", body: "<!doctype html><p>moved", text: /a web page came in place of a model from / },
+    ];
+    for (const { text, ...answer } of answers) {
+      const headers = { "Access-Control-Allow-Origin": "*" };
+      await page.context().route("https://huggingface.co/**", (route) => route.fulfill({ ...answer, headers }));
+      await page.getByRole("button", { name: /^SmolLM2 135M/ }).click();
+      const alert = page.getByRole("alert").filter({ hasText: text });
+      await alert.getByText(/https:\/\/huggingface.co\/bartowski\/SmolLM2-135M-Instruct-GGUF\/resolve\/main\//).waitFor();
+      await alert.getByText(/SmolLM2 135M is a suggestion of this page; its publisher may have moved/).waitFor();
+      await alert.getByRole("button", { name: "Dismiss" }).click();
+      await page.context().unroute("https://huggingface.co/**");
+    }
     await close(page);
   });
 

@@ -3,16 +3,14 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { bundle, noBrowser, rendererBytes, startBrowser, watchErrors } from "./browser.mjs";
+import { bundle, close, rendererBytes, startBrowser, unrun } from "./harness.mjs";
 import { fakeModel, startServer } from "./server.mjs";
 
 const MB = 1 << 20;
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 const here = (name) => new URL(name, import.meta.url).pathname;
 
-if (noBrowser) console.log(`UNRUN: ${noBrowser}`);
-
-describe("loader", { skip: noBrowser, timeout: 120_000 }, () => {
+describe("loader", { skip: unrun(), timeout: 120_000 }, () => {
   let home, other, browser;
   const model = fakeModel(6 * MB + 12345);
   const sum = sha256(model);
@@ -33,16 +31,10 @@ describe("loader", { skip: noBrowser, timeout: 120_000 }, () => {
 
   /** A fresh page; every request of it that fails on purpose shows on the console, so only exceptions count. */
   async function open() {
-    const page = await browser.context.newPage();
-    page.errors = watchErrors(page, [/Failed to load resource/, /CORS policy/, /net::ERR/]);
-    await page.goto(home.url("/loader.html"));
+    const page = await browser.open(home.url("/loader.html"), { expected: [/Failed to load resource/, /CORS policy/, /net::ERR/] });
     await page.waitForFunction(() => window.call);
     const call = (...args) => page.evaluate((a) => window.call(...a), args);
-    const close = async () => {
-      assert.deepEqual(page.errors, []);
-      await page.close();
-    };
-    return { page, call, close, progress: () => page.evaluate(() => window.progress) };
+    return { page, call, close: () => close(page), progress: () => page.evaluate(() => window.progress) };
   }
   /** Opens, reads all, closes; the SHA-256. */
   async function load({ call }, ref, options = {}) {

@@ -1,7 +1,7 @@
 /** The loader as the engine uses it, behind messages: {id, call, args} → {id, result | error}, and {progress}. */
-import type { ByteSource, ModelRef } from "../../src/byte-source.js";
-import { listCache, removeCached } from "../../src/load/cache.js";
-import { createOpenSource, type LoadOptions } from "../../src/load/index.js";
+import type { ByteSource, ModelRef } from "../../../web/src/byte-source.js";
+import { listCache, removeCached } from "../../../web/src/load/cache.js";
+import { createOpenSource, type LoadOptions } from "../../../web/src/load/index.js";
 
 const sources = new Map<number, ByteSource>();
 let nextSource = 1;
