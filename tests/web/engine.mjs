@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { check, close, killGpuProcess, run, solo, source, startBrowser, tarball, unrun } from "./harness.mjs";
+import { check, close, killGpuProcess, makeFolder, run, solo, source, startBrowser, tarball, unrun } from "./harness.mjs";
 import { startServer } from "./server.mjs";
 
 const needed = [[tarball, "tools/web.sh builds it"], [solo, "make build"]];
@@ -226,15 +226,59 @@ export { chunks };`);
     await close(page);
   });
 
+  test("folders of Hugging Face's and MLC's, from an address and picked, draw the native build's tokens", async () => {
+    run("synth", "toy:32x2x1", join(dir, "hf.gguf"), "--type", "f16", "--output-type", "f16");
+    run("synth", "toy:32x2x1", join(dir, "mlc.gguf"), "--type", "q4_0", "--output-type", "q4_0");
+    const tab = await browser.open(server.url("/"), { expected: [/404/] }); // files that a folder may lack
+    for (const kind of ["hf", "mlc"]) {
+      makeFolder(kind, join(dir, `${kind}.gguf`), join(dir, kind));
+      const wanted = JSON.parse(run("run", join(dir, kind), "--factoring", "stages", "--temp", "1.5", "--seed", "12", "-p", PROMPT,
+        "-n", "24", "--raw", "--json")).tokens;
+      const found = await tab.evaluate(async ({ kind, prompt }) => {
+        const { createEngine } = await import("/pkg/lib/engine/index.js");
+        const engine = await createEngine({ model: `/files/${kind}/`, plan: { factoring: "stages" } });
+        const ask = { prompt, temperature: 1.5, seed: 12, max_tokens: 24, ignore_eos: true, solo_ids: true };
+        const ids = (await engine.completions.create(ask)).solo_ids;
+        const parts = ["tokenizer.json", "tokenizer_config.json",
+          ...(kind === "hf"
+            ? ["config.json", "model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+            : ["mlc-chat-config.json", "ndarray-cache.json", "params_shard_0.bin", "params_shard_1.bin", "params_shard_2.bin"])];
+        const files = [];
+        for (const name of parts) {
+          const response = await fetch(`/files/${kind}/${name}`);
+          if (response.ok) files.push({ name, file: await response.blob() });
+        }
+        const picked = await engine.inspect({ files, name: "picked" });
+        const quantised = await engine.inspect({ files, name: "picked", quant: "q4_0" });
+        const lacking = await engine.inspect({ files: files.slice(1), name: "picked" }).catch((error) => `${error.status}: ${error.message}`);
+        const info = await engine.modelInfo();
+        const tokens = await engine.tokenize("The year 1984 was fine.");
+        engine.terminate();
+        return { ids, info, picked, quantised, lacking, tokens, n: files.length };
+      }, { kind, prompt: PROMPT });
+      check(`${kind}: tokens`, same(found.ids.slice(0, wanted.length), wanted) && wanted.length > 4, { page: found.ids, native: wanted });
+      check(`${kind}: its name is the folder's`, found.info.name === kind && found.picked.model.name === "picked", found);
+      check(`${kind}: a picked folder is the same model`, found.n >= 6 && found.picked.fits &&
+        found.picked.model.n_param === found.info.n_param && found.picked.model.n_layer === 2, found);
+      check(`${kind}: quantised while loading where asked`, kind === "mlc" || found.quantised.weight_bytes < 0.7 * found.picked.weight_bytes, found);
+      check(`${kind}: a file that lacks is named`, found.lacking === "FILE_IO: picked/tokenizer.json: wanted this file of a model's folder, found none",
+        found.lacking);
+      const ids = JSON.parse(execFileSync(solo, ["tokenize", join(dir, kind)], { input: "The year 1984 was fine.", encoding: "utf8" }));
+      check(`${kind}: tokenizer.json`, same(found.tokens, ids) && ids.length > 3, { page: found.tokens, native: ids });
+    }
+    await close(tab);
+  });
+
   test("the asyncify build draws the same tokens", async () => {
-    const asyncify = await browser.open(server.url("/"));
-    const ids = await asyncify.evaluate(async (prompt) => {
+    const asyncify = await browser.open(server.url("/"), { expected: [/404/] }); // a folder's optional files
+    const { ids, folder } = await asyncify.evaluate(async (prompt) => {
       const { createEngine } = await import("/pkg/lib/engine/index.js");
       const engine = await createEngine({ build: "asyncify", model: "/files/toy.gguf", plan: { factoring: "stages" } });
       const answer = await engine.completions.create({ prompt, temperature: 1.5, seed: 12, max_tokens: 24, ignore_eos: true, solo_ids: true });
-      return answer.solo_ids;
+      return { ids: answer.solo_ids, folder: await engine.inspect("/files/hf/") };
     }, PROMPT);
     check("the same tokens", same(ids, first.answer.solo_ids), ids);
+    check("and reads folders", folder.model.name === "hf" && folder.fits, folder);
     await close(asyncify);
   });
 

@@ -37,6 +37,11 @@ export function run(...args) {
   return execFileSync(solo, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"], env });
 }
 
+/** A small GGUF's numbers as a folder of kind "hf" (two shards) or "mlc". */
+export function makeFolder(kind, gguf, folder) {
+  execFileSync("python3", [join(source, "tests/folders.py"), kind, gguf, folder], { stdio: "inherit" });
+}
+
 const ARGS = [
   "--enable-unsafe-webgpu",
   "--no-sandbox",

@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { close, packages, run, solo, source, startBrowser, unrun } from "./harness.mjs";
+import { close, makeFolder, packages, run, solo, source, startBrowser, unrun } from "./harness.mjs";
 import { startServer } from "./server.mjs";
 
 const shots = process.env.SOLO_SCREENSHOTS; // a folder: pictures of every view are left there
@@ -26,7 +26,7 @@ describe("page", { skip: unrun(needed), timeout: 300_000 }, () => {
       join(folder, "models"),
     ]);
     url = await new Promise((resolve) => server.stdout.once("data", (line) => resolve(String(line).trim())));
-    faulty = await startServer();
+    faulty = await startServer({ "/folders/": folder }); // of another origin, whose 404 pages may not read
     browser = await startBrowser();
   });
   after(async () => {
@@ -228,17 +228,17 @@ describe("page", { skip: unrun(needed), timeout: 300_000 }, () => {
       ["/short.gguf", /short.gguf: .+/],
     ];
     for (const [path, text] of cases) {
-      await page.getByLabel(/Any .gguf by its address/).fill(faulty.url(path));
+      await page.getByLabel(/by its address/).fill(faulty.url(path));
       await page.keyboard.press("Enter");
       const alert = page.getByRole("alert").filter({ hasText: text });
       await alert.waitFor();
       await alert.getByRole("button", { name: "Dismiss" }).click();
       await picker(page);
     }
-    await page.getByLabel(/Any .gguf by its address/).fill("ftp://nowhere");
+    await page.getByLabel(/by its address/).fill("ftp://nowhere");
     await page.keyboard.press("Enter");
     await page.getByRole("alert").filter({ hasText: "begins with http" }).waitFor();
-    const input = page.locator("input[type=file]");
+    const input = page.locator("input[accept]");
     await input.setInputFiles({ name: "notes.gguf", mimeType: "text/plain", buffer: Buffer.from("shopping list") });
     await page.getByRole("alert").filter({ hasText: "notes.gguf: wanted a GGUF file" }).waitFor();
 
@@ -260,12 +260,51 @@ describe("page", { skip: unrun(needed), timeout: 300_000 }, () => {
     await close(page);
   });
 
+  test("a model's folder: by its address, kept, picked", async () => {
+    run("synth", "toy:64x2x4", join(folder, "hf.gguf"), "--ctx", "512", "--type", "f16", "--output-type", "f16");
+    makeFolder("hf", join(folder, "hf.gguf"), join(folder, "tiny-hf"));
+    const page = await open(
+      (page) => page.addInitScript(() => (localStorage["solo.sampling"] = JSON.stringify({ max_tokens: 10 }))),
+      [/Failed to load resource/, /CORS policy/],
+    );
+    await picker(page);
+    await page.getByLabel("Weights of a folder").selectOption("q4_0");
+    await page.getByLabel(/by its address/).fill(faulty.url("/folders/tiny-hf/"));
+    await page.keyboard.press("Enter");
+    await ready(page);
+    await page.getByText("tiny-hf", { exact: false }).first().waitFor();
+    await page.keyboard.type("Hello");
+    await page.keyboard.press("Enter");
+    await answered(page);
+
+    await page.context().route(faulty.url("/folders/**"), (route) => route.abort());
+    await page.reload();
+    await picker(page);
+    await look(page, "picker-folder");
+    await page.getByRole("button", { name: "Load tiny-hf" }).click();
+    await page.getByText("Compiling the kernels").waitFor(); // all of it was there
+    await page.getByRole("button", { name: "Stop" }).click();
+    await picker(page);
+    await page.getByRole("button", { name: "Delete tiny-hf" }).click();
+    await page.getByRole("button", { name: "Delete tiny-hf" }).waitFor({ state: "detached" });
+    await page.context().unroute(faulty.url("/folders/**"));
+
+    await page.locator("input[type=file]:not([accept])").setInputFiles(join(folder, "tiny-hf"));
+    await page.getByText("Compiling the kernels").waitFor();
+    await page.getByRole("button", { name: "Stop" }).click();
+    await picker(page);
+    rmSync(join(folder, "tiny-hf/tokenizer.json"));
+    await page.locator("input[type=file]:not([accept])").setInputFiles(join(folder, "tiny-hf"));
+    await page.getByRole("alert").filter({ hasText: "tiny-hf/tokenizer.json: wanted this file of a model's folder, found none" }).waitFor();
+    await close(page);
+  });
+
   test("a download shows how far it is, stops, and goes on later", async () => {
     const page = await open();
     await picker(page);
     const bytes = readFileSync(join(folder, "models/tiny.gguf"));
     faulty.files.set("/slow.gguf", { bytes, stallAfter: [100_000] });
-    await page.getByLabel(/Any .gguf by its address/).fill(faulty.url("/slow.gguf"));
+    await page.getByLabel(/by its address/).fill(faulty.url("/slow.gguf"));
     await page.keyboard.press("Enter");
     await page.getByText(/of 170 kB/).waitFor();
     await page.getByRole("button", { name: "Stop" }).click();

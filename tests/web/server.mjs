@@ -5,6 +5,7 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { Readable } from "node:stream";
+import { gzipSync } from "node:zlib";
 
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm", ".css": "text/css" };
 
@@ -43,11 +44,12 @@ export async function startServer(folders = {}) {
   };
 }
 
-/** file: bytes; type; cors (false: none); range (false: not offered); etag; status; length (a lie); cutAfter: [n, …] (of
+/** file: bytes; dead (no answer); gzip (packed on the way); type; cors (false: none); range (false: not offered); etag; status; length (a lie); cutAfter: [n, …] (of
  *  the first request, the second, …: bytes sent before the connection is destroyed); stallAfter: [n, …]; bytesPerSecond;
  *  repeat (so many bytes: these over and over, always from the first). */
 async function serve(file, request, response) {
   const { bytes = Buffer.alloc(0) } = file;
+  if (file.dead) return void response.destroy();
   const headers = { "Content-Type": file.type ?? "application/octet-stream" };
   if (file.cors !== false) headers["Access-Control-Allow-Origin"] = "*";
   if (file.etag) {
@@ -55,6 +57,7 @@ async function serve(file, request, response) {
     headers["Access-Control-Expose-Headers"] = "ETag, Content-Range";
   }
   if (file.status) return void response.writeHead(file.status, headers).end(file.body ?? "");
+  if (file.gzip) return void response.writeHead(200, { ...headers, "Content-Encoding": "gzip" }).end(gzipSync(bytes));
   let from = 0;
   const asked = /^bytes=(\d+)-$/.exec(request.headers.range ?? "");
   const fresh = !request.headers["if-range"] || request.headers["if-range"] === file.etag;

@@ -1,7 +1,7 @@
 /** One instance of the core: solo.h's functions, as promises where they may wait. Two builds of the same code: "jspi" suspends the
  *  wasm stack itself, "asyncify" unwinds and rewinds it by instrumented code, for browsers that cannot. Calls must not overlap:
  *  they would share one C stack; whoever owns a Core serialises. */
-import type { ByteSource } from "../byte-source.js";
+import type { ByteSource, ModelFolder } from "../byte-source.js";
 import { SoloError, textOf, type Status } from "../error.js";
 import { Memory } from "../glue/memory.js";
 import { WebGpu } from "../glue/webgpu.js";
@@ -81,6 +81,7 @@ export class Core {
   readonly #exports: Record<string, (...args: (number | bigint)[]) => number>;
   readonly #waiting = new Map<string, (...args: (number | bigint)[]) => Promise<number>>();
   readonly #sources = new Map<number, ByteSource>();
+  readonly #folders = new Map<number, { folder: ModelFolder; files: number[] }>();
   readonly #listeners = new Map<number, ProgressListener>();
   #nextNumber = 1;
   #readError: unknown;
@@ -109,6 +110,7 @@ export class Core {
       env: { ...env, wgpuInstanceWaitAny: suspending(waitAny) } as WebAssembly.ModuleImports,
       solo: {
         read: suspending((source: number, off: number, n: number, into: number) => core.#read(source, off, n, into >>> 0)),
+        open: suspending((folder: number, name: number, size: number) => core.#open(folder, memory.cString(name), size >>> 0)),
         progress: (what: number, done: number, total: number) => core.#listeners.get(what)?.(done, total),
       } as WebAssembly.ModuleImports,
       wasi_snapshot_preview1: wasiImports(() => memory, (text) => core.#say(text)) as WebAssembly.ModuleImports,
@@ -142,14 +144,43 @@ export class Core {
     }
   }
 
-  /** A number for a source, by which the core asks for its bytes; for a source opened again, the one it had. */
-  addSource(source: ByteSource, number = this.#nextNumber++): number {
+  /** A file of a folder: its number, 0: there is none, -1: it cannot be told. */
+  async #open(folder: number, name: string, size: number): Promise<number> {
+    try {
+      const from = this.#folders.get(folder);
+      if (!from) throw new SoloError("FILE_IO", "the folder was closed");
+      const file = await from.folder.open(name, this.memory.view.getFloat64(size, true));
+      if (!file) return 0;
+      this.memory.view.setFloat64(size, file.size, true);
+      const number = this.addSource(file);
+      from.files.push(number);
+      return number;
+    } catch (error) {
+      this.#readError = error;
+      return -1;
+    }
+  }
+
+  addFolder(folder: ModelFolder): number {
+    const number = this.#nextNumber++;
+    this.#folders.set(number, { folder, files: [] });
+    return number;
+  }
+
+  /** A number for a source, by which the core asks for its bytes. */
+  addSource(source: ByteSource): number {
+    const number = this.#nextNumber++;
     this.#sources.set(number, source);
     return number;
   }
+  /** Of a source or a folder. */
   closeSource(number: number): void {
     this.#sources.get(number)?.close();
     this.#sources.delete(number);
+    const folder = this.#folders.get(number);
+    this.#folders.delete(number);
+    folder?.files.forEach((file) => this.#sources.delete(file));
+    folder?.folder.close();
   }
 
   /** For the time of a call: the two fields of a desc that say whom to tell. */

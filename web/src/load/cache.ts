@@ -4,6 +4,7 @@
  *
  *  *  Listing and deleting work anywhere; writing needs a Worker (createSyncAccessHandle). */
 import { SoloError } from "../error.js";
+import { folderName } from "./address.js";
 import { bytesText } from "./error.js";
 import type { Validator } from "./network.js";
 
@@ -22,6 +23,10 @@ export interface CacheEntry extends Validator {
   hashState?: string;
   /** Milliseconds since 1970. */
   used: number;
+  /** The address of the folder that it is a file of. */
+  folder?: string;
+  /** There was no such file in the folder when the server was last asked. */
+  absent?: boolean;
 }
 
 async function folder(): Promise<FileSystemDirectoryHandle> {
@@ -53,7 +58,43 @@ export async function readEntry(id: string): Promise<CacheEntry | undefined> {
   }
 }
 
-/** Latest used first. */
+/** What stands in the list in place of a folder's files. */
+export interface KeptModel {
+  /** Of its files. */
+  ids: string[];
+  url: string;
+  name: string;
+  isFolder: boolean;
+  size: number;
+  received: number;
+  complete: boolean;
+}
+
+/** Models, a folder being one; latest used first. */
+export async function listModels(): Promise<KeptModel[]> {
+  const models = new Map<string, KeptModel>();
+  for (const { id, url, name, folder, size, received, complete, absent } of await listCache()) {
+    const key = folder ?? url;
+    const known = models.get(key);
+    const model = known ?? {
+      ids: [],
+      url: key,
+      name: folder ? folderName(new URL(folder)) : name,
+      isFolder: folder !== undefined,
+      size: 0,
+      received: 0,
+      complete: true,
+    };
+    model.ids.push(id);
+    model.size += size;
+    model.received += received;
+    model.complete &&= complete || absent === true;
+    models.set(key, model);
+  }
+  return [...models.values()];
+}
+
+/** Files; latest used first. */
 export async function listCache(): Promise<CacheEntry[]> {
   if (!(await cacheWorks())) return [];
   const found: CacheEntry[] = [];

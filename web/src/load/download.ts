@@ -26,6 +26,9 @@ export interface DownloadOptions {
   /** Tries in a row without a byte, then reading fails. */
   attempts: number;
   ahead: number;
+  /** Of a folder: it need not begin as a model does, and where its size is not known (a text that was packed on the way)
+   *  it is taken whole first. */
+  part?: boolean;
   /** After close(); nothing of the file may be kept where entry.received is 0. */
   onEnd?: (entry: CacheEntry) => Promise<void>;
 }
@@ -36,6 +39,8 @@ const TAIL_BYTES = 4096;
 const MAX_PAUSE_S = 120;
 const SAVE_EVERY = 32 << 20;
 const REPORT_MS = 200;
+/** Of a file whose size nobody says: a vocabulary, not weights. */
+const MAX_HELD_BYTES = 64 << 20;
 
 export class Download implements ByteSource {
   readonly name: string;
@@ -68,7 +73,10 @@ export class Download implements ByteSource {
   ): Promise<Download> {
     const wanted = entry.size;
     const abort = new AbortController();
-    const first = await Download.retry(options, () => connect(entry, options, abort.signal));
+    const first = await Download.retry(options, async () => {
+      const answer = await connect(entry, options, abort.signal);
+      return options.part && entry.size === 0 ? held(answer, entry, options) : answer;
+    });
     if (entry.size === 0) {
       void first.body.cancel().catch(() => {});
       throw new SoloError("FILE_IO", `${entry.name}: the server does not say how long the file is (no Content-Length)`);
@@ -191,7 +199,7 @@ export class Download implements ByteSource {
   }
 
   private async receive(answer: Answer): Promise<void> {
-    const { entry } = this;
+    const { entry, options } = this;
     let skip = entry.received - answer.from; // bytes at hand that a server without Range sends again
     if (skip > 0) {
       this.note = `the server cannot resume: the first ${bytesText(skip)} come again`;
@@ -211,7 +219,7 @@ export class Download implements ByteSource {
         joined.set(piece, head.length);
         head = piece = joined;
         if (piece.length < 4 && piece.length < entry.size) continue;
-        checkMagic(entry.name, entry.url, piece);
+        checkMagic(entry.name, entry.url, piece, options.part);
       }
       if (entry.received + piece.length > entry.size) {
         throw new Spoilt(`${entry.name}: the server said ${entry.size} bytes and sends more`);
@@ -333,6 +341,19 @@ async function connect(entry: CacheEntry, options: DownloadOptions, signal: Abor
   if (answer.etag) entry.etag = answer.etag;
   if (answer.modified) entry.modified = answer.modified;
   return answer;
+}
+
+/** An answer that does not say how long it is, received whole. */
+async function held(answer: Answer, entry: CacheEntry, options: DownloadOptions): Promise<Answer> {
+  const all: Uint8Array<ArrayBuffer>[] = [];
+  let n = 0;
+  for await (const piece of pieces(answer.body, options.stallMs)) {
+    all.push(piece.slice());
+    if ((n += piece.length) > MAX_HELD_BYTES)
+      throw new SoloError("FILE_IO", `${entry.name}: the server does not say how long the file is, and it has more than ${bytesText(MAX_HELD_BYTES)}`);
+  }
+  entry.size = n;
+  return { ...answer, size: n, body: new Blob(all).stream() };
 }
 
 /** What was received is of no use: damaged, or of another version of the file. It is deleted. */
