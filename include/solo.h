@@ -112,6 +112,7 @@ typedef struct solo_synth_desc {
     const char *path;        /* replaced, once all is written beside it and has been read back */
     const char *type;        /* of matrices: "q4_0" (NULL), "q8_0", "f16", ... */
     const char *output_type; /* of output.weight or a tied embedding; NULL: "q8_0" */
+    uint32_t    n_layer, n_vocab; /* 0: the preset's */
     uint64_t    seed;        /* the same seed, preset and types write the same bytes */
     uint32_t    n_ctx;       /* context_length; 0: the preset's */
     solo_progress *progress;
@@ -258,6 +259,24 @@ typedef enum solo_assignment {
     SOLO_ASSIGNMENT_TICKET, /* tiles are drawn from a counter in topological order */
 } solo_assignment;
 #define SOLO_QUEUE_NONE UINT32_MAX
+/* What a consumer inside a dispatch relies on. COUNTER and behind rest on what WGSL does not promise. */
+typedef enum solo_hand_off {
+    SOLO_HAND_OFF_COUNTER_TAG, /* an arrival counter first, then each word is checked */
+    SOLO_HAND_OFF_TAG,         /* each word is checked */
+    SOLO_HAND_OFF_COUNTER,     /* the counter alone; words are atomic */
+    SOLO_HAND_OFF_PLAIN,       /* the counter alone; words are plain loads: a data race */
+    SOLO_HAND_OFF_NONE,        /* nothing is waited for: must come out wrong, so that a check shows it can see */
+} solo_hand_off;
+const char *const *solo_hand_off_names(void); /* "counter+tag", "tag", ..., as numbered; NULL-terminated */
+
+typedef enum solo_submit { /* how a step's dispatches reach the queue */
+    SOLO_SUBMIT_TOKEN,     /* one pass, submitted once */
+    SOLO_SUBMIT_PASS,      /* a pass for each, submitted once */
+    SOLO_SUBMIT_DISPATCH,  /* a submit for each */
+    SOLO_SUBMIT_AWAIT,     /* a submit for each, waited for */
+} solo_submit;
+const char *const *solo_submit_names(void); /* "token", "pass", ...; NULL-terminated */
+
 typedef enum solo_kv_type { SOLO_KV_AUTO, SOLO_KV_F16, SOLO_KV_F32 } solo_kv_type;
 
 typedef struct solo_plan_desc {
@@ -276,6 +295,14 @@ typedef struct solo_plan_desc {
     bool     queue_across;        /* and across the stages of a dispatch, where assignment is static */
     bool     no_subgroups;        /* reduce through workgroup memory although subgroups exist */
     bool     no_self_test;        /* trust an in-dispatch plan untested (tests, timing) */
+    /* For experiments: what a user of the engine leaves 0. */
+    uint32_t tile_rows;           /* rows a tile of a layer's matrices, rounded up to what they can be cut into, at
+                                     most 256; 0: by n_slice */
+    uint32_t k_split;             /* lanes that share a row's inputs: a power of two up to max_team; 0: by counting */
+    uint32_t rows_team;           /* rows that such lanes do at once: 1, 2 or 4; 0: by counting */
+    solo_hand_off hand_off;       /* in-dispatch factorings; of a burst COUNTER_TAG or TAG */
+    bool     experiment;          /* take a hand_off that is not safe; nothing picks one unasked */
+    solo_submit submit;           /* AWAIT makes a step as slow as its round trips; prompts are not concerned */
 } solo_plan_desc;
 
 bool solo_plan_open(solo_plan **out, const solo_plan_desc *desc, solo_error *err);
@@ -288,13 +315,13 @@ bool solo_factoring_check(const char *name, solo_error *err);
 typedef struct solo_stage_info {
     const char *name;      /* "qkv" */
     const char *scope;     /* "token" or "layer" */
-    uint32_t n_tile, tile_rows, team; /* team: lanes that share one row */
+    uint32_t n_tile, tile_rows, team, rows_team; /* team: lanes that share one row, of rows_team at once */
     uint64_t weight_bytes; /* a token, all layers */
     const char *hand_off;  /* how its output reaches the next: "dispatch", "words", "none" */
 } solo_stage_info;
 
 typedef struct solo_plan_info {
-    const char *factoring, *assignment, *activations, *kv_type, *reduce;
+    const char *factoring, *assignment, *hand_off, *activations, *kv_type, *reduce;
     uint32_t n_dispatch, n_token;     /* dispatches for so many tokens: 1, more in a burst */
     uint32_t n_workgroup, workgroup_size, workgroup_bytes;
     uint32_t n_ctx, n_hand_off;       /* hand-offs inside dispatches, a token */
@@ -309,6 +336,13 @@ typedef struct solo_plan_info {
 
 solo_plan_info solo_plan_get_info(const solo_plan *plan); /* strings borrowed from the plan */
 const char *solo_plan_wgsl(const solo_plan *plan); /* the joined modules, borrowed; "" on cpu */
+
+/* The entry point of dispatch i of a step, borrowed; NULL past the end. */
+const char *solo_plan_entry(const solo_plan *plan, uint32_t i);
+/* Steps encoded from here on leave out the dispatches of that entry point (NULL: none), to tell by the
+ * difference what they take; the tokens are void meanwhile. ARGUMENT: no such entry point, or stages
+ * hand over inside dispatches, where leaving one out would leave the others waiting. */
+bool solo_plan_leave_out(solo_plan *plan, const char *entry, solo_error *err);
 
 /* ---- tune --------------------------------------------------------------------------------- */
 
@@ -374,6 +408,7 @@ typedef struct solo_session_desc {
     solo_sampling sampling;
     uint32_t      n_in_flight; /* decode steps ahead of the one read; 0: 4. Bursts, and tokens of less than
                                   3 ms (four a submit), go ahead by two submits unless 1 is asked for */
+    uint32_t      n_token_submit; /* tokens a submit, rounded down to whole bursts, at most 64; 0: by their time */
 } solo_session_desc;
 
 bool solo_session_open(solo_session **out, const solo_session_desc *desc, solo_error *err);
@@ -397,7 +432,8 @@ typedef struct solo_session_info {
     uint32_t n_ctx, n_past;     /* n_past: ids in the context */
     uint32_t n_reused;          /* of the last sync: positions kept */
     uint64_t n_step, n_step_dispatch; /* decode steps (tokens) submitted since the open, the
-                                         dispatches they took, counted at the device */
+                                         dispatches they took, counted at the device, */
+    uint64_t n_step_submit;           /* and the submits */
     const char *factoring;      /* in use now: differs from the plan's after a fallback; borrowed from the plan */
     bool     fell_back;
     char     note[256];         /* the one sentence to show a user after a fallback */

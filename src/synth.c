@@ -326,6 +326,8 @@ typedef struct synth {
     solo_error *err;
 } synth;
 
+#define MAX_LAYER 1024u
+#define MIN_VOCAB 300u /* the bytes, the words of a letter, the control tokens */
 #define PIECE_BYTES (4u << 20)
 
 static bool is_arch(const synth *s, const char *name) { return strcmp(s->preset.arch, name) == 0; }
@@ -524,6 +526,11 @@ bool solo_synth_write(const solo_synth_desc *desc, uint64_t *n_bytes, solo_error
                         &s.output_type, err))
         return false;
     if (desc->n_ctx) s.preset.n_ctx = desc->n_ctx;
+    if (desc->n_layer) s.preset.n_layer = desc->n_layer;
+    if (desc->n_vocab) s.preset.n_vocab = desc->n_vocab;
+    if (s.preset.n_layer > MAX_LAYER || s.preset.n_vocab < MIN_VOCAB)
+        return solo_fail(err, SOLO_ARGUMENT, "synth: wanted at most %u layers and %u tokens or more, found %u and %u",
+                         MAX_LAYER, MIN_VOCAB, s.preset.n_layer, s.preset.n_vocab);
     add_hparams(&s);
     add_tokenizer(&s.w, &s.preset);
     bool ok = add_tensors(&s) && write_and_rename(&s);
