@@ -1,6 +1,6 @@
 /** The built page in Chromium, with the real engine on a toy model of random weights, on SwiftShader. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -138,7 +138,7 @@ describe("page", { skip: unrun(needed), timeout: 300_000 }, () => {
     for (const name of ["Tokens a sample", "Samples", "Positions before"])
       await page.getByLabel(name, { exact: true }).fill("2");
     await page.keyboard.press("Tab");
-    await page.getByRole("button", { name: "Run" }).click();
+    await page.getByRole("button", { name: "Run", exact: true }).click();
     await page.getByText(/^Fastest: /).waitFor({ timeout: 120_000 });
     const cells = await page
       .locator("tbody tr")
@@ -170,6 +170,40 @@ describe("page", { skip: unrun(needed), timeout: 300_000 }, () => {
     await page.getByRole("button", { name: "Choose another model" }).click();
     await page.getByRole("link", { name: "Chat" }).click();
     await picker(page);
+    await close(page);
+  });
+
+  test("experiments: a spec of the program's, on models made here, into a file that the tools take", async () => {
+    const page = await open();
+    await page.getByRole("link", { name: "Spectrum" }).click();
+    await page.getByLabel("Spec").selectOption("int4");
+    await page.getByText(/0 of \d+ rows/).waitFor();
+    await page.getByLabel("Spec").selectOption("spectrum");
+    await page.getByText("0 of 3 rows").waitFor();
+    await page.getByRole("button", { name: "Run the experiment" }).click();
+    await page.getByText("1 of 3 rows").waitFor({ timeout: 120_000 });
+    await page.getByRole("button", { name: "Stop after this row" }).click();
+    await page.getByRole("button", { name: "Go on" }).click(); // with the rows that are missing
+    await page.getByText("3 of 3 rows").waitFor({ timeout: 120_000 });
+    await page.getByText(/fitted: a dispatch/).waitFor();
+    await look(page, "experiments");
+    const [file] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("button", { name: "Download the result" }).click(),
+    ]);
+    assert.match(file.suggestedFilename(), /swiftshader.*-spectrum\.jsonl$/);
+    const path = join(folder, "result.jsonl");
+    await file.saveAs(path);
+    execFileSync("python3", [join(source, "tools/devices.py"), "--check", path], { stdio: "pipe" });
+    const [head, ...rows] = readFileSync(path, "utf8").trim().split("\n").map((line) => JSON.parse(line));
+    assert.deepEqual([head.where, head.quick, head.device.is_software], ["page", true, true]);
+    assert.deepEqual(rows.map((row) => [row.plan.factoring, row.dispatches_per_token, row.status]), [
+      ["unfused", 47, "ok"],
+      ["roles", 18, "ok"],
+      ["stages", 15, "ok"],
+    ]);
+    const curves = JSON.parse(run("plot", path, "--json")).curves; // the program reads it as its own
+    assert.equal(curves[0].points.length, 3);
     await close(page);
   });
 

@@ -1,8 +1,8 @@
 /** The engine that a page holds: WebLLM's and OpenAI's shapes over the worker's calls. */
 import type {
-  AppConfig, BenchOptions, BenchResult, ChatCompletion, ChatCompletionChunk, ChatCompletions, ChatOptions, ChatRequest, Completion,
+  AppConfig, BenchOptions, BenchResult, BenchRow, ChatCompletion, ChatCompletionChunk, ChatCompletions, ChatOptions, ChatRequest, Completion,
   CompletionRequestBase, Completions, CompletionUsage, DeviceInfo, Engine, EngineConfig, InitProgressCallback, Inspection, ModelInfo,
-  ModelName, ModelRef, PlanInfo, PlanOptions, ProbeOptions, ProbeResult, SamplingOptions,
+  ModelName, ModelRef, PlanInfo, PlanOptions, ProbeOptions, ProbeResult, SamplingOptions, SweepCurves, SweepHead, SweepOptions, SweepRow, SweepSpec,
 } from "../api.js";
 import { SoloError } from "../error.js";
 import { Channel } from "./channel.js";
@@ -269,12 +269,28 @@ export class SoloEngine implements Engine {
 
   async bench(options: BenchOptions = {}): Promise<BenchResult> {
     const { onRow, signal, ...rest } = options;
-    const { id, answer } = this.#channel.begin("bench", rest, onRow ? { row: onRow } : {});
+    const { id, answer } = this.#channel.begin("bench", rest, onRow ? { row: (row) => onRow(row as BenchRow) } : {});
     const stop = () => this.#channel.interrupt(id);
     if (signal?.aborted) stop();
     signal?.addEventListener("abort", stop);
     return answer.finally(() => signal?.removeEventListener("abort", stop));
   }
+
+  async sweep({ onRow, signal, spec, where = "spec", quick = false, skip = [] }: SweepOptions): Promise<{ head: SweepHead; rows: SweepRow[] }> {
+    const rows: SweepRow[] = [];
+    const row = (found: BenchRow | SweepRow) => {
+      rows.push(found as SweepRow);
+      onRow?.(found as SweepRow);
+    };
+    const { id, answer } = this.#channel.begin("sweep", { spec, where, quick, skip }, { row });
+    const stop = () => this.#channel.interrupt(id);
+    if (signal?.aborted) stop();
+    signal?.addEventListener("abort", stop);
+    return { head: await answer.finally(() => signal?.removeEventListener("abort", stop)), rows };
+  }
+  sweepSpec = (spec: string, { where = "spec", quick = false } = {}): Promise<SweepSpec> =>
+    this.#channel.call("sweepSpec", { spec, where, quick });
+  sweepCurves = (lines: unknown[]): Promise<SweepCurves> => this.#channel.call("sweepCurves", { lines });
 
   async getGPUVendor(): Promise<string> {
     return (await this.deviceInfo()).vendor;

@@ -2,11 +2,12 @@
  *  their order, nothing of OpenAI's shapes and nothing of messages between threads. */
 import type {
   BenchOptions, BenchResult, BenchRow, ChatMessage, DeviceInfo, FinishReason, InitProgressReport, Inspection, ModelInfo, ModelRef,
-  PlanInfo, PlanOptions, ProbeOptions, ProbeResult, SamplingOptions, StageInfo,
+  PlanInfo, PlanOptions, ProbeOptions, ProbeResult, SamplingOptions, StageInfo, SweepCurves, SweepHead, SweepRow, SweepSpec,
 } from "../api.js";
 import { isFolder, type OpenSource, type SourceProgress } from "../byte-source.js";
 import { SoloError } from "../error.js";
 import { Core, hasJspi, type Build } from "./core.js";
+import { curvesOf, describeSpec, runSweep } from "./sweep.js";
 import { TextWriter } from "./text.js";
 
 export interface GenerateRequest extends SamplingOptions {
@@ -618,6 +619,32 @@ export class Runtime {
     return { rows, device, model: loaded.info, positions, tokens, version: this.#core!.memory.version, build: this.build };
   }
 
+  /** Rows on models of their own; the loaded one's plan makes room meanwhile. */
+  async sweep(
+    options: { spec: string; where: string; quick: boolean; skip: string[] }, onRow: (row: SweepRow) => void, stopped: () => boolean,
+  ): Promise<SweepHead> {
+    const device = await this.#device_();
+    const core = this.#core!;
+    const loaded = this.#loaded;
+    if (loaded) await this.#closePlan(loaded);
+    try {
+      const { device: about, probe } = await runSweep(core, device, options, onRow, stopped);
+      const browser = browserName();
+      return {
+        schema: "solo-sweep-1", what: "head", solo: core.memory.version, commit: "unknown", where: "page",
+        date: new Date().toISOString().slice(0, 10), webgpu: browser, browser, toggles: [], quick: options.quick, device: about, probe,
+      };
+    } finally {
+      if (loaded && !this.#lost && !core.broken) await this.#openPlan(loaded);
+    }
+  }
+  async sweepSpec({ spec, where, quick }: { spec: string; where: string; quick: boolean }): Promise<SweepSpec> {
+    return describeSpec(await this.#core_(), spec, where, quick);
+  }
+  async sweepCurves(lines: unknown[]): Promise<SweepCurves> {
+    return curvesOf(await this.#core_(), lines);
+  }
+
   async #logitsHash(session: number, prompt: number[]): Promise<string> {
     const { memory } = this.#core!;
     await this.#sync(session, prompt);
@@ -678,6 +705,15 @@ export class Runtime {
     }
     return row;
   }
+}
+
+/** Its name and major version, nothing else of whoever browses. */
+function browserName(): string {
+  const { userAgentData, userAgent } = navigator as Navigator & { userAgentData?: { brands: { brand: string; version: string }[] } };
+  const brand = userAgentData?.brands.filter(({ brand }) => !/not.*brand/i.test(brand)).sort((a, b) => Number(a.brand === "Chromium") - Number(b.brand === "Chromium"))[0];
+  if (brand) return `${brand.brand} ${brand.version}`;
+  const said = /(Firefox|Chrome|Version)\/(\d+)/.exec(userAgent);
+  return said ? `${said[1] === "Version" ? "Safari" : said[1]} ${said[2]}` : "a browser";
 }
 
 function fnv1a(words: Iterable<number>): string {

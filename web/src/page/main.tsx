@@ -81,8 +81,8 @@ function Main() {
   if (phase.value === "starting") return <p class="screen dim">Starting the engine…</p>;
   if (view.value === "probe") return <Probe />;
   if (phase.value === "loading") return <Loading />;
-  if (!model.value) return <Picker />;
-  return view.value === "chat" ? <Chat /> : <Spectrum />;
+  if (view.value === "spectrum") return <Spectrum />;
+  return model.value ? <Chat /> : <Picker />;
 }
 
 function App() {

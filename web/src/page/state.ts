@@ -24,6 +24,10 @@ export const lastRef = signal<ModelRef | undefined>(undefined);
 /** Whether the engine takes a request now. */
 export const idle = computed(() => phase.value === "ready");
 
+const darkScheme = matchMedia("(prefers-color-scheme: dark)");
+export const dark = signal(darkScheme.matches);
+darkScheme.addEventListener("change", (event) => (dark.value = event.matches));
+
 let engine: SoloEngine | undefined;
 
 export function theEngine(): SoloEngine {
