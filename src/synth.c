@@ -479,7 +479,8 @@ static bool has_recipe(const solo_type_info *info, solo_type type) {
     return info->n_block == 1 || recipe_of(type);
 }
 
-bool solo_synth_emit(const solo_synth_desc *desc, solo_synth_sink *sink, void *user, uint64_t *n_bytes, solo_error *err) {
+bool solo_synth_emit(const solo_synth_desc *desc, solo_synth_sink *sink, void *user, uint64_t *n_bytes,
+                     solo_error *err) {
     synth s = {.desc = desc, .err = err, .sink = sink, .user = user};
     SOLO_ASSERT(desc->preset);
     if (!find_preset(desc->preset, &s.preset, err) ||
