@@ -179,6 +179,7 @@ typedef struct solo_device_desc {
     const char *name;      /* NULL or "auto": the best GPU, else a software adapter; "cpu": the reference in C;
                               "0", "1", ...: that row of solo_device_list; else a part of a name, any case */
     bool disable_robustness, skip_validation; /* benchmark options, written into every row */
+    bool f16;              /* ask for shader-f16 where there is: only solo_device_probe_rates uses it */
 } solo_device_desc;
 
 typedef struct solo_device_info {
@@ -231,6 +232,19 @@ typedef struct solo_probe_result { /* what the spectrum is made of: medians, clo
 
 /* Takes about three seconds. Every wait on the device is bounded. Not for the CPU reference. */
 bool solo_device_probe(solo_device *device, const solo_probe_desc *desc, solo_probe_result *out, solo_error *err);
+
+typedef struct solo_probe_rates {
+    double submit_us;    /* one more submit of a small dispatch, not waited for */
+    double copy_bytes_s; /* copied between two buffers */
+    double dp4a_ops_s;   /* dot4I8Packed: four products and four sums each */
+    double f32_ops_s, f16_ops_s; /* fma of vec4: two a number; f16 0: not there, or not asked for */
+    uint32_t max_width;  /* by the limits: the widest llama-like 4-bit layer, feed-forward part 4 D, that can be
+                            bound, */
+    uint32_t max_layers; /* and how many of Phi-3-mini's: a chunk */
+} solo_probe_rates;
+
+/* The best of several passes, clocks warm; about two seconds. Not for the CPU reference. */
+bool solo_device_probe_rates(solo_device *device, solo_probe_rates *out, solo_error *err);
 
 /* ---- weights ------------------------------------------------------------------------------ */
 

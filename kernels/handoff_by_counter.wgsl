@@ -7,8 +7,10 @@ const COUNTS_ATTEND = true; // attend too
 fn load_word(i: u32) -> u32 { return atomicLoad(&msg[i]); }
 fn store_word(i: u32, w: u32) { atomicStore(&msg[i], w); }
 
+fn is_missing(least: u32) -> bool { return false; }
+
 // The words as they are behind the counter; what was peeked earlier does not count.
 fn settle(at: u32, word: u32) -> u32 { return peek(at) ^ NOT_READY; }
-fn settle4(at: vec4<u32>, words: vec4<u32>) -> vec4<u32> { return peek4(at) ^ vec4<u32>(NOT_READY); }
+fn settle4(at: vec4<u32>, words: vec4<u32>) -> vec4<u32> { return as_put4(peek4(at)); }
 
 fn before_arrival() { storageBarrier(); } // all lanes' words written before lane 0 counts the tile

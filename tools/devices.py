@@ -38,8 +38,10 @@ DEVICE = {"name": TEXT, "backend": TEXT, "driver": TEXT, "kind": {"gpu", "softwa
           "max_storage_buffers": COUNT, "max_buffer_bytes": COUNT, "max_binding_bytes": COUNT}
 PROBE = {"workgroup_size": COUNT, "workgroup_bytes": COUNT, "n_resident": COUNT, "read_bytes_s": NUMBER, "dispatch_us": NUMBER,
          "round_trip_us": NUMBER, "hand_off": [{"n_workgroup": COUNT, "us": NUMBER}]}
+RATES = {"submit_us": NUMBER, "copy_bytes_s": NUMBER, "dp4a_ops_s": NUMBER, "f32_ops_s": NUMBER, "f16_ops_s": NUMBER, "max_width": COUNT,
+         "max_layers": COUNT}
 HEAD = {"schema": {"solo-sweep-1"}, "what": {"head"}, "solo": TEXT, "commit": TEXT, "where": {"native", "page"}, "date": TEXT,
-        "webgpu": TEXT, "browser": Maybe(TEXT), "toggles": [TEXT], "quick": FLAG, "device": DEVICE, "probe": PROBE}
+        "webgpu": TEXT, "browser": Maybe(TEXT), "toggles": [TEXT], "quick": FLAG, "device": DEVICE, "probe": PROBE, "rates": RATES}
 SETTINGS = {**{key: Lacking(COUNT) for key in (
                 "layers", "vocab", "n_workgroup", "workgroup_size", "n_slice", "tile_rows", "k_split", "rows_team", "queue", "in_flight",
                 "tokens_submit", "position", "seed")},

@@ -23,7 +23,7 @@ endforeach()
 if(n EQUAL 0)
     set(rows "    {\"\", \"\", 0},\n")
 endif()
-file(WRITE ${OUT}.tmp "/* Made by tools/embed.cmake from ${GLOB}. */
+file(WRITE ${OUT}.tmp "/* Made by tools/embed.cmake. */
 #include \"${HEADER}\"
 
 ${arrays}

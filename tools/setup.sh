@@ -79,6 +79,7 @@ need_packages() {
     if [ "$goal" = test ]; then
         # Debian's browser carries SwiftShader, the second software adapter of the tests.
         [ -e /usr/lib/chromium/vk_swiftshader_icd.json ] || want chromium
+        have gnuplot || want gnuplot-nox # draws what `solo plot` asks for
     fi
     if is_web; then
         have_wasm_compiler || missing+=(clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32)

@@ -52,6 +52,7 @@ typedef struct cli_options {
     char      **arguments;          /* of a command that takes any number */
     uint32_t    n_argument;
     bool        list, quick;
+    const char *spec; /* whose rows to draw; NULL: all */
     const char *type, *output_type; /* of a file to write */
     const char *quant;              /* of a folder's matrices */
     const char *sha256, *endpoint;  /* of a file to fetch */
@@ -183,6 +184,7 @@ void cli_answer_tell(const cli_answer *answer, const cli_engine *engine); /* the
 const char *cli_device_kind(const solo_device_info *info); /* "gpu", "software", "reference" (json.c) */
 json_t *cli_device_json(const solo_device_info *info);
 void    cli_probe_print(const solo_probe_result *probe);
+json_t *cli_rates_json(const solo_probe_rates *rates);
 
 /* ---- commands ----------------------------------------------------------------------------- */
 

@@ -68,3 +68,9 @@ json_t *cli_probe_json(const solo_probe_result *p) {
                      "read_bytes_s", p->read_bytes_s, "dispatch_us", p->dispatch_us,
                      "round_trip_us", p->round_trip_us, "hand_off", hand_off);
 }
+
+json_t *cli_rates_json(const solo_probe_rates *r) {
+    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:i, s:i}", "submit_us", r->submit_us, "copy_bytes_s", r->copy_bytes_s,
+                     "dp4a_ops_s", r->dp4a_ops_s, "f32_ops_s", r->f32_ops_s, "f16_ops_s", r->f16_ops_s, "max_width",
+                     (int)r->max_width, "max_layers", (int)r->max_layers);
+}

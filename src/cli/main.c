@@ -34,8 +34,8 @@ static const cli_command commands[] = {
      CLI_TAKES_JSON, cli_devices},
     {"probe", "what a device can do, measured",
      "Measures what the choice of a factoring rests on: workgroups that run together, the cost of a "
-     "dispatch, of a round trip, of a hand-off inside a dispatch by workgroups, read bandwidth. Takes "
-     "about three seconds.",
+     "dispatch, of a round trip, of a hand-off inside a dispatch by workgroups, read bandwidth; and of a submit, of "
+     "copies, of arithmetic, and how wide a layer fits. Takes about five seconds.",
      CLI_TAKES_DEVICE | CLI_TAKES_PROBE | CLI_TAKES_JSON, cli_probe},
     {"explain", "how a plan runs a token: dispatches, stages, buffers",
      "Prints the plan for a model on a device: dispatches a token, the geometry of each stage, "

@@ -48,7 +48,7 @@ const char *measure_refusal(const solo_device_info *device, const double *sample
                             double bytes, double read_rate);
 bool measure_above_roofline(const solo_device_info *device, double bytes_s, double read_rate);
 
-/* Whether a plan came out as its desc asked: a device that grants less, a form that a factoring does not have. reduction:
+/* Whether a plan came out as its desc asked: a device may grant less, a factoring may not have the form. reduction:
  * "subgroup", "scratch" or NULL. False: reason says what was wanted and what ran. */
 bool measure_is_as_asked(const solo_plan_desc *asked, const char *reduction, const solo_plan_info *plan,
                          char reason[600]);

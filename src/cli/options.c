@@ -17,7 +17,7 @@ enum { /* keys of options that have no letter */
     KEY_SPECIAL, KEY_BOS, KEY_TOP, KEY_IDS, KEY_FILE, KEY_WINDOW, KEY_MAX_IDS,
     KEY_KL, KEY_JSON, KEY_FACTORINGS, KEY_POSITIONS, KEY_SAMPLES, KEY_COMMIT, KEY_QUEUE, KEY_QUEUE_ACROSS,
     KEY_TYPE, KEY_OUTPUT_TYPE, KEY_QUANT, KEY_SHA256, KEY_ENDPOINT, KEY_STALL,
-    KEY_WORKGROUP_BYTES, KEY_ALL, KEY_LIST, KEY_QUICK,
+    KEY_WORKGROUP_BYTES, KEY_ALL, KEY_LIST, KEY_QUICK, KEY_SPEC,
 };
 
 typedef struct option_row {
@@ -56,6 +56,7 @@ static const option_row rows[] = {
     ROW(CLI_TAKES_BENCH, "samples", KEY_SAMPLES, "N", "Samples of each, taken in turn (7)", 1),
     ROW(CLI_TAKES_SWEEP, "output", 'o', "OUT.jsonl", "The result; rows that it holds are not measured again", 1),
     ROW(CLI_TAKES_PLOT, "output", 'o', "OUT", "The drawing: .svg or .png", 1),
+    ROW(CLI_TAKES_PLOT, "spec", KEY_SPEC, "NAME", "Draw that spec's rows only (all)", 1),
     ROW(CLI_TAKES_SWEEP, "list", KEY_LIST, NULL, "List the specs that are built in", 1),
     ROW(CLI_TAKES_SWEEP, "quick", KEY_QUICK, NULL, "Each spec's small form: shows that it runs, not how fast", 1),
     ROW(CLI_TAKES_BENCH | CLI_TAKES_SWEEP, "commit", KEY_COMMIT, "TEXT", "Written into the result", 1),
@@ -266,6 +267,7 @@ static error_t parse_key(int key, char *arg, struct argp_state *state) {
     case KEY_ALL:         o->all = true; break;
     case KEY_LIST:        o->list = true; break;
     case KEY_QUICK:       o->quick = true; break;
+    case KEY_SPEC:        o->spec = arg; break;
     case 'o':             o->out = arg; break;
     case ARGP_KEY_ARG:
         if (p->command->takes & CLI_TAKES_SWEEP) { /* this one and all behind it */

@@ -2,6 +2,7 @@
 #include "sweep.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -18,19 +19,33 @@ static void write_quoted(FILE *out, const char *text) {
     fputc('"', out);
 }
 
+/* Dispatches by decades; speeds by decades where they differ by more than one. */
+static void write_ranges(FILE *out, const sweep_curves *p) {
+    double x0 = 1e30, x1 = 0, y0 = 1e30, y1 = 0;
+    for (uint32_t i = 0; i < p->n_curve; i++)
+        for (uint32_t k = 0; k < p->curve[i].n; k++) {
+            const sweep_point *at = &p->curve[i].point[k];
+            x0 = fmin(x0, at->n_dispatch), x1 = fmax(x1, at->n_dispatch);
+            y0 = fmin(y0, 1e3 / at->ms), y1 = fmax(y1, 1e3 / at->ms);
+        }
+    fprintf(out, "\nset logscale %s\nset xrange [%g:%g]\nset yrange [%g:%g]\n", y1 > 10 * y0 ? "xy" : "x", 0.6 * x0,
+            3 * x1, y1 > 10 * y0 ? 0.7 * y0 : 0, y1 > 10 * y0 ? 2 * y1 : 1.2 * y1);
+}
+
 static void write_script(FILE *out, const sweep_curves *p, const char *path, bool svg) {
     fprintf(out, "set terminal %s size %s noenhanced font \"sans,%d\"\nset output ", svg ? "svg" : "pngcairo",
             svg ? "960,640" : "1200,800", svg ? 13 : 11);
     write_quoted(out, path);
     fputs("\nset title ", out);
     write_quoted(out, p->device);
-    fputs("\nset logscale xy\nset grid\nset key below\nset xlabel \"dispatches a token\"\n"
-          "set ylabel \"tokens a second\"\nset offsets graph 0.12, graph 0.2, graph 0.1, graph 0.05\nplot ", out);
+    write_ranges(out, p);
+    fputs("set grid\nset key below left\nset xlabel \"dispatches a token\"\nset ylabel \"tokens a second\"\n", out);
+    fputs("plot ", out);
     for (uint32_t i = 0; i < p->n_curve; i++) {
         const sweep_curve *g = &p->curve[i];
         fprintf(out, "%s'-' using 1:2 with points pt 7 lc %" PRIu32 " title ", i ? ", " : "", i + 1);
         write_quoted(out, g->name);
-        fprintf(out, ", '-' using 1:2:3 with labels offset 0.6,0.6 left tc lt %" PRIu32 " notitle", i + 1);
+        fprintf(out, ", '-' using 1:2:3 with labels rotate by 30 left offset 0.3,0.6 tc lt %" PRIu32 " notitle", i + 1);
         if (g->is_fitted) fprintf(out, ", '-' using 1:2 with linespoints pt 6 dt 2 lc %" PRIu32 " notitle", i + 1);
     }
     fputc('\n', out);
@@ -88,10 +103,12 @@ int cli_plot(const cli_options *options) {
         return cli_fail_text("--output: wanted a name that ends in .svg or .png, found '%s'",
                              options->out ? options->out : ""), CLI_USAGE;
     json_t *lines = sweep_file_read(options->in, NULL, error);
-    sweep_curves *p = lines ? sweep_curves_new(lines) : NULL;
+    sweep_curves *p = lines ? sweep_curves_new(lines, options->spec) : NULL;
     int code = CLI_FAILED;
     if (!p) cli_fail_text("%s", lines ? "no memory for curves" : error);
-    else if (p->n_curve == 0) cli_fail_text("%s: wanted rows that are ok, found none", options->in);
+    else if (p->n_curve == 0)
+        cli_fail_text("%s: wanted rows%s%s that are ok, found none", options->in, options->spec ? " of " : "",
+                      options->spec ? options->spec : "");
     else if (options->json) code = cli_print_json(sweep_curves_json(p));
     else {
         tell_fit(p);

@@ -83,10 +83,10 @@ static json_t *make_head(const sweep_bench *bench, const char *commit, bool quic
     gmtime_r(&now, &day);
     strftime(date, sizeof date, "%Y-%m-%d", &day);
     json_t *device = cli_device_json(&bench->info);
-    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:n, s:[], s:b, s:o, s:o}", "schema", SWEEP_SCHEMA, "what",
-                     "head", "solo", SOLO_VERSION, "commit", commit ? commit : "unknown", "where", "native", "date",
-                     date, "webgpu", SOLO_WEBGPU_BUILD, "browser", "toggles", "quick", (int)quick, "device", device,
-                     "probe", cli_probe_json(&bench->probe));
+    return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:n, s:[], s:b, s:o, s:o, s:o}", "schema", SWEEP_SCHEMA,
+                     "what", "head", "solo", SOLO_VERSION, "commit", commit ? commit : "unknown", "where", "native",
+                     "date", date, "webgpu", SOLO_WEBGPU_BUILD, "browser", "toggles", "quick", (int)quick, "device",
+                     device, "probe", cli_probe_json(&bench->probe), "rates", cli_rates_json(&bench->rates));
 }
 
 /* A fresh result, or one that goes on. */
@@ -182,7 +182,9 @@ static bool open_bench(sweep *s) {
     b->info = solo_device_get_info(b->device);
     if (b->info.is_reference)
         return cli_fail_text("--device: wanted an adapter to measure, found the CPU reference"), false;
-    return solo_device_probe(b->device, &(solo_probe_desc){0}, &b->probe, &err) || (cli_fail(&err), false);
+    return (solo_device_probe(b->device, &(solo_probe_desc){0}, &b->probe, &err) &&
+            solo_device_probe_rates(b->device, &b->rates, &err)) ||
+           (cli_fail(&err), false);
 }
 
 /* OUT.jsonl: OUT.csv; else a further ending. */

@@ -50,6 +50,7 @@ typedef struct sweep_bench {
     solo_device      *device;
     solo_device_info  info;
     solo_probe_result probe;
+    solo_probe_rates  rates;
     char folder[200]; /* sweep_synth's: where model files are made */
     uint8_t *bytes;   /* or a model in memory */
     struct sweep_model *model; /* the one that is open, and what its rows are held to */
@@ -112,8 +113,8 @@ typedef struct sweep_curves {
     char     device[300], probe[200];
 } sweep_curves;
 
-/* Of a result's lines; free it. NULL: no memory. */
-sweep_curves *sweep_curves_new(const json_t *lines);
+/* Of a result's lines, of one spec's rows or (NULL) of all; free it. NULL: no memory. */
+sweep_curves *sweep_curves_new(const json_t *lines, const char *spec);
 json_t *sweep_curves_json(const sweep_curves *curves);
 
 #endif

@@ -69,7 +69,7 @@ static int compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-sweep_curves *sweep_curves_new(const json_t *lines) {
+sweep_curves *sweep_curves_new(const json_t *lines, const char *spec) {
     sweep_curves *p = calloc(1, sizeof *p);
     if (!p) return NULL;
     const json_t *head = json_array_get(lines, 0), *device = json_object_get(head, "device");
@@ -79,7 +79,10 @@ sweep_curves *sweep_curves_new(const json_t *lines) {
              text_at(head, "date"));
     snprintf(p->probe, sizeof p->probe, "read %.1f GB/s, dispatch %.2f us", 1e-9 * number_at(probe, "read_bytes_s"),
              number_at(probe, "dispatch_us"));
-    for (size_t i = 1; i < json_array_size(lines); i++) add_row(p, head, json_array_get(lines, i));
+    for (size_t i = 1; i < json_array_size(lines); i++) {
+        const json_t *row = json_array_get(lines, i);
+        if (!spec || !strcmp(text_at(row, "spec"), spec)) add_row(p, head, row);
+    }
     for (uint32_t i = 0; i < p->n_curve; i++) {
         fit_curve(&p->curve[i]);
         if (p->curve[i].is_fitted) qsort(p->curve[i].point, p->curve[i].n, sizeof(sweep_point), compare);

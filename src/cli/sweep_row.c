@@ -177,7 +177,7 @@ typedef struct row {
 } row;
 
 static bool row_fails(row *r, const char *why) {
-    if (why != r->reason) snprintf(r->reason, sizeof r->reason, "%s", why);
+    if (why != r->reason) snprintf(r->reason, sizeof r->reason, "%.590s", why);
     return false;
 }
 

@@ -46,7 +46,9 @@ bool solo_web_sweep_open(sweep_bench **out, solo_device *device, solo_error *err
     sweep_bench *bench = *out = solo_zalloc(1, sizeof *bench);
     bench->device = device;
     bench->info = solo_device_get_info(device);
-    if (solo_device_probe(device, &(solo_probe_desc){0}, &bench->probe, err)) return true;
+    if (solo_device_probe(device, &(solo_probe_desc){0}, &bench->probe, err) &&
+        solo_device_probe_rates(device, &bench->rates, err))
+        return true;
     free(bench);
     *out = NULL;
     return false;
@@ -59,11 +61,11 @@ void solo_web_sweep_close(sweep_bench *bench) {
     free(bench);
 }
 
-/* {device, probe} of a result's head. */
+/* {device, probe, rates} of a result's head. */
 char *solo_web_sweep_head(const sweep_bench *bench);
 char *solo_web_sweep_head(const sweep_bench *bench) {
-    return text_of(json_pack("{s:o, s:o}", "device", cli_device_json(&bench->info), "probe",
-                             cli_probe_json(&bench->probe)));
+    return text_of(json_pack("{s:o, s:o, s:o}", "device", cli_device_json(&bench->info), "probe",
+                             cli_probe_json(&bench->probe), "rates", cli_rates_json(&bench->rates)));
 }
 
 /* Row i of the spec, opened, checked, timed. */
@@ -78,7 +80,7 @@ bool solo_web_sweep_row(char **out, sweep_bench *bench, const sweep_spec *spec, 
 char *solo_web_sweep_curves(const char *text);
 char *solo_web_sweep_curves(const char *text) {
     json_t *lines = json_loads(text, 0, NULL);
-    sweep_curves *curves = json_is_array(lines) ? sweep_curves_new(lines) : NULL;
+    sweep_curves *curves = json_is_array(lines) ? sweep_curves_new(lines, NULL) : NULL;
     char *out = curves ? text_of(sweep_curves_json(curves)) : NULL;
     free(curves);
     json_decref(lines);

@@ -356,6 +356,7 @@ export interface SweepHead {
   quick: boolean;
   device: Record<string, unknown>;
   probe: Record<string, unknown>;
+  rates: Record<string, unknown>;
 }
 /** A further line: what a page shows of it; there is more. */
 export interface SweepRow {

@@ -67,7 +67,7 @@ class Asyncify {
 
 /** Functions that may wait: all that reach the GPU's answers or a model's bytes. */
 const WAITING = [
-  "solo_model_open", "solo_device_list", "solo_device_open", "solo_device_close", "solo_device_probe", "solo_weights_open",
+  "solo_model_open", "solo_device_list", "solo_device_open", "solo_device_close", "solo_device_probe", "solo_device_probe_rates", "solo_weights_open",
   "solo_weights_close", "solo_plan_open", "solo_plan_close", "solo_tune", "solo_tune_open", "solo_session_open",
   "solo_session_close", "solo_session_sync", "solo_session_next", "solo_session_logits", "solo_session_set_sampling", "solo_web_sweep_open",
   "solo_web_sweep_close", "solo_web_sweep_row",

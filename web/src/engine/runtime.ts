@@ -628,11 +628,11 @@ export class Runtime {
     const loaded = this.#loaded;
     if (loaded) await this.#closePlan(loaded);
     try {
-      const { device: about, probe } = await runSweep(core, device, options, onRow, stopped);
+      const { device: about, probe, rates } = await runSweep(core, device, options, onRow, stopped);
       const browser = browserName();
       return {
         schema: "solo-sweep-1", what: "head", solo: core.memory.version, commit: "unknown", where: "page",
-        date: new Date().toISOString().slice(0, 10), webgpu: browser, browser, toggles: [], quick: options.quick, device: about, probe,
+        date: new Date().toISOString().slice(0, 10), webgpu: browser, browser, toggles: [], quick: options.quick, device: about, probe, rates,
       };
     } finally {
       if (loaded && !this.#lost && !core.broken) await this.#openPlan(loaded);

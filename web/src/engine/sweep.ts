@@ -39,7 +39,7 @@ export function runSweep(
   { spec: text, where, quick, skip }: { spec: string; where: string; quick: boolean; skip: string[] },
   onRow: (row: SweepRow) => void,
   stopped: () => boolean,
-): Promise<Pick<SweepHead, "device" | "probe">> {
+): Promise<Pick<SweepHead, "device" | "probe" | "rates">> {
   return withSpec(core, text, where, quick, async (spec) => {
     const { keys } = describe(core, spec);
     const out = core.memory.alloc(4);
@@ -47,7 +47,7 @@ export function runSweep(
     try {
       await core.try("solo_web_sweep_open", out, device);
       bench = core.memory.u32(out);
-      const head = takeJson<Pick<SweepHead, "device" | "probe">>(core, core.callNow("solo_web_sweep_head", bench));
+      const head = takeJson<Pick<SweepHead, "device" | "probe" | "rates">>(core, core.callNow("solo_web_sweep_head", bench));
       for (let i = 0; i < keys.length && !stopped(); i++) {
         if (skip.includes(keys[i]!)) continue;
         await core.try("solo_web_sweep_row", out, bench, spec, i);
