@@ -31,7 +31,7 @@ quietly() { # shows what a step said only if it failed
 quietly cmake --build $build
 node tools/web_check.mjs $build/solo.wasm
 
-# The same code, able to unwind its stack at the three imports that may wait. Sorting, printing and JSON call back what
+# The same code, able to unwind its stack at the three imports that may wait. Sorting, printing, JSON, templates and ids call back what
 # never does, which only their authors know: without them a quarter of the code is left as it is.
 mkdir -p web/wasm
 if [ $build/solo.wasm -nt web/wasm/solo-asyncify.wasm ]; then
@@ -39,7 +39,7 @@ if [ $build/solo.wasm -nt web/wasm/solo-asyncify.wasm ]; then
         --enable-nontrapping-float-to-int --enable-mutable-globals)
     quietly "${opt[@]}" --strip-debug -o web/wasm/solo.wasm
     quietly "${opt[@]}" --asyncify --pass-arg=asyncify-imports@env.wgpuInstanceWaitAny,solo.read,solo.open \
-        --pass-arg='asyncify-removelist@json_*,jsonp_*,hashtable_*,do_dump,printf_core,vfprintf,qsort*' \
+        --pass-arg='asyncify-removelist@json_*,jsonp_*,hashtable_*,do_dump,dump_*,lex_*,parse_*,stream_get,printf_core,vfprintf,vfscanf,qsort*,strto*,__floatscan,fwrite,fputs,jinja_*,solo_jinja_*,solo_chat_*,evaluate*,*_filter,solo_*_encode,solo_tokenize' \
         -Os -o web/wasm/solo-asyncify.wasm
 fi
 
