@@ -3,7 +3,8 @@
 # type by `solo convert` (embedding and output at 8 bits or more), and each file predicts the same text. Writes JSON, one
 # row a type, and prints a table. Environment, with defaults:
 #   SOLO (build/solo)  MODEL (SmolLM2's Q4_1)  TEXT (tests/data/ppl.txt)  DEVICE (auto; cpu: the exact reference)
-#   IDS (0: all of the text)  TYPES (below)  COMMIT  KL (set: --kl too, where the device is an adapter: int8 against f32)
+#   IDS (0: all of the text)  TYPES (below)  COMMIT  KL (set: --kl too, against f32 activations and KV)
+#   KV (auto: f16 with int8 activations) f32, f16, int8  ACTIVATIONS (int8; the reference's are f32 whatever is said)
 set -u
 cd "$(dirname "$0")/.."
 OUT=${1:?usage: bench/quality.sh OUTFILE}; SOLO=${SOLO:-build/solo}; DEVICE=${DEVICE:-auto}
@@ -16,7 +17,8 @@ failed=0
 : >"$tmp/rows"
 for type in $TYPES; do
   "$SOLO" convert "$MODEL" "$tmp/m.gguf" --type "$type" 2>"$tmp/err" &&
-    "$SOLO" perplexity "$tmp/m.gguf" --file "$TEXT" --device "$DEVICE" --max-ids "${IDS:-0}" ${KL:+--kl} --json \
+    "$SOLO" perplexity "$tmp/m.gguf" --file "$TEXT" --device "$DEVICE" --max-ids "${IDS:-0}" \
+      --kv "${KV:-auto}" --activations "${ACTIVATIONS:-int8}" ${KL:+--kl} --json \
       >"$tmp/out" 2>"$tmp/err" || { failed=1; echo "quality.sh: $type: $(cat "$tmp/err")" >&2; continue; }
   printf '{"type": "%s", "file_bytes": %s, "output": %s}\n' "$type" "$(stat -c %s "$tmp/m.gguf")" "$(cat "$tmp/out")" \
     >>"$tmp/rows"

@@ -285,14 +285,17 @@ typedef enum solo_submit { /* how a step's dispatches reach the queue */
 } solo_submit;
 const char *const *solo_submit_names(void); /* "token", "pass", ...; NULL-terminated */
 
-typedef enum solo_kv_type { SOLO_KV_AUTO, SOLO_KV_F16, SOLO_KV_F32 } solo_kv_type;
+typedef enum solo_kv_type {
+    SOLO_KV_AUTO, SOLO_KV_F16, SOLO_KV_F32,
+    SOLO_KV_INT8, /* with an f32 scale for a quarter of a head, which is a multiple of 16 numbers */
+} solo_kv_type;
 
 typedef struct solo_plan_desc {
     solo_weights    *weights;     /* borrowed; must outlive the plan */
     const char      *factoring;   /* NULL: "single", on software adapters "stages" */
     solo_activations activations; /* 0: int8 */
     solo_assignment  assignment;  /* only for in-dispatch factorings */
-    solo_kv_type     kv_type;     /* AUTO: f16 with int8 activations, f32 with f32 */
+    solo_kv_type     kv_type;     /* AUTO: f16 with int8 activations, f32 with f32 or on "cpu" */
     uint32_t n_ctx;               /* 0: min(the model's, 4096) */
     uint32_t n_workgroup;         /* 0: by the device; in-dispatch factorings */
     uint32_t workgroup_size;      /* 0: by the device */

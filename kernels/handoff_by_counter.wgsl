@@ -2,6 +2,7 @@
 // promise that who sees the counter full sees the words; a plan takes this only where it is asked to.
 const COUNTS = true;        // stages count arrivals, and wait for them
 const COUNTS_ATTEND = true; // attend too
+fn n_awaited(n_tile: u32) -> u32 { return n_tile; }
 @group(0) @binding(2) var<storage, read_write> msg: array<atomic<u32>>; // [2][N_BLOCK][MSG_WORDS]
 
 fn load_word(i: u32) -> u32 { return atomicLoad(&msg[i]); }

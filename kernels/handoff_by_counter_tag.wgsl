@@ -2,6 +2,7 @@
 // cheaper than on thousands; then each word is checked, because the counter orders nothing. Safe.
 const COUNTS = true;        // stages count arrivals, and wait for them
 const COUNTS_ATTEND = false; // attend too
+fn n_awaited(n_tile: u32) -> u32 { return n_tile - n_tile / 8u; } // the last are asked for while on their way
 @group(0) @binding(2) var<storage, read_write> msg: array<atomic<u32>>; // [2][N_BLOCK][MSG_WORDS]
 
 fn load_word(i: u32) -> u32 { return atomicLoad(&msg[i]); }

@@ -2,6 +2,7 @@
 // written; a check of outputs that lets it pass sees nothing.
 const COUNTS = false;
 const COUNTS_ATTEND = false;
+fn n_awaited(n_tile: u32) -> u32 { return n_tile; }
 @group(0) @binding(2) var<storage, read_write> msg: array<atomic<u32>>; // [2][N_BLOCK][MSG_WORDS]
 
 fn load_word(i: u32) -> u32 { return atomicLoad(&msg[i]); }

@@ -1,6 +1,7 @@
 // handoff_by_tag: each word is checked, and nothing is counted. Safe; every lane polls its own words.
 const COUNTS = false;        // stages count arrivals, and wait for them
 const COUNTS_ATTEND = false; // attend too
+fn n_awaited(n_tile: u32) -> u32 { return n_tile; }
 @group(0) @binding(2) var<storage, read_write> msg: array<atomic<u32>>; // [2][N_BLOCK][MSG_WORDS]
 
 fn load_word(i: u32) -> u32 { return atomicLoad(&msg[i]); }

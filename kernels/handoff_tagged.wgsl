@@ -66,7 +66,7 @@ fn await_counter(i: u32, n_tile: u32, lane: u32) {
 }
 
 fn await_stage(layer: u32, stage: u32, n_tile: u32, lane: u32) {
-  await_counter(counter_at(args.parity, token_block(), layer, stage), n_tile, lane);
+  await_counter(counter_at(args.parity, token_block(), layer, stage), n_awaited(n_tile), lane);
 }
 
 // The next number of the dispatch that begins at the layer; the same for all lanes.

@@ -153,7 +153,7 @@ fn walk_layer_once(l: u32, r: u32, lane: u32) {
   if (has(TILES_QKV, r)) { run_qkv(l, r, true, lane); } else { skip_qkv(l, r, lane); }
   if (has(TILES_ATTEND, r)) { run_attend(l, r, true, lane); }
   if (has(TILES_COMBINE, r)) { run_combine(l, r, lane); }
-  refill_out(l, r, lane); // the lanes that put nothing together are here at once
+  if (!ATTEND_REFILLS || !has(TILES_ATTEND, r)) { refill_out(l, r, lane); }
   if (has(TILES_OUT, r)) { run_out(l, r, true, lane); } else { skip_out(l, r, lane); }
   if (has(TILES_NORM, r)) { run_norm_out(l, r, true, lane); }
   if (has(TILES_GATE_UP, r)) { run_gate_up(l, r, true, lane); } else { skip_gate_up(l, r, lane); }

@@ -78,15 +78,17 @@ static void fill_defaults(solo_plan *plan, const solo_plan_desc *desc) {
     solo_plan_desc *d = &plan->desc;
     *d = *desc;
     if (!d->factoring) d->factoring = info->is_software ? "stages" : "single";
-    if (d->kv_type == SOLO_KV_AUTO)
-        d->kv_type = d->activations == SOLO_ACTIVATIONS_F32 ? SOLO_KV_F32 : SOLO_KV_F16;
+    bool exact = d->activations == SOLO_ACTIVATIONS_F32 || solo_device_is_reference(plan->device);
+    if (d->kv_type == SOLO_KV_AUTO) d->kv_type = exact ? SOLO_KV_F32 : SOLO_KV_F16;
     if (d->n_ctx == 0) d->n_ctx = solo_plan_default_ctx(hp);
     if (d->workgroup_size == 0) d->workgroup_size = info->is_software ? 32 : 384; /* 256 to 512 tried */
     if (d->workgroup_size > info->max_workgroup_size) d->workgroup_size = info->max_workgroup_size;
     if (d->spin_limit == 0) d->spin_limit = info->is_software ? SPIN_SOFTWARE : SPIN_GPU;
     if (d->max_team == 0) d->max_team = info->is_software ? 1 : 32;
-    /* 12: 8, 18 and 24 were slower, and none by 10 % (bench/results/h200-2026-11-24-text) */
-    if (d->queue == 0) d->queue = info->is_software ? SOLO_QUEUE_NONE : 12;
+    if (d->queue == 0) { /* 10 to 18 are within 5 % of each other (bench/results/h100-2026-11-28-text) */
+        d->queue = info->is_software ? SOLO_QUEUE_NONE : 14;
+        d->queue_across = !info->is_software;
+    }
     if (d->queue == SOLO_QUEUE_NONE) d->queue = 0;
 }
 
@@ -129,6 +131,11 @@ static bool check_desc(const solo_plan *plan, solo_error *err) {
     if (d->n_ctx < 2 || d->n_ctx > train)
         return solo_fail(err, SOLO_ARGUMENT,
                          "n_ctx: wanted 2 to %u (the model's context), found %u", train, d->n_ctx);
+    uint32_t head_dim = plan->weights->model->hp.head_dim;
+    if (d->kv_type == SOLO_KV_INT8 && head_dim % 16 != 0)
+        return solo_fail(err, SOLO_UNSUPPORTED,
+                         "kv_type int8: wanted heads of a multiple of 16 numbers, found %u: f16 takes any",
+                         head_dim);
     if (d->queue > SOLO_MAX_QUEUE)
         return solo_fail(err, SOLO_ARGUMENT, "queue: wanted at most %u vec4, found %u",
                          SOLO_MAX_QUEUE, d->queue);
@@ -637,10 +644,11 @@ static void explain_stages(const solo_plan *plan, solo_plan_info *info) {
 solo_plan_info solo_plan_get_info(const solo_plan *plan) {
     const solo_geometry *g = &plan->geometry;
     const solo_plan_desc *d = &plan->desc;
-    solo_plan_info info = {.n_ctx = d->n_ctx};
+    static const char *const kv_names[] = {"auto", "f16", "f32", "int8"}; /* by solo_kv_type */
+    solo_plan_info info = {.n_ctx = d->n_ctx, .kv_type = kv_names[d->kv_type]};
     if (solo_device_is_reference(plan->device)) {
         info.factoring = "reference", info.assignment = info.hand_off = "-", info.activations = "f32",
-        info.kv_type = "f32", info.reduce = "-";
+        info.reduce = "-";
         info.weight_bytes = 0;
         for (uint64_t i = 0; i < solo_gguf_n_tensor(plan->weights->model->gguf); i++)
             info.weight_bytes += solo_gguf_tensor_at(plan->weights->model->gguf, i)->n_bytes;
@@ -653,7 +661,6 @@ solo_plan_info solo_plan_get_info(const solo_plan *plan) {
                                                                           : "ticket";
     info.hand_off = p->factoring.tagged ? solo_hand_off_names()[d->hand_off] : "-";
     info.activations = d->activations == SOLO_ACTIVATIONS_F32 ? "f32" : "int8";
-    info.kv_type = d->kv_type == SOLO_KV_F16 ? "f16" : "f32";
     info.reduce = plan->subgroups ? "subgroup" : d->max_team == 1 ? "lane" : "scratch";
     info.n_dispatch = p->n_dispatch;
     info.n_token = p->factoring.n_token;

@@ -83,6 +83,7 @@ bool solo_session_open(solo_session **out, const solo_session_desc *desc, solo_e
     if (solo_device_is_reference(s->plan->device)) {
         s->logits = solo_alloc((size_t)m->hp.n_vocab * sizeof(float));
         ok = solo_ref_open(&s->ref, m, s->plan->desc.n_ctx, err);
+        if (ok) solo_ref_set_kv(s->ref, s->plan->desc.kv_type);
     } else {
         ok = open_slots(s, err);
     }

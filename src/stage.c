@@ -308,6 +308,12 @@ static uint32_t tile_of(uint32_t rows, uint32_t unit, uint32_t n_workgroup) {
     return min_u32(round_up(ceil_div(rows, rounds * n_workgroup), unit), most);
 }
 
+/* What a tile of qkv is a multiple of: heads that are normed, spans that share a scale, or pairs stay together. */
+static uint32_t qkv_unit(const solo_geometry *g) {
+    if (g->desc.hp->has_head_norm) return g->desc.hp->head_dim;
+    return g->kv_span % 8 == 4 ? 2 * g->kv_span : max_u32(g->kv_span, 8);
+}
+
 /* The same of a layer's matrix, whose tiles may be asked for. */
 static uint32_t layer_tile(const solo_geometry *g, uint32_t rows, uint32_t unit) {
     uint32_t asked = min_u32(g->desc.tile_rows, rows), most = MAX_TILE / unit * unit;
@@ -317,8 +323,7 @@ static uint32_t layer_tile(const solo_geometry *g, uint32_t rows, uint32_t unit)
 static void cut_roles(solo_geometry *g) {
     const solo_hparams *hp = g->desc.hp;
     uint32_t n_wg = g->desc.n_workgroup, q_dim = hp->n_head * hp->head_dim;
-    const uint32_t qkv_unit = hp->has_head_norm ? hp->head_dim : 8; /* of whole heads, or pairs */
-    g->role[SOLO_ROLE_QKV].tile = layer_tile(g, g->rows_q + 2 * g->rows_k, qkv_unit);
+    g->role[SOLO_ROLE_QKV].tile = layer_tile(g, g->rows_q + 2 * g->rows_k, qkv_unit(g));
     g->role[SOLO_ROLE_OUT].tile = layer_tile(g, hp->n_embd, g->qd);
     g->role[SOLO_ROLE_GATE_UP].tile = layer_tile(g, hp->n_ff, g->qf);
     g->role[SOLO_ROLE_DOWN].tile = layer_tile(g, hp->n_embd, g->qd);
@@ -346,8 +351,26 @@ static void cut_roles(solo_geometry *g) {
     g->tail_rows = max_u32(max_u32(g->role[SOLO_ROLE_OUT].tile, g->role[SOLO_ROLE_DOWN].tile), g->embed_tile);
 }
 
-/* Numbers in a vec4 of the cache. */
-static uint32_t vec_dims(const solo_geometry *g) { return g->desc.kv_type == SOLO_KV_F16 ? 8 : 4; }
+/* A row of the cache, and a lane's part of it. int8 rows are kv_int8.wgsl's: a span to each of four lanes. Parts are
+ * filled up to what the lanes of max_team can halve among them. */
+static void lay_out_row(solo_geometry *g) {
+    const uint32_t dim = g->desc.hp->head_dim, n_part = g->desc.max_team / g->att_team;
+    if (g->desc.kv_type == SOLO_KV_INT8) {
+        SOLO_ASSERT(dim % 16 == 0);
+        const uint32_t words = dim / 16; /* of a span */
+        g->kv_span = dim / 4;
+        g->kv_row = 4 * (words + 1);
+        g->att_vecs = words / 4, g->att_words = words % 4 + 1;
+        g->att_dims = round_up(g->kv_span, n_part);
+    } else {
+        const uint32_t a_word = g->desc.kv_type == SOLO_KV_F16 ? 2 : 1;
+        g->kv_row = dim / a_word;
+        g->att_vecs = ceil_div(ceil_div(g->kv_row, 4), g->att_team);
+        while (g->att_vecs * 4 * a_word % n_part != 0) g->att_vecs++;
+        g->att_dims = g->att_vecs * 4 * a_word;
+    }
+    g->kv_vecs = ceil_div(g->kv_row, 4);
+}
 
 /* Bytes of workgroup memory that the hungriest entry point (a whole token) uses, given xg. Mirrors
  * the var<workgroup> declarations; tests/test_stage.c holds it against the text. */
@@ -357,7 +380,7 @@ static uint32_t scratch_bytes(const solo_geometry *g) {
     uint32_t words = 2 * g->max_rows + 2 * g->tail_rows + g->role[SOLO_ROLE_QKV].tile + g->xg + g->n_sum + 1;
     words += f32 ? 32 * g->xg : 12 * g->xg;
     if (g->desc.attend_lanes)
-        words += g->att_team * g->att_vecs * vec_dims(g) + 2 * g->n_block * g->kv_row +
+        words += g->att_team * g->att_dims + 2 * g->n_block * g->kv_row +
                  2 * g->att_block + g->wg / g->desc.max_team * hp->head_dim;
     else
         words += g->big + g->att_heads * ((1 + g->att_parts) * hp->head_dim + g->att_block + 3);
@@ -486,10 +509,7 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
     g->n_ss = hp->n_embd / g->qd;
     g->n_sum = g->n_ss * (hp->norm == SOLO_NORM_LAYER ? 2 : 1);
     g->ffn_parts = hp->ungated ? 1 : 2;
-    g->kv_row = hp->head_dim / (desc->kv_type == SOLO_KV_F16 ? 2 : 1);
-    g->kv_vecs = ceil_div(g->kv_row, 4);
-    g->att_vecs = ceil_div(g->kv_vecs, g->att_team);
-    while (g->att_vecs * vec_dims(g) % (desc->max_team / g->att_team) != 0) g->att_vecs++;
+    lay_out_row(g);
     /* 8: more splits cost the combine stage more than they save; unmeasured beyond */
     g->n_split =
         desc->max_team == 1 ? 1 : max_u32(1, min_u32(8, desc->n_workgroup / (hp->n_head / g->att_heads)));

@@ -43,13 +43,17 @@ static bool set_key(solo_plan_desc *desc, const char *row, const char *key, cons
         if (strcmp(key, "across") == 0) desc->queue_across = true;
         return true;
     }
-    bool int8 = strcmp(value, "int8") == 0;
-    if (strcmp(key, "activations") == 0 && (int8 || strcmp(value, "f32") == 0)) {
-        desc->activations = int8 ? SOLO_ACTIVATIONS_INT8 : SOLO_ACTIVATIONS_F32;
+    static const struct { const char *key, *value; uint32_t kind; } words[] = {
+        {"activations", "int8", SOLO_ACTIVATIONS_INT8}, {"activations", "f32", SOLO_ACTIVATIONS_F32},
+        {"kv", "int8", SOLO_KV_INT8}, {"kv", "f16", SOLO_KV_F16}, {"kv", "f32", SOLO_KV_F32}};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(key, words[i].key) != 0 || strcmp(value, words[i].value) != 0) continue;
+        if (key[0] == 'k') desc->kv_type = (solo_kv_type)words[i].kind;
+        else desc->activations = (solo_activations)words[i].kind;
         return true;
     }
-    return cli_fail_text("%s: wanted wg=N, n=N, team=N, queue=N, across=N or activations=int8|f32, found '%s=%s'", row,
-                         key, value), false;
+    return cli_fail_text("%s: wanted wg=N, n=N, team=N, queue=N, across=N, activations=int8|f32 or kv=int8|f16|f32, "
+                         "found '%s=%s'", row, key, value), false;
 }
 
 /* NAME[:static|:ticket][@KEY=VALUE[,KEY=VALUE...]]; NAME may hold a colon itself ("chunk:8"). */

@@ -121,7 +121,7 @@ static const option_row rows[] = {
     ROW(CLI_TAKES_NUMBERS, "activations", KEY_ACTIVATIONS, "TYPE",
         "int8 (fast) or f32 (exact) (int8)", 3),
     ROW(CLI_TAKES_NUMBERS, "kv", KEY_KV, "TYPE",
-        "KV cache: auto, f16 or f32 (auto: f32 with f32 activations, else f16)", 3),
+        "KV cache: auto, int8, f16 or f32 (auto: f32 with f32 activations, else f16)", 3),
     ROW(CLI_TAKES_WGSL, "print-wgsl", KEY_WGSL, NULL,
         "Print the shader modules of the plan and end", 3),
 };
@@ -193,7 +193,7 @@ static error_t parse_sampling(int key, char *arg, struct argp_state *state, solo
 static error_t parse_plan(int key, char *arg, struct argp_state *state, solo_plan_desc *plan) {
     static const char *const assignments[] = {"auto", "static", "ticket", NULL};
     static const char *const activations[] = {"int8", "f32", NULL};
-    static const char *const kv_types[] = {"auto", "f16", "f32", NULL};
+    static const char *const kv_types[] = {"auto", "f16", "f32", "int8", NULL};
     solo_error err;
     switch (key) {
     case KEY_CTX:            plan->n_ctx = whole_u32(state, key, arg, 1); break;

@@ -132,7 +132,7 @@ static const field fields[] = {
     FIELDS(solo_session_info, fell_back, note, n_step_submit)
     C(SOLO_ACTIVATIONS_INT8) C(SOLO_ACTIVATIONS_F32)
     C(SOLO_ASSIGNMENT_AUTO) C(SOLO_ASSIGNMENT_STATIC) C(SOLO_ASSIGNMENT_TICKET)
-    C(SOLO_KV_AUTO) C(SOLO_KV_F16) C(SOLO_KV_F32) C(SOLO_TUNE_KEY_BYTES)
+    C(SOLO_KV_AUTO) C(SOLO_KV_F16) C(SOLO_KV_F32) C(SOLO_KV_INT8) C(SOLO_TUNE_KEY_BYTES)
 };
 
 #define X(name, text) " " #name

@@ -42,7 +42,7 @@ export interface PlanOptions {
   /** Positions; 0 or absent: the model's, at most 4096. */
   n_ctx?: number;
   assignment?: "auto" | "static" | "ticket";
-  kv_type?: "auto" | "f16" | "f32";
+  kv_type?: "auto" | "f16" | "f32" | "int8";
   n_workgroup?: number;
   workgroup_size?: number;
   queue?: number;
