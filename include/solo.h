@@ -68,6 +68,10 @@ typedef struct solo_model solo_model;
 /* Fills into with n bytes of a file from off on; false: it cannot. */
 typedef bool solo_read(void *user, uint64_t off, uint64_t n, void *into);
 
+/* Opens a file of a model's folder: *file becomes solo_read's user (NULL: there is none of that name), *n_bytes its
+ * size, unless it is not 0 already: what the folder itself says, so that nobody need look yet. false: it cannot. */
+typedef bool solo_open(void *user, const char *name, void **file, uint64_t *n_bytes);
+
 typedef struct solo_model_desc { /* one of path, bytes and read */
     const char *path; /* a .gguf (of a split one the first part), or a folder of Hugging Face's or MLC's */
     const char *quant; /* a folder's matrices become that type while loading: "q4_0"; NULL: as they are */
@@ -75,6 +79,8 @@ typedef struct solo_model_desc { /* one of path, bytes and read */
     solo_read     *read;  /* a .gguf that the host reads: its head while the model opens, then each */
     void          *read_user; /* tensor while weights open, in the file's order, in small pieces */
     uint64_t       n_bytes; /* of bytes, or of read's file */
+    solo_open     *open;  /* with read: a folder that the host has, its files instead of one */
+    void          *open_user;
     const char    *label; /* names the file in messages; NULL: "(memory)"; copied */
 } solo_model_desc;
 

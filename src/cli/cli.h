@@ -181,6 +181,7 @@ void cli_answer_tell(const cli_answer *answer, const cli_engine *engine); /* the
 
 /* ---- tables that several commands print (show.c, probe.c) --------------------------------- */
 
+const char *cli_device_kind(const solo_device_info *info); /* "gpu", "software", "reference" (json.c) */
 json_t *cli_device_json(const solo_device_info *info);
 void    cli_probe_print(const solo_probe_result *probe);
 json_t *cli_rates_json(const solo_probe_rates *rates);

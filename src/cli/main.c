@@ -86,7 +86,7 @@ static const cli_command commands[] = {
     {"plot", "a sweep's curve: tokens a second against dispatches a token",
      "Draws tokens a second against dispatches a token from a sweep's result, with the fitted costs of dispatches, "
      "hand-offs and stages. Needs gnuplot.",
-     CLI_TAKES_PLOT, cli_plot},
+     CLI_TAKES_PLOT | CLI_TAKES_JSON, cli_plot},
     {"synth", "a model file of a known shape with random weights",
      "Writes a model file of a known model's shape with random weights: for measuring speed where "
      "the real file is not at hand. It reads, runs and tokenizes like the real one, but writes "

@@ -299,7 +299,8 @@ static error_t parse_key(int key, char *arg, struct argp_state *state) {
         if (p->command->takes & (CLI_TAKES_SWEEP | CLI_TAKES_PLOT)) {
             if (!o->list && !o->n_argument && !o->in)
                 argp_error(state, "wanted %s, found none", arguments_of(p->command));
-            if (!o->list && !o->out) argp_error(state, "wanted --output, found none");
+            if (!o->list && !o->out && !(o->json && (p->command->takes & CLI_TAKES_PLOT)))
+                argp_error(state, "wanted --output, found none");
         } else if (arguments_of(p->command) && !(p->command->takes & CLI_TAKES_PULL ? o->in : o->out))
             argp_error(state, "wanted %s, found %s", arguments_of(p->command), o->in ? "the first alone" : "neither");
         if (o->prompt && o->prompt_file)

@@ -1,5 +1,4 @@
-/* plot.c: `solo plot`: a sweep's result as a curve, by gnuplot: tokens a second against dispatches a token, each
- * factoring at its best, with the costs that were fitted. */
+/* plot.c: `solo plot`: a sweep's curves (sweep_curve.c) drawn by gnuplot, or as JSON. */
 #include "sweep.h"
 
 #include <inttypes.h>
@@ -8,90 +7,7 @@
 #include <string.h>
 #include <sys/wait.h>
 
-enum { MAX_GROUP = 24, MAX_POINT = 64, NAME_BYTES = 200 };
-
-/* Rows of one spec, model and numbers after as many positions: a curve. */
-typedef struct group {
-    char name[NAME_BYTES];
-    sweep_point point[MAX_POINT];
-    bool     fits[MAX_POINT]; /* what the model is about: many workgroups, one submit a token */
-    uint32_t n;
-    sweep_fit fit;
-    bool     is_fitted;
-} group;
-
-typedef struct plot {
-    group   *group; /* [MAX_GROUP] */
-    uint32_t n_group, n_left_out;
-    char     device[300], probe[200];
-    const char *spec; /* the one to draw; NULL: all */
-} plot;
-
-static const char *text_at(const json_t *o, const char *key) {
-    const char *text = json_string_value(json_object_get(o, key));
-    return text ? text : "";
-}
-
-static double number_at(const json_t *o, const char *key) { return json_number_value(json_object_get(o, key)); }
-
-static group *group_of(plot *p, const json_t *row) {
-    char name[NAME_BYTES];
-    const json_t *model = json_object_get(row, "model"), *plan = json_object_get(row, "plan");
-    snprintf(name, sizeof name, "%.40s: %.40s, %" PRId64 " layers, %.10s, %.8s, after %" PRId64 " positions",
-             text_at(row, "spec"), text_at(model, "name"), (int64_t)number_at(model, "n_layer"),
-             text_at(model, "file_type"), text_at(plan, "activations"), (int64_t)number_at(row, "n_pos"));
-    for (uint32_t i = 0; i < p->n_group; i++)
-        if (!strcmp(p->group[i].name, name)) return &p->group[i];
-    if (p->n_group == MAX_GROUP) return NULL;
-    snprintf(p->group[p->n_group].name, NAME_BYTES, "%s", name);
-    return &p->group[p->n_group++];
-}
-
-/* The best of each factoring stays. */
-static void add_row(plot *p, const json_t *head, const json_t *row) {
-    const json_t *plan = json_object_get(row, "plan"), *settings = json_object_get(row, "settings");
-    if (strcmp(text_at(row, "status"), "ok")) return;
-    if (p->spec && strcmp(text_at(row, "spec"), p->spec)) return;
-    group *g = group_of(p, row);
-    double rate = number_at(json_object_get(head, "probe"), "read_bytes_s");
-    sweep_point at = {.label = text_at(plan, "factoring"),
-                      .ms = number_at(row, "ms_per_token"),
-                      .floor_ms = rate > 0 ? 1e3 * number_at(row, "bytes_per_token") / rate : 0,
-                      .n_dispatch = number_at(row, "dispatches_per_token"),
-                      .n_hand_off = number_at(row, "hand_offs_per_token"),
-                      .n_stage = number_at(plan, "n_stage")};
-    uint32_t i = 0;
-    while (g && i < g->n && strcmp(g->point[i].label, at.label)) i++;
-    if (!g || i == MAX_POINT) {
-        p->n_left_out++;
-        return;
-    }
-    if (i < g->n && g->point[i].ms <= at.ms) return;
-    if (i == g->n) g->n++;
-    g->point[i] = at;
-    g->fits[i] = strcmp(at.label, "single-wg") && number_at(plan, "n_workgroup") != 1 &&
-                 !json_object_get(settings, "submit") && !json_object_get(settings, "in_flight");
-}
-
-/* Costs from the points that the model is about; three unknowns want as many. */
-static void fit_group(group *g) {
-    sweep_point point[MAX_POINT];
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < g->n; i++)
-        if (g->fits[i]) point[n++] = g->point[i];
-    g->is_fitted = n >= 3;
-    if (!g->is_fitted) return;
-    g->fit = sweep_fit_points(point, n);
-    for (uint32_t i = 0, k = 0; i < g->n; i++)
-        if (g->fits[i]) g->point[i] = point[k++];
-}
-
 /* ---- output ------------------------------------------------------------------------------- */
-
-static int compare(const void *a, const void *b) {
-    double x = ((const sweep_point *)a)->n_dispatch, y = ((const sweep_point *)b)->n_dispatch;
-    return (x > y) - (x < y);
-}
 
 /* Inside gnuplot's double quotes, no enhanced text. */
 static void write_quoted(FILE *out, const char *text) {
@@ -104,11 +20,11 @@ static void write_quoted(FILE *out, const char *text) {
 }
 
 /* Dispatches by decades; speeds by decades where they differ by more than one. */
-static void write_ranges(FILE *out, const plot *p) {
+static void write_ranges(FILE *out, const sweep_curves *p) {
     double x0 = 1e30, x1 = 0, y0 = 1e30, y1 = 0;
-    for (uint32_t i = 0; i < p->n_group; i++)
-        for (uint32_t k = 0; k < p->group[i].n; k++) {
-            const sweep_point *at = &p->group[i].point[k];
+    for (uint32_t i = 0; i < p->n_curve; i++)
+        for (uint32_t k = 0; k < p->curve[i].n; k++) {
+            const sweep_point *at = &p->curve[i].point[k];
             x0 = fmin(x0, at->n_dispatch), x1 = fmax(x1, at->n_dispatch);
             y0 = fmin(y0, 1e3 / at->ms), y1 = fmax(y1, 1e3 / at->ms);
         }
@@ -116,7 +32,7 @@ static void write_ranges(FILE *out, const plot *p) {
             3 * x1, y1 > 10 * y0 ? 0.7 * y0 : 0, y1 > 10 * y0 ? 2 * y1 : 1.2 * y1);
 }
 
-static void write_script(FILE *out, const plot *p, const char *path, bool svg) {
+static void write_script(FILE *out, const sweep_curves *p, const char *path, bool svg) {
     fprintf(out, "set terminal %s size %s noenhanced font \"sans,%d\"\nset output ", svg ? "svg" : "pngcairo",
             svg ? "960,640" : "1200,800", svg ? 13 : 11);
     write_quoted(out, path);
@@ -125,16 +41,16 @@ static void write_script(FILE *out, const plot *p, const char *path, bool svg) {
     write_ranges(out, p);
     fputs("set grid\nset key below left\nset xlabel \"dispatches a token\"\nset ylabel \"tokens a second\"\n", out);
     fputs("plot ", out);
-    for (uint32_t i = 0; i < p->n_group; i++) {
-        const group *g = &p->group[i];
+    for (uint32_t i = 0; i < p->n_curve; i++) {
+        const sweep_curve *g = &p->curve[i];
         fprintf(out, "%s'-' using 1:2 with points pt 7 lc %" PRIu32 " title ", i ? ", " : "", i + 1);
         write_quoted(out, g->name);
         fprintf(out, ", '-' using 1:2:3 with labels rotate by 30 left offset 0.3,0.6 tc lt %" PRIu32 " notitle", i + 1);
         if (g->is_fitted) fprintf(out, ", '-' using 1:2 with linespoints pt 6 dt 2 lc %" PRIu32 " notitle", i + 1);
     }
     fputc('\n', out);
-    for (uint32_t i = 0; i < p->n_group; i++) {
-        const group *g = &p->group[i];
+    for (uint32_t i = 0; i < p->n_curve; i++) {
+        const sweep_curve *g = &p->curve[i];
         for (uint32_t pass = 0; pass < (g->is_fitted ? 3u : 2u); pass++) {
             for (uint32_t k = 0; k < g->n; k++) {
                 const sweep_point *at = &g->point[k];
@@ -148,10 +64,10 @@ static void write_script(FILE *out, const plot *p, const char *path, bool svg) {
     }
 }
 
-static void tell_fit(const plot *p) {
+static void tell_fit(const sweep_curves *p) {
     printf("%s\nprobe: %s\n", p->device, p->probe);
-    for (uint32_t i = 0; i < p->n_group; i++) {
-        const group *g = &p->group[i];
+    for (uint32_t i = 0; i < p->n_curve; i++) {
+        const sweep_curve *g = &p->curve[i];
         printf("\n%s\n", g->name);
         if (g->is_fitted)
             printf("fitted: dispatch %.2f us, hand-off %.2f us, stage %.2f us; largest error %.0f %%\n",
@@ -165,10 +81,10 @@ static void tell_fit(const plot *p) {
         }
     }
     if (p->n_left_out) printf("%" PRIu32 " rows left out: wanted at most %d curves of %d points\n", p->n_left_out,
-                              (int)MAX_GROUP, (int)MAX_POINT);
+                              (int)SWEEP_MAX_CURVE, (int)SWEEP_MAX_POINT);
 }
 
-static bool draw(const plot *p, const char *path, bool svg) {
+static bool draw(const sweep_curves *p, const char *path, bool svg) {
     FILE *out = popen("gnuplot", "w");
     if (!out) return cli_fail_text("gnuplot: could not be started"), false;
     write_script(out, p, path, svg);
@@ -181,39 +97,24 @@ static bool draw(const plot *p, const char *path, bool svg) {
 
 int cli_plot(const cli_options *options) {
     char error[SWEEP_TEXT_BYTES];
-    const char *end = strrchr(options->out, '.');
+    const char *end = options->out ? strrchr(options->out, '.') : NULL;
     bool svg = end && !strcmp(end, ".svg");
-    if (!svg && !(end && !strcmp(end, ".png")))
-        return cli_fail_text("--output: wanted a name that ends in .svg or .png, found '%s'", options->out), CLI_USAGE;
-    plot p = {.group = calloc(MAX_GROUP, sizeof *p.group), .spec = options->spec};
-    json_t *lines = p.group ? sweep_file_read(options->in, NULL, error) : NULL;
+    if (!options->json && !svg && !(end && !strcmp(end, ".png")))
+        return cli_fail_text("--output: wanted a name that ends in .svg or .png, found '%s'",
+                             options->out ? options->out : ""), CLI_USAGE;
+    json_t *lines = sweep_file_read(options->in, NULL, error);
+    sweep_curves *p = lines ? sweep_curves_new(lines, options->spec) : NULL;
     int code = CLI_FAILED;
-    if (!lines) {
-        cli_fail_text("%s", p.group ? error : "no memory for a plot");
-        goto done;
-    }
-    const json_t *head = json_array_get(lines, 0), *device = json_object_get(head, "device");
-    const json_t *probe = json_object_get(head, "probe");
-    snprintf(p.device, sizeof p.device, "%.120s%s, %.60s, %.60s", text_at(device, "name"),
-             json_is_true(json_object_get(device, "is_software")) ? " (software adapter)" : "", text_at(head, "webgpu"),
-             text_at(head, "date"));
-    snprintf(p.probe, sizeof p.probe, "read %.1f GB/s, dispatch %.2f us", 1e-9 * number_at(probe, "read_bytes_s"),
-             number_at(probe, "dispatch_us"));
-    for (size_t i = 1; i < json_array_size(lines); i++) add_row(&p, head, json_array_get(lines, i));
-    for (uint32_t i = 0; i < p.n_group; i++) {
-        fit_group(&p.group[i]);
-        if (!p.group[i].is_fitted) continue;
-        qsort(p.group[i].point, p.group[i].n, sizeof(sweep_point), compare);
-    }
-    if (p.n_group == 0)
-        cli_fail_text("%s: wanted rows%s%s that are ok, found none", options->in, p.spec ? " of " : "",
-                      p.spec ? p.spec : "");
+    if (!p) cli_fail_text("%s", lines ? "no memory for curves" : error);
+    else if (p->n_curve == 0)
+        cli_fail_text("%s: wanted rows%s%s that are ok, found none", options->in, options->spec ? " of " : "",
+                      options->spec ? options->spec : "");
+    else if (options->json) code = cli_print_json(sweep_curves_json(p));
     else {
-        tell_fit(&p);
-        if (draw(&p, options->out, svg)) code = cli_finish_output();
+        tell_fit(p);
+        if (draw(p, options->out, svg)) code = cli_finish_output();
     }
-done:
     json_decref(lines);
-    free(p.group);
+    free(p);
     return code;
 }

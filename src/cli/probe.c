@@ -18,12 +18,6 @@ void cli_probe_print(const solo_probe_result *p) {
     if (p->read_bytes_s > 0) printf("read           %.1f GB/s\n", p->read_bytes_s * 1e-9);
 }
 
-json_t *cli_rates_json(const solo_probe_rates *r) {
-    return json_pack("{s:f, s:f, s:f, s:f, s:f, s:i, s:i}", "submit_us", r->submit_us, "copy_bytes_s", r->copy_bytes_s,
-                     "dp4a_ops_s", r->dp4a_ops_s, "f32_ops_s", r->f32_ops_s, "f16_ops_s", r->f16_ops_s, "max_width",
-                     (int)r->max_width, "max_layers", (int)r->max_layers);
-}
-
 static void print_rates(const solo_probe_rates *r) {
     printf("submit         %.2f us, one more, not waited for\n", r->submit_us);
     printf("copy           %.1f GB/s\n", r->copy_bytes_s * 1e-9);

@@ -51,11 +51,17 @@ typedef struct sweep_bench {
     solo_device_info  info;
     solo_probe_result probe;
     solo_probe_rates  rates;
-    char folder[200]; /* where model files are made; removed by sweep_bench_close */
+    char folder[200]; /* sweep_synth's: where model files are made */
+    uint8_t *bytes;   /* or a model in memory */
     struct sweep_model *model; /* the one that is open, and what its rows are held to */
 } sweep_bench;
 
 void sweep_bench_close(sweep_bench *bench);
+
+/* A model made and opened, the one before being closed: in a file (sweep_synth.c), in memory where there are none
+ * (src/web/sweep.c). sweep_synth_end removes what is left. */
+bool sweep_synth(sweep_bench *bench, const solo_synth_desc *desc, solo_model **out, solo_error *err);
+void sweep_synth_end(sweep_bench *bench);
 
 /* Opens, checks, warms, times one row: what the result file gets, a new reference. *lost: the device went, and
  * nothing more will run. */
@@ -86,5 +92,29 @@ typedef struct sweep_fit {
 
 /* Least squares of relative errors with no cost below 0; fills fitted_ms. Terms that no point tells are 0. */
 sweep_fit sweep_fit_points(sweep_point *point, uint32_t n);
+
+/* ---- curves (sweep_curve.c) --------------------------------------------------------------- */
+
+enum { SWEEP_MAX_CURVE = 24, SWEEP_MAX_POINT = 64, SWEEP_NAME_BYTES = 200 };
+
+/* Rows of one spec, model and numbers after as many positions. */
+typedef struct sweep_curve {
+    char name[SWEEP_NAME_BYTES];
+    sweep_point point[SWEEP_MAX_POINT]; /* labels are borrowed from the lines */
+    bool     fits[SWEEP_MAX_POINT]; /* what the model is about: many workgroups, one submit a token */
+    uint32_t n;
+    sweep_fit fit;
+    bool     is_fitted;
+} sweep_curve;
+
+typedef struct sweep_curves {
+    sweep_curve curve[SWEEP_MAX_CURVE];
+    uint32_t n_curve, n_left_out;
+    char     device[300], probe[200];
+} sweep_curves;
+
+/* Of a result's lines, of one spec's rows or (NULL) of all; free it. NULL: no memory. */
+sweep_curves *sweep_curves_new(const json_t *lines, const char *spec);
+json_t *sweep_curves_json(const sweep_curves *curves);
 
 #endif

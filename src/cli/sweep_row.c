@@ -5,7 +5,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define ROW_S 3.0 /* sampling goes on so long at most, once there are three samples */
 
@@ -19,7 +18,6 @@ typedef struct expected {
 
 typedef struct sweep_model {
     char key[SWEEP_TEXT_BYTES];
-    char path[300];
     solo_model   *model;
     solo_weights *weights;
     uint32_t n_vocab;
@@ -37,26 +35,14 @@ static void model_close(sweep_model *m) {
     free(m->expected), free(m->reference);
     solo_weights_close(m->weights);
     solo_model_close(m->model);
-    if (m->path[0]) unlink(m->path);
     free(m);
 }
 
 void sweep_bench_close(sweep_bench *bench) {
     model_close(bench->model);
+    sweep_synth_end(bench);
     solo_device_close(bench->device);
-    if (bench->folder[0]) rmdir(bench->folder);
     *bench = (sweep_bench){0};
-}
-
-static bool make_folder(sweep_bench *bench, solo_error *err) {
-    const char *base = getenv("TMPDIR");
-    if (bench->folder[0]) return true;
-    snprintf(bench->folder, sizeof bench->folder, "%.150s/solo-sweep-XXXXXX", base && *base ? base : "/tmp");
-    if (mkdtemp(bench->folder)) return true;
-    snprintf(err->text, sizeof err->text, "%s: wanted a folder for model files, found none", bench->folder);
-    err->status = SOLO_FILE_IO;
-    bench->folder[0] = '\0';
-    return false;
 }
 
 /* The model of a row, made anew where the row before had another. */
@@ -68,12 +54,7 @@ static bool open_model(sweep_bench *bench, const solo_synth_desc *synth, solo_er
     if (bench->model && !strcmp(bench->model->key, key)) return true;
     model_close(bench->model);
     sweep_model *m = bench->model = calloc(1, sizeof *m);
-    if (!m || !make_folder(bench, err)) return false;
-    snprintf(m->path, sizeof m->path, "%s/model.gguf", bench->folder);
-    solo_synth_desc desc = *synth;
-    desc.path = m->path;
-    bool ok = solo_synth_write(&desc, NULL, err) &&
-              solo_model_open(&m->model, &(solo_model_desc){.path = m->path}, err) &&
+    bool ok = m && sweep_synth(bench, synth, &m->model, err) &&
               solo_weights_open(&m->weights, &(solo_weights_desc){.model = m->model, .device = bench->device}, err);
     if (!ok) {
         model_close(m);

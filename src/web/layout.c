@@ -99,7 +99,7 @@ static const field fields[] = {
 
     /* ---- solo.h ---- */
     S(solo_error) FIELDS(solo_error, status, text)
-    S(solo_model_desc) FIELDS(solo_model_desc, read, read_user, n_bytes, label)
+    S(solo_model_desc) FIELDS(solo_model_desc, quant, read, read_user, n_bytes, open, open_user, label)
     S(solo_model_info) FIELDS(solo_model_info, name, arch, tokenizer, chat_family, file_type, n_layer, n_embd, n_head)
     FIELDS(solo_model_info, n_head_kv, head_dim, n_ff, n_vocab, n_ctx_train, n_param, n_tensor, n_bytes)
     FIELDS(solo_model_info, attn_window, bos, eos)
