@@ -17,7 +17,7 @@ SPEC = {"schema": "solo-sweep-spec-1", "name": "tiny", "title": "t", "question":
         "set": {"model": "toy:32x1x1", "vocab": 300, "position": 4, "n_slice": 2},
         "rows": [{"factoring": "stages"}, {"factoring": "stages", "k_split": 2},
                  {"factoring": "layer", "hand_off": "none", "assignment": "static", "n_workgroup": 2}],
-        "measure": {"tokens": 4, "samples": 3}}
+        "measure": {"tokens": 4, "samples": 3, "shares": True}}
 
 
 def solo(*args):
@@ -76,6 +76,7 @@ class Sweep(unittest.TestCase):
         self.assertEqual((first["dispatches_per_token"], first["submits_per_token"] <= 1), (9, True))
         self.assertEqual((len(first["samples_tok_s"]), sorted(first["samples_tok_s"])[1]), (3, first["tok_s"]))
         self.assertLess(first["check"]["error_max"], 0.3)
+        self.assertEqual([part["n"] for part in first["shares"]], [1] * 9)  # leaving out moves no count
         text = json.dumps([head, rows])
         for private in (self.folder, os.uname().nodename, os.path.expanduser("~")):
             self.assertNotIn(private, text)

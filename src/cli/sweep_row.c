@@ -171,6 +171,7 @@ typedef struct row {
     float    *logits;
     measure_error error;
     double    tolerance, warm_s;
+    double    dispatches, submits; /* a token, of the samples that count */
     double    sample[MEASURE_MAX_SAMPLE];
     uint32_t  n_sample;
     char      reason[600];
@@ -276,6 +277,8 @@ static bool time_row(row *r) {
         if (!right_sample(r, &tok_s)) return false;
         r->sample[r->n_sample++] = tok_s;
     }
+    r->dispatches = (double)r->run.n_step_dispatch / (double)r->run.n_step; /* before any is left out */
+    r->submits = (double)r->run.n_step_submit / (double)r->run.n_step;
     return true;
 }
 
@@ -369,15 +372,15 @@ static json_t *predicted_json(const row *r, double bytes, double n_dispatch, dou
 static void add_times(const row *r, json_t *o) {
     measure_spread x = measure_spread_of(r->sample, r->n_sample);
     const measure_run *run = &r->run;
-    double bytes = measure_bytes(&run->info, r->setup.n_pos, r->spec->n_token), n_step = (double)run->n_step;
-    double n_dispatch = (double)run->n_step_dispatch / n_step;
+    double bytes = measure_bytes(&run->info, r->setup.n_pos, r->spec->n_token);
+    double n_dispatch = r->dispatches;
     double n_hand_off = (double)run->info.n_hand_off; /* a token */
     double rate = r->bench->probe.read_bytes_s;
     json_t *times = json_pack(
         "{s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:o, s:o}", "samples_tok_s",
         measure_samples_json(r->sample, r->n_sample), "tok_s", x.median, "tok_s_min", x.min, "tok_s_max", x.max,
         "tok_s_q1", x.q1, "tok_s_q3", x.q3, "ms_per_token", 1e3 / x.median, "dispatches_per_token", n_dispatch,
-        "submits_per_token", (double)run->n_step_submit / n_step, "hand_offs_per_token", n_hand_off, "bytes_per_token",
+        "submits_per_token", r->submits, "hand_offs_per_token", n_hand_off, "bytes_per_token",
         bytes, "gb_s", bytes * x.median * 1e-9, "of_read", rate > 0 ? json_real(bytes * x.median / rate) : json_null(),
         "predicted_ms", predicted_json(r, bytes, n_dispatch, n_hand_off));
     json_object_update(o, times);
