@@ -7,6 +7,9 @@ var<workgroup> att_late: array<u32, 2u * N_BLOCK * KV_ROW>; // [N_BLOCK][2][KV_R
 var<workgroup> att_s: array<f32, 2u * ATT_BLOCK>;           // scores of a block, by turns
 var<workgroup> att_o: array<f32, WG / MAX_TEAM * HEAD_DIM>; // [WG / MAX_TEAM][HEAD_DIM]
 
+const ATTEND_REFILLS = true; // stage_attend requests weights of the stages behind it: refill_out
+const ATT_ROUNDS = (ATT_BLOCK + MAX_TEAM - 1u) / MAX_TEAM;
+
 var<private> att_m: f32; // running maximum, of all lanes alike
 var<private> att_l: f32; // running sum, of all lanes alike
 
@@ -14,7 +17,9 @@ var<private> att_l: f32; // running sum, of all lanes alike
 fn att_take(layer: u32, tile: u32, span: Span, lane: u32) {
   let first = max(span.lo, args.pos);
   let n = HEAD_DIM + (max(first, span.hi) - first) * 2u * KV_ROW;
-  for (var i = lane; i < n; i += WG) {
+  for (var round = 0u; round < (HEAD_DIM + 2u * N_BLOCK * KV_ROW + WG - 1u) / WG; round++) {
+    let i = lane + round * WG;
+    if (i >= n) { continue; }
     let w = i - HEAD_DIM;
     var at = at_layer(layer) + L_Q + att_first_head(tile) * HEAD_DIM + i;
     if (i >= HEAD_DIM) {
@@ -38,11 +43,17 @@ fn att_late_vec(row: u32, v: u32) -> vec4<u32> {
 // Every team of MAX_TEAM lanes does the same.
 fn att_softmax(at: u32, lane: u32) -> f32 {
   var m = att_m;
-  for (var i = lane % MAX_TEAM; i < ATT_BLOCK; i += MAX_TEAM) { m = max(m, att_s[at + i]); }
+  for (var k = 0u; k < ATT_ROUNDS; k++) {
+    let i = lane % MAX_TEAM + k * MAX_TEAM;
+    if (i < ATT_BLOCK) { m = max(m, att_s[at + i]); }
+  }
   m = team_max(m, MAX_TEAM, lane);
   let alpha = exp(att_m - m);
   var sum = 0.0;
-  for (var i = lane % MAX_TEAM; i < ATT_BLOCK; i += MAX_TEAM) { sum += exp(att_s[at + i] - m); }
+  for (var k = 0u; k < ATT_ROUNDS; k++) {
+    let i = lane % MAX_TEAM + k * MAX_TEAM;
+    if (i < ATT_BLOCK) { sum += exp(att_s[at + i] - m); }
+  }
   att_m = m;
   att_l = fma(att_l, alpha, team_sum(sum, MAX_TEAM, lane));
   return alpha;
@@ -59,7 +70,9 @@ fn att_finish(layer: u32, tile: u32, lane: u32) {
   workgroupBarrier(); // every subgroup's sums written before they are added up
   let head = att_first_head(tile);
   let at = at_layer(layer) + L_ATT + (head * N_SPLIT + tile % N_SPLIT) * HEAD_DIM;
-  for (var d = lane; d < HEAD_DIM; d += WG) {
+  for (var round = 0u; round < (HEAD_DIM + WG - 1u) / WG; round++) {
+    let d = lane + round * WG;
+    if (d >= HEAD_DIM) { continue; }
     var o = att_o[d];
     for (var i = 1u; i < WG / MAX_TEAM; i++) { o += att_o[i * HEAD_DIM + d]; }
     put(at + d, word_of_f32(o));
@@ -75,6 +88,7 @@ fn stage_attend(layer: u32, tile: u32, lane: u32) {
   let span = att_span(layer, tile % N_SPLIT, lane);
   att_take(layer, tile, span, lane);
   workgroupBarrier(); // q and late rows written before they are read
+  refill_out(layer, tile, lane); // on their way until attention is put together
   att_begin();
   var turn = 0u;
   for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {

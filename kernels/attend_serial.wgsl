@@ -1,6 +1,7 @@
 // attend_serial: a block's rows of K, then of V, in workgroup memory; lanes share scores and outputs out.
 const ATT_OUT = ATT_HEADS * HEAD_DIM;
 
+const ATTEND_REFILLS = false;
 var<workgroup> big: array<f32, BIG>; // a block of K or V rows
 var<workgroup> att_q: array<f32, ATT_HEADS * HEAD_DIM>;
 var<workgroup> att_o: array<f32, ATT_PARTS * ATT_HEADS * HEAD_DIM>; // [ATT_PARTS][ATT_OUT]: every ATT_PARTS-th position

@@ -84,8 +84,10 @@ static void fill_defaults(solo_plan *plan, const solo_plan_desc *desc) {
     if (d->workgroup_size > info->max_workgroup_size) d->workgroup_size = info->max_workgroup_size;
     if (d->spin_limit == 0) d->spin_limit = info->is_software ? SPIN_SOFTWARE : SPIN_GPU;
     if (d->max_team == 0) d->max_team = info->is_software ? 1 : 32;
-    /* 12: 8, 18 and 24 were slower, and none by 10 % (bench/results/h200-2026-11-24-text) */
-    if (d->queue == 0) d->queue = info->is_software ? SOLO_QUEUE_NONE : 12;
+    if (d->queue == 0) { /* 10 to 18 are within 5 % of each other (bench/results/h100-2026-11-28-text) */
+        d->queue = info->is_software ? SOLO_QUEUE_NONE : 14;
+        d->queue_across = !info->is_software;
+    }
     if (d->queue == SOLO_QUEUE_NONE) d->queue = 0;
 }
 

@@ -113,7 +113,7 @@ typedef struct solo_geometry {
                                               (attend.c), numbers, those that fill it up included */
     uint32_t qd, qa, qf;                /* neighbours that share an int8 scale: of x, of a, of h */
     uint32_t ffn_parts;                 /* matrices of gate_up: 2, or 1 where there is no up */
-    uint32_t xg, big, max_rows, n_ss;   /* sizes in workgroup memory */
+    uint32_t xg, big, max_rows, tail_rows, n_ss; /* sizes in workgroup memory */
     uint32_t n_sum;                     /* words of sums in an X block: squares, and numbers for LAYER norms */
     uint32_t kv_row, kv_vecs;           /* words of a row of one kv head; vec4 of it in the cache */
     uint32_t kv_span;                   /* numbers of it that share a scale; 0: no scales */

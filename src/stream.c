@@ -1,6 +1,8 @@
 /* stream.c: writes out the queue of stream.h. */
 #include "stream.h"
 
+#include <ctype.h>
+
 #define MAX_UNIT 64u /* longer stages are loops: a text of many hundred units compiles for seconds */
 #define MAX_ROWS 16u /* of a pass: each has an accumulator */
 #define PART_ROWS 4u /* of a strip: used up before those behind the queue are requested */
@@ -9,13 +11,13 @@
 #define HELD_ACROSS_ATTENTION 6u
 
 static const struct {
-    const char *name, *matrix;
+    const char *name, *capital, *matrix;
 } names[] = {
-    [SOLO_ROLE_QKV] = {"qkv", "q"},
-    [SOLO_ROLE_OUT] = {"out", "out"},
-    [SOLO_ROLE_GATE_UP] = {"gate_up", "gate"},
-    [SOLO_ROLE_DOWN] = {"down", "down"},
-    [SOLO_ROLE_LOGITS] = {"logits", "output"},
+    [SOLO_ROLE_QKV] = {"qkv", "QKV", "q"},
+    [SOLO_ROLE_OUT] = {"out", "OUT", "out"},
+    [SOLO_ROLE_GATE_UP] = {"gate_up", "GATE_UP", "gate"},
+    [SOLO_ROLE_DOWN] = {"down", "DOWN", "down"},
+    [SOLO_ROLE_LOGITS] = {"logits", "LOGITS", "output"},
 };
 
 /* What a Raw_<form> holds. Each field of each unit is a variable of its own. (As parts of a struct, by
@@ -90,7 +92,7 @@ static uint32_t n_row_of(const solo_geometry *g, solo_role role) {
     }
 }
 
-static void make_role(const solo_weights *w, const solo_geometry *g, uint32_t i,
+static void make_role(const solo_weights *w, const solo_geometry *g, uint32_t i, bool cross,
                       solo_stream_role *r) {
     const solo_role_geometry *role = &g->role[spans[i].role];
     solo_form form = solo_weights_place(w, 0, spans[i].first)->form;
@@ -107,7 +109,7 @@ static void make_role(const solo_weights *w, const solo_geometry *g, uint32_t i,
     r->planes = solo_form_get_info(form)->payload_words / 4;
     r->strips = (role->groups + role->team - 1) / role->team;
     r->loop = spans[i].role == SOLO_ROLE_LOGITS || rows > MAX_ROWS || rows * r->strips > MAX_UNIT ||
-              (!g->desc.queue_across && rows * r->strips * r->planes > g->desc.queue);
+              (!cross && rows * r->strips * r->planes > g->desc.queue);
     r->rows = rows;
     r->n_pass = 1;
     if (r->loop) {
@@ -120,18 +122,18 @@ static void make_role(const solo_weights *w, const solo_geometry *g, uint32_t i,
     r->on = r->n_unit <= MAX_UNIT && r->rows * r->n_pass <= n_row_of(g, spans[i].role);
 }
 
-void solo_stream_make(const solo_weights *weights, const solo_geometry *geometry, bool cross_wanted,
-                      solo_stream *s) {
-    memset(s, 0, sizeof *s);
-    s->geometry = geometry;
-    s->queue = geometry->desc.queue;
-    s->cross = cross_wanted && geometry->desc.queue_across && geometry->desc.queue > 0;
+/* All roles, with a queue across them where `cross` and they allow it. */
+static void make_roles(const solo_weights *weights, bool cross, solo_stream *s) {
+    const solo_geometry *g = s->geometry;
+    memset(s->role, 0, sizeof s->role);
+    s->queue = g->desc.queue;
+    s->cross = cross;
+    s->layer_vec4 = 0;
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
         solo_stream_role *r = &s->role[spans[i].role];
-        make_role(weights, geometry, i, r);
+        make_role(weights, g, i, cross, r);
         if (spans[i].role == SOLO_ROLE_LOGITS) continue;
-        s->cross = s->cross && r->on && !r->loop &&
-                   geometry->role[spans[i].role].n_tile <= geometry->n_wg;
+        s->cross = s->cross && r->on && !r->loop && g->role[spans[i].role].n_tile <= g->n_wg;
         r->first = s->layer_vec4;
         uint32_t at_once = (r->rows < PART_ROWS ? r->rows : PART_ROWS) * r->planes;
         if (r->on && !r->loop && s->queue < at_once) s->queue = at_once;
@@ -141,6 +143,15 @@ void solo_stream_make(const solo_weights *weights, const solo_geometry *geometry
         const solo_stream_role *r = &s->role[i];
         if (r->n_unit * r->planes + s->queue > s->layer_vec4) s->cross = false;
     }
+}
+
+void solo_stream_make(const solo_weights *weights, const solo_geometry *geometry, bool cross_wanted,
+                      solo_stream *s) {
+    bool cross = cross_wanted && geometry->desc.queue_across && geometry->desc.queue > 0;
+    memset(s, 0, sizeof *s);
+    s->geometry = geometry;
+    make_roles(weights, cross, s);
+    if (cross && !s->cross) make_roles(weights, false, s); /* longer stages are loops again */
 }
 
 /* ---- the order ---------------------------------------------------------------------------- */
@@ -174,7 +185,7 @@ static bool is_held_back(const solo_stream *s, solo_role at, unit u) {
 static void add_registers(solo_text *out, const solo_stream *s, solo_role role) {
     const solo_stream_role *r = &s->role[role];
     const solo_role_geometry *g = &s->geometry->role[role];
-    const char *name = names[role].name, *form = solo_form_get_info(r->form)->name;
+    const char *name = names[role].name;
     solo_text_add(out, "\n// %s: a team of %u lanes does %u rows in %u strips of groups\n", name,
                   g->team, r->rows * r->n_pass, r->strips);
     for (uint32_t i = 0; i < r->n_unit; i++) {
@@ -195,27 +206,26 @@ static void add_registers(solo_text *out, const solo_stream *s, solo_role role) 
                   "  return TeamRows(row + half * %uu, row - start + half * %uu, first + half * %uu,\n"
                   "                  min(min(first + %uu, %uu), %uu - start) + half * %uu);\n}\n",
                   n_row, g->tile, g->tile, rows, g->tile, n_row, g->tile);
-    solo_text_add(out,
-                  "fn %s_raw(m: Matrix, row: u32, g: u32) -> Raw_%s { return raw_%s(m, row * %uu + g, "
-                  "row, %uu, g); }\n",
-                  name, form, form, g->groups, g->groups);
 }
 
-/* "slot_qkv + 32u", no further than the row's last group. */
+/* "32u": of a strip's group, in groups behind the lane's first; no further than the row's last group. */
 static void add_group(solo_text *out, const solo_stream *s, solo_role role, uint32_t strip) {
     const solo_role_geometry *g = &s->geometry->role[role];
+    const char *name = names[role].name;
     if ((strip + 1) * g->team > g->groups)
-        solo_text_add(out, "min(slot_%s + %uu, %uu)", names[role].name, strip * g->team, g->groups - 1);
+        solo_text_add(out, "min(slot_%s + %uu, %uu) - min(slot_%s, %uu)", name, strip * g->team, g->groups - 1, name,
+                      g->groups - 1);
     else
-        solo_text_add(out, "slot_%s + %uu", names[role].name, strip * g->team);
+        solo_text_add(out, "%uu", strip * g->team);
 }
 
-/* { let raw = qkv_raw(m_qkv, row_qkv + 3u, slot_qkv + 32u); qkv_w7 = raw.w; qkv_s7 = raw.s; } */
+/* { let raw = raw_q4_0(near_qkv, 3u, 96u, 32u); qkv_w7 = raw.w; qkv_s7 = raw.s; } */
 static void add_load(solo_text *out, const solo_stream *s, solo_role role, uint32_t index,
-                     const char *row) {
+                     const char *near) {
     const solo_stream_role *r = &s->role[role];
     const char *name = names[role].name;
-    solo_text_add(out, "    { let raw = %s_raw(m_%s, %s_%s + %uu, ", name, name, row, name, index % r->rows);
+    solo_text_add(out, "    { let raw = raw_%s(%s_%s, %uu, %uu, ", solo_form_get_info(r->form)->name, near, name,
+                  index % r->rows, s->geometry->role[role].groups);
     add_group(out, s, role, index / r->rows);
     solo_text_add(out, ");");
     for (const field *f = fields[r->form]; f < fields[r->form] + MAX_FIELD && f->name; f++)
@@ -246,9 +256,11 @@ static void add_place(solo_text *out, const solo_stream *s, solo_role role, uint
     const char *name = names[role].name;
     solo_text_add(out,
                   "  let m_%s = matrix_%s(%s);\n  let team_%s = %s_team(tile, lane);\n"
-                  "  let row_%s = team_%s.row;\n  let slot_%s = lane %% %uu;\n",
+                  "  let slot_%s = lane %% %uu;\n"
+                  "  let near_%s = near_%s(m_%s, team_%s.row, %uu, min(slot_%s, %uu));\n",
                   name, names[role].matrix, layer ? "min(layer + 1u, N_LAYER - 1u)" : "layer", name,
-                  name, name, name, name, s->geometry->role[role].team);
+                  name, name, s->geometry->role[role].team, name, solo_form_get_info(s->role[role].form)->name, name,
+                  name, s->geometry->role[role].groups, name, s->geometry->role[role].groups - 1);
 }
 
 /* Requests n units in anchored blocks, those of the next layer only where there is one. */
@@ -259,7 +271,7 @@ static void add_anchored(solo_text *out, const solo_stream *s, const unit *units
         if (!any) continue;
         solo_text_add(out, "  if (go%s) {\n", layer ? " && goes_on(layer)" : "");
         for (uint32_t i = 0; i < n; i++)
-            if (units[i].layer == layer) add_load(out, s, units[i].role, units[i].index, "row");
+            if (units[i].layer == layer) add_load(out, s, units[i].role, units[i].index, "near");
         solo_text_add(out, "  } else {\n");
         for (uint32_t i = 0; i < n; i++)
             if (units[i].layer == layer) add_zero(out, s, units[i].role, units[i].index);
@@ -300,7 +312,7 @@ static void add_places(solo_text *out, const solo_stream *s, const unit *units, 
 }
 
 static const char signature[] = "(layer: u32, tile: u32, lane: u32) {\n";
-static const char go[] = "  let go = args.pos < N_CTX; // always, but only a device knows\n";
+static const char go[] = "  let go = args.pos + lane < N_CTX + WG; // always, but only a lane knows\n";
 
 /* fn prefix_role: requests the units of a list. */
 static void add_request(solo_text *out, const solo_stream *s, const char *prefix, solo_role role,
@@ -334,7 +346,7 @@ static void add_products(solo_text *out, const solo_stream *s, solo_role role, u
     for (uint32_t row = from; row < to; row++) {
         solo_text_add(out, "    a%u = mac_%s_%s(group_%s(", row, act, form, form);
         add_raw(out, s, role, strip * r->rows + row);
-        solo_text_add(out, ", odd), x, a%u);\n", row);
+        solo_text_add(out, ", odd), x, %s_ONE, a%u);\n", names[role].capital, row);
     }
 }
 
@@ -342,13 +354,17 @@ static void add_products(solo_text *out, const solo_stream *s, solo_role role, u
 static void add_sums(solo_text *out, const solo_stream *s, solo_role role, const char *skip) {
     const solo_stream_role *r = &s->role[role];
     const char *name = names[role].name;
+    char sum[32];
+    snprintf(sum, sizeof sum, "%s_%s", s->geometry->desc.activations == SOLO_ACTIVATIONS_F32 ? "F32" : "INT8",
+             solo_form_get_info(r->form)->name);
+    for (char *c = sum; *c; c++) *c = (char)toupper((unsigned char)*c);
     for (uint32_t row = 0; row < r->rows; row += 4) {
         solo_text_add(out, "  keep_sums(vec4<f32>(");
         for (uint32_t k = 0; k < 4; k++) {
             if (row + k < r->rows) solo_text_add(out, "a%u%s", row + k, k < 3 ? ", " : "");
             else solo_text_add(out, "0.0%s", k < 3 ? ", " : "");
         }
-        solo_text_add(out, "), %uu, team_%s.at + %uu%s, team_%s.lo, team_%s.hi, lane);\n",
+        solo_text_add(out, ") * SUM_%s, %uu, team_%s.at + %uu%s, team_%s.lo, team_%s.hi, lane);\n", sum,
                       s->geometry->role[role].team, name, row, skip, name, name);
     }
 }
@@ -372,7 +388,7 @@ static void add_multiply(solo_text *out, const solo_stream *s, solo_role role) {
             add_products(out, s, role, strip, row, end);
             n = list_reached(s, role, strip * r->rows + row, strip * r->rows + end, list);
             for (uint32_t i = 0; i < n; i++) {
-                if (list[i].role == role) add_load(out, s, role, list[i].index, "row");
+                if (list[i].role == role) add_load(out, s, role, list[i].index, "near");
                 else if (!is_held_back(s, role, list[i])) others[n_other++] = list[i];
             }
             add_anchored(out, s, others, n_other);
@@ -391,8 +407,10 @@ static void add_loop(solo_text *out, const solo_stream *s, solo_role role) {
     add_place(out, s, role, 0);
     solo_text_add(out,
                   "  for (var pass_ = 0u; pass_ < %uu; pass_++) {\n"
-                  "  let done = pass_ * %uu;\n  let next_%s = row_%s + done + %uu;\n",
-                  r->n_pass, r->rows, name, name, r->rows);
+                  "  let done = pass_ * %uu;\n"
+                  "  let next_%s = near_%s(m_%s, team_%s.row + done + %uu, %uu, min(slot_%s, %uu));\n",
+                  r->n_pass, r->rows, name, solo_form_get_info(r->form)->name, name, name, r->rows,
+                  s->geometry->role[role].groups, name, s->geometry->role[role].groups - 1);
     add_accumulators(out, r);
     for (uint32_t strip = 0; strip < r->strips; strip++) {
         add_inputs(out, s, role, strip);
