@@ -65,8 +65,18 @@ fn att_keep(a: u32, sum: f32, lane: u32) {
   if (d < HEAD_DIM) { att_o[lane / MAX_TEAM * HEAD_DIM + d] = sum; }
 }
 
-fn att_finish(layer: u32, tile: u32, lane: u32) {
-  att_keep_all(att_fold(lane), lane);
+// What att_keep_all and att_fold come to where a subgroup had no position.
+fn att_keep_none(lane: u32) {
+  for (var k = 0u; k < (HEAD_DIM + MAX_TEAM - 1u) / MAX_TEAM; k++) {
+    let d = lane % MAX_TEAM + k * MAX_TEAM;
+    if (d < HEAD_DIM) { att_o[lane / MAX_TEAM * HEAD_DIM + d] = 0.0; }
+  }
+}
+
+// at_work: whether this subgroup had a position.
+fn att_finish(layer: u32, tile: u32, at_work: bool, lane: u32) {
+  if (at_work) { att_keep_all(att_fold(lane), lane); }
+  else { att_keep_none(lane); }
   workgroupBarrier(); // every subgroup's sums written before they are added up
   let head = att_first_head(tile);
   let at = at_layer(layer) + L_ATT + (head * N_SPLIT + tile % N_SPLIT) * HEAD_DIM;
@@ -90,19 +100,26 @@ fn stage_attend(layer: u32, tile: u32, lane: u32) {
   workgroupBarrier(); // q and late rows written before they are read
   refill_out(layer, tile, lane); // on their way until attention is put together
   att_begin();
+  // Short contexts leave subgroups without a position; those with one should have the multiprocessor for themselves.
+  let at_work = span.lo + lane / MAX_TEAM * (MAX_TEAM / ATT_TEAM) < span.hi;
   var turn = 0u;
   for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
     let p = p0 + lane / ATT_TEAM;
-    att_load_late(p, span, lane);
-    let s = att_score(p < span.hi, lane);
-    att_hold();
-    att_load(layer, att_kv_head(tile), p + ATT_BLOCK, span.hi, lane);
+    var s = NEVER;
+    if (at_work) {
+      att_load_late(p, span, lane);
+      s = att_score(p < span.hi, lane);
+      att_hold();
+      att_load(layer, att_kv_head(tile), p + ATT_BLOCK, span.hi, lane);
+    }
     if (lane % ATT_TEAM == 0u) { att_s[turn + lane / ATT_TEAM] = s; }
     workgroupBarrier(); // scores written before all read them; those of two blocks ago are used up
-    let alpha = att_softmax(turn, lane);
-    att_mix(exp(s - att_m), alpha);
+    if (at_work) {
+      let alpha = att_softmax(turn, lane);
+      att_mix(exp(s - att_m), alpha);
+    }
     turn = ATT_BLOCK - turn;
   }
-  att_finish(layer, tile, lane);
+  att_finish(layer, tile, at_work, lane);
   if (lane == 0u) { att_put_ml(layer, att_first_head(tile), tile % N_SPLIT, att_m, att_l); }
 }

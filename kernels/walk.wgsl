@@ -35,14 +35,17 @@ fn run_qkv(l: u32, t: u32, fresh: bool, lane: u32) {
   arrive(l, STAGE_QKV, t, lane);
 }
 
-// Nobody waits for attend's counter: combine takes words of few workgroups, and waits for them alone.
+// Nobody waits for attend's counter, but where counters are all there is: combine takes words of few workgroups,
+// and waits for them alone.
 fn run_attend(l: u32, t: u32, fresh: bool, lane: u32) {
   attend_early(l, t, lane);
   if (fresh) { await_stage(l, STAGE_QKV, TILES_QKV, lane); }
   stage_attend(l, t, lane);
+  if (COUNTS_ATTEND) { arrive(l, STAGE_ATTEND, t, lane); }
 }
 
 fn run_combine(l: u32, t: u32, lane: u32) {
+  if (COUNTS_ATTEND) { await_stage(l, STAGE_ATTEND, TILES_ATTEND, lane); }
   stage_combine(l, t, lane);
   arrive(l, STAGE_COMBINE, t, lane);
 }

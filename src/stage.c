@@ -275,13 +275,17 @@ static uint32_t quant_span(uint32_t n) {
 /* How lanes share a tile's rows: the cheapest by counting, per pass and strip of the inputs, a unit
  * for each row's products and some for loading the inputs, and per row the steps of the reduction.
  */
-static void choose_team(solo_role_geometry *role, uint32_t wg, uint32_t max_team) {
+static void choose_team(solo_role_geometry *role, const solo_geometry_desc *desc) {
+    const uint32_t wg = desc->workgroup_size, max_team = desc->max_team;
     double best = 0;
     role->team = 0;
     /* Rows of several strips go to the widest team: whole lines of memory, fewer rows a lane. */
-    uint32_t least = role->groups >= 2 * max_team ? max_team : 1;
-    for (uint32_t team = least; team <= max_team; team *= 2) {
-        for (uint32_t r = 1; r <= (max_team == 1 ? 1u : 4u); r *= 2) {
+    uint32_t least = role->groups >= 2 * max_team ? max_team : 1, most = max_team;
+    if (desc->k_split) least = most = desc->k_split;
+    uint32_t least_r = desc->rows_team ? desc->rows_team : 1;
+    uint32_t most_r = desc->rows_team ? desc->rows_team : max_team == 1 ? 1 : 4;
+    for (uint32_t team = least; team <= most; team *= 2) {
+        for (uint32_t r = least_r; r <= most_r; r *= 2) {
             uint32_t team_rows = ceil_div(role->tile, wg / team);
             uint32_t n_pass = ceil_div(team_rows, r);
             uint32_t strips = ceil_div(role->groups, team);
@@ -310,13 +314,19 @@ static uint32_t qkv_unit(const solo_geometry *g) {
     return g->kv_span % 8 == 4 ? 2 * g->kv_span : max_u32(g->kv_span, 8);
 }
 
+/* The same of a layer's matrix, whose tiles may be asked for. */
+static uint32_t layer_tile(const solo_geometry *g, uint32_t rows, uint32_t unit) {
+    uint32_t asked = min_u32(g->desc.tile_rows, rows), most = MAX_TILE / unit * unit;
+    return asked ? min_u32(round_up(asked, unit), most) : tile_of(rows, unit, g->desc.n_workgroup);
+}
+
 static void cut_roles(solo_geometry *g) {
     const solo_hparams *hp = g->desc.hp;
     uint32_t n_wg = g->desc.n_workgroup, q_dim = hp->n_head * hp->head_dim;
-    g->role[SOLO_ROLE_QKV].tile = tile_of(g->rows_q + 2 * g->rows_k, qkv_unit(g), n_wg);
-    g->role[SOLO_ROLE_OUT].tile = tile_of(hp->n_embd, g->qd, n_wg);
-    g->role[SOLO_ROLE_GATE_UP].tile = tile_of(hp->n_ff, g->qf, n_wg);
-    g->role[SOLO_ROLE_DOWN].tile = tile_of(hp->n_embd, g->qd, n_wg);
+    g->role[SOLO_ROLE_QKV].tile = layer_tile(g, g->rows_q + 2 * g->rows_k, qkv_unit(g));
+    g->role[SOLO_ROLE_OUT].tile = layer_tile(g, hp->n_embd, g->qd);
+    g->role[SOLO_ROLE_GATE_UP].tile = layer_tile(g, hp->n_ff, g->qf);
+    g->role[SOLO_ROLE_DOWN].tile = layer_tile(g, hp->n_embd, g->qd);
     g->role[SOLO_ROLE_LOGITS].tile = tile_of(hp->n_vocab, 8, n_wg);
     g->embed_tile = g->role[SOLO_ROLE_OUT].tile;
     g->combine_tile = tile_of(q_dim, g->qa, n_wg);
@@ -334,7 +344,7 @@ static void cut_roles(solo_geometry *g) {
                                hp->n_embd / 32};
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
         g->role[i].groups = groups[i];
-        choose_team(&g->role[i], g->wg, g->desc.max_team);
+        choose_team(&g->role[i], &g->desc);
         g->max_rows = max_u32(g->max_rows, g->role[i].tile * (i == SOLO_ROLE_GATE_UP ? g->ffn_parts : 1));
     }
     g->max_rows = max_u32(g->max_rows, max_u32(g->embed_tile, g->combine_tile));

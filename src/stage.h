@@ -31,7 +31,7 @@ typedef struct solo_factor_row {
     solo_sync   sync;
 } solo_factor_row;
 
-#define SOLO_MAX_BURST 16u  /* tokens a dispatch */
+#define SOLO_MAX_BURST 256u /* tokens a dispatch; a device's memory may end it sooner */
 #define SOLO_MAX_CHUNK 999u /* layers a dispatch */
 
 typedef struct solo_factoring {
@@ -92,6 +92,7 @@ typedef struct solo_geometry_desc {
     uint32_t workgroup_size;            /* lanes */
     uint32_t n_workgroup;               /* aimed at: tiles are cut so that each gets about one */
     uint32_t max_team;                  /* 1 on software adapters: lanes do not share rows */
+    uint32_t tile_rows, k_split, rows_team; /* solo_plan_desc's; 0: as below */
     bool     attend_lanes;              /* attention in registers: attend_lanes.wgsl */
     uint32_t queue;                     /* vec4 of weights requested ahead (stream.h); 0: none */
     bool     queue_across;              /* across stages, where a factoring allows it */

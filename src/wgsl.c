@@ -480,7 +480,15 @@ char *solo_wgsl_join(const solo_wgsl_desc *desc) {
         return out.at;
     }
     add_file(&out, desc->factoring->n_token > 1 ? "token_burst.wgsl" : "token_one.wgsl");
-    add_file(&out, desc->factoring->tagged ? "handoff_tagged.wgsl" : "handoff_plain.wgsl");
+    if (desc->factoring->tagged) {
+        static const char *const by[] = {"handoff_by_counter_tag.wgsl", "handoff_by_tag.wgsl",
+                                         "handoff_by_counter.wgsl", "handoff_by_plain.wgsl",
+                                         "handoff_by_nothing.wgsl"};
+        add_file(&out, by[desc->hand_off]);
+        add_file(&out, "handoff_tagged.wgsl");
+    } else {
+        add_file(&out, "handoff_plain.wgsl");
+    }
     add_file(&out, desc->subgroups ? "reduce_subgroup.wgsl" : "reduce_scratch.wgsl");
     add_file(&out, g->activations == SOLO_ACTIVATIONS_F32 ? "activations_f32.wgsl"
                                                           : "activations_int8.wgsl");
