@@ -20,12 +20,13 @@ typedef struct reach {
     uint32_t f32[6], int8[6];
     uint32_t n_factoring; /* tokens by each factoring */
     const char *left_out; /* factorings that would take a CPU more than a minute here: single-wg and
-                             what hands over inside a dispatch to compile, single standing for the
-                             others; unfused and roles, some 500 dispatches a token, to run on SwiftShader */
+                             what hands over inside a dispatch to compile, on SwiftShader single standing
+                             for the others (on lavapipe test_gpu_handoff's, of a tiny model); unfused and
+                             roles, some 500 dispatches a token, to run on SwiftShader */
 } reach;
 
 static const reach reaches[] = {
-    {"llvmpipe", {48, 8, 16, 8, 32, 4}, {16, 0, 0, 0, 16, 0}, 8, "single-wg layer chunk burst"},
+    {"llvmpipe", {48, 8, 16, 8, 32, 4}, {16, 0, 0, 0, 16, 0}, 8, "single single-wg layer chunk burst"},
     {"SwiftShader", {4, 0, 0, 0, 0, 0}, {2, 0, 0, 0, 0, 0}, 8, "single-wg unfused roles layer chunk burst"},
     {"", {48, 48, 48, 48, 48, 48}, {48, 48, 48, 48, 48, 48}, 48, ""},
 };

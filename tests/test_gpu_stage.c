@@ -202,14 +202,19 @@ static void compare_step(comparison *cmp, const step_words *w, const solo_model 
 
 /* ---- sentinels ------------------------------------------------------------------------------ */
 
+/* Whether steps draw an id. A slow compiler takes a fifth of a plan's time for that: there it is test_gpu_sample's
+ * and test_gpu_session's. */
+static bool draws(void) { return !gpu_compiles_slowly(); }
+
 /* Message words [0, msg_words) are all written, those from `first_free` on are not. */
 static void expect_message_words(const solo_plan *plan, const uint32_t *words,
                                  uint32_t first_free) {
     uint32_t n = (uint32_t)(plan->msg.n_bytes / 4);
+    const uint32_t n_written = draws() ? plan->geometry.msg_words : plan->geometry.m_id;
     assert_true(first_free < n);
     for (uint32_t i = 0; i < n; i++) {
         bool kept = words[i] == GPU_SENTINEL;
-        if (i < plan->geometry.msg_words && kept) fail_msg("message word %u has no writer", i);
+        if (i < n_written && kept) fail_msg("message word %u has no writer", i);
         if (i >= first_free && !kept) fail_msg("word %u behind the messages was written", i);
     }
 }
@@ -229,7 +234,7 @@ static void expect_kv_rows(const solo_plan *plan, const uint32_t *words, uint32_
 static void expect_state(const solo_plan *plan, uint32_t pos) {
     uint32_t *words = gpu_read_all(plan->state), at = plan->geometry.state_ids,
              n = plan->geometry.state_words;
-    assert_true(words[at + pos + 1] < plan->geometry.desc.hp->n_vocab);
+    if (draws()) assert_true(words[at + pos + 1] < plan->geometry.desc.hp->n_vocab);
     for (uint32_t i = pos + 2; at + i < n; i++) assert_int_equal(words[at + i], GPU_SENTINEL);
     free(words);
 }
@@ -286,6 +291,7 @@ static void check_config(const config *c) {
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT && c->chunked; i++) /* see wide */
         assert_true(plan->geometry.role[i].tile > 32 || !solo_device_info_of(gpu_device)->is_software);
     assert_true(plan->geometry.att_parts >= c->min_parts);
+    if (!draws()) plan->main.n_dispatch--; /* sample is the last one */
     solo_ref *ref;
     GPU_OK(solo_ref_open(&ref, bed.model, N_CTX, &gpu_err));
     solo_ref_set_kv(ref, plan->desc.kv_type);

@@ -485,7 +485,8 @@ typedef struct shared_var {
 static uint32_t list_shared(const char *wgsl, shared_var *out, uint32_t n_max) {
     static const struct { const char *text; uint32_t bytes;
     } types[] = {{"array<f32, ", 4},        {"array<u32, ", 4},        {"array<atomic<u32>, ", 4},
-                 {"array<vec4<f32>, ", 16}, {"array<vec4<u32>, ", 16}, {"u32", 0}};
+                 {"array<vec2<f32>, ", 8},  {"array<vec4<f32>, ", 16}, {"array<vec4<u32>, ", 16},
+                 {"u32", 0}};
     uint32_t n = 0;
     static const char mark[] = "\nvar<workgroup> ";
     for (const char *at = wgsl; (at = strstr(at, mark)); n++) {
