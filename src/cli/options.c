@@ -273,7 +273,7 @@ static error_t parse_key(int key, char *arg, struct argp_state *state) {
         break;
     case ARGP_KEY_END:
         if ((p->command->takes & CLI_TAKES_MODEL) && !o->model)
-            argp_error(state, "wanted a MODEL (a .gguf file or a model's folder), found none");
+            argp_error(state, "wanted a MODEL (a .gguf file, a model's folder, a name of `solo models`), found none");
         if (arguments_of(p->command) && !(p->command->takes & CLI_TAKES_PULL ? o->in : o->out))
             argp_error(state, "wanted %s, found %s", arguments_of(p->command), o->in ? "the first alone" : "neither");
         if (o->prompt && o->prompt_file)
