@@ -20,7 +20,7 @@ void solo_assembly_close(solo_assembly *a) {
     for (uint32_t i = 0; i < a->n_making; i++) free(a->making[i].numbers);
     if (a->close) a->close(a->user);
     solo_gguf_writer_free(&a->w);
-    free(a->head.at), free(a->making), free(a->row), free(a->numbers);
+    free(a->head.at), free(a->making), free(a->row), free(a->numbers), free(a->turned);
     free(a);
 }
 
@@ -101,6 +101,31 @@ static bool pack_row(solo_assembly *a, const solo_making *m, uint64_t row, uint8
     return true;
 }
 
+/* Columns lie far apart in an array: it is read once and turned as a whole. The last one stays for its other rows. */
+static bool hold_turned(solo_assembly *a, const solo_array *of) {
+    if (a->turned_of == of) return true;
+    const uint64_t size = of->n_bytes / (of->rows * of->cols);
+    uint8_t *plain = solo_alloc((size_t)of->n_bytes);
+    a->turned_of = NULL;
+    a->turned = solo_realloc(a->turned, (size_t)of->n_bytes);
+    bool ok = solo_source_read(of->source, of->off, of->n_bytes, plain, &a->why);
+    for (uint64_t c = 0; c < of->cols && ok; c++)
+        for (uint64_t r = 0; r < of->rows; r++)
+            memcpy(a->turned + (c * of->rows + r) * size, plain + (r * of->cols + c) * size, (size_t)size);
+    free(plain);
+    if (ok) a->turned_of = of;
+    return ok;
+}
+
+/* A row as it lies in the array: n bytes of its type, or of what pack_row makes. */
+static bool read_row(solo_assembly *a, const solo_making *m, uint64_t row, uint64_t n, uint8_t *out) {
+    if (m->from->is_packed) return pack_row(a, m, row, out);
+    if (!m->columns) return solo_source_read(m->from->source, m->from->off + row * n, n, out, &a->why);
+    if (!hold_turned(a, m->from)) return false;
+    memcpy(out, a->turned + row * n, (size_t)n);
+    return true;
+}
+
 static bool make_row(solo_assembly *a, const solo_making *m, uint64_t r, uint8_t *out) {
     if (!m->from) {
         solo_quantize(m->type, m->numbers + r * m->cols, m->cols, out);
@@ -110,17 +135,16 @@ static bool make_row(solo_assembly *a, const solo_making *m, uint64_t r, uint8_t
     const solo_type from = !m->from->is_packed ? m->from->type
                            : m->scale->type == SOLO_TYPE_F16 ? SOLO_TYPE_Q4_0 : SOLO_TYPE_Q4_F;
     const uint64_t n = bytes_of_row(from, m->cols);
-    const bool same = from == m->type;
+    const bool same = from == m->type && m->plus == 0.0f;
     if (m->cols > a->n_numbers) {
         a->n_numbers = m->cols;
         a->numbers = solo_realloc(a->numbers, a->n_numbers * sizeof *a->numbers);
     }
     uint8_t *blocks = same ? out : solo_alloc((size_t)n);
-    bool ok = m->from->is_packed
-                  ? pack_row(a, m, row, blocks)
-                  : solo_source_read(m->from->source, m->from->off + row * n, n, blocks, &a->why);
+    bool ok = read_row(a, m, row, n, blocks);
     if (ok && !same) {
         solo_dequant(from, blocks, m->cols, a->numbers);
+        for (uint64_t i = 0; i < m->cols; i++) a->numbers[i] += m->plus;
         solo_quantize(m->type, a->numbers, m->cols, out);
     }
     if (!same) free(blocks);
