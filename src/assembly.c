@@ -126,6 +126,14 @@ static bool read_row(solo_assembly *a, const solo_making *m, uint64_t row, uint6
     return true;
 }
 
+/* A vector of heads whose halves become neighbours. */
+static void put_turned(const solo_assembly *a, const solo_making *m, uint8_t *out) {
+    float *numbers = solo_alloc((size_t)m->cols * sizeof *numbers);
+    for (uint64_t i = 0; i < m->cols; i++) numbers[i] = a->numbers[row_from(m, i)];
+    solo_quantize(m->type, numbers, m->cols, out);
+    free(numbers);
+}
+
 static bool make_row(solo_assembly *a, const solo_making *m, uint64_t r, uint8_t *out) {
     if (!m->from) {
         solo_quantize(m->type, m->numbers + r * m->cols, m->cols, out);
@@ -135,7 +143,7 @@ static bool make_row(solo_assembly *a, const solo_making *m, uint64_t r, uint8_t
     const solo_type from = !m->from->is_packed ? m->from->type
                            : m->scale->type == SOLO_TYPE_F16 ? SOLO_TYPE_Q4_0 : SOLO_TYPE_Q4_F;
     const uint64_t n = bytes_of_row(from, m->cols);
-    const bool same = from == m->type && m->plus == 0.0f;
+    const bool turns_numbers = m->turn && !m->rows, same = from == m->type && m->plus == 0.0f && !turns_numbers;
     if (m->cols > a->n_numbers) {
         a->n_numbers = m->cols;
         a->numbers = solo_realloc(a->numbers, a->n_numbers * sizeof *a->numbers);
@@ -145,7 +153,8 @@ static bool make_row(solo_assembly *a, const solo_making *m, uint64_t r, uint8_t
     if (ok && !same) {
         solo_dequant(from, blocks, m->cols, a->numbers);
         for (uint64_t i = 0; i < m->cols; i++) a->numbers[i] += m->plus;
-        solo_quantize(m->type, a->numbers, m->cols, out);
+        if (turns_numbers) put_turned(a, m, out);
+        else solo_quantize(m->type, a->numbers, m->cols, out);
     }
     if (!same) free(blocks);
     return ok;

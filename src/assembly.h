@@ -26,7 +26,8 @@ typedef struct solo_making {
     uint64_t          row0;
     bool              columns; /* rows are the array's columns */
     float             plus; /* added to each number */
-    uint32_t          turn; /* not 0: rows of heads of that length, whose halves RoPE pairs, become neighbours */
+    uint32_t          turn; /* not 0: rows of heads of that length, whose halves RoPE pairs, become neighbours; of a
+                         * vector its numbers */
     float            *numbers; /* malloc'd, becomes the assembly's */
     uint64_t          off, n_bytes; /* filled in */
 } solo_making;

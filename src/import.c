@@ -116,6 +116,8 @@ static bool is_gain(const char *to) {
 static bool add_tensor(importer *im, const name_row *row, const solo_array *array, uint64_t layer, const char *suffix) {
     solo_making m = {.from = array, .cols = array->cols, .type = array->type};
     const bool is_vector = array->rows == 0;
+    const bool turns = (im->arch->flags & IMPORT_TURNS) && (row->part == ROWS_Q || row->part == ROWS_K);
+    const uint32_t turn = turns ? (uint32_t)im->head_dim : 0;
     char *at = m.name, *end = m.name + 64;
     for (const char *c = row->to; *c && at < end; c++)
         at += *c == '#' ? snprintf(at, 16, "%llu", (unsigned long long)layer) : (*at = *c, 1);
@@ -140,11 +142,11 @@ static bool add_tensor(importer *im, const name_row *row, const solo_array *arra
         }
         m.rows = m.row0 = 0;
         m.type = SOLO_TYPE_F32;
+        m.turn = turn;
         solo_assembly_add(im->a, &m);
         return true;
     }
-    if ((im->arch->flags & IMPORT_TURNS) && (row->part == ROWS_Q || row->part == ROWS_K))
-        m.turn = (uint32_t)im->head_dim;
+    m.turn = turn;
     if (array->is_packed) {
         char scale[300];
         snprintf(scale, sizeof scale, "%.*s.q_scale", (int)(strlen(array->name) - strlen(".q_weight")), array->name);

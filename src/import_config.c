@@ -192,7 +192,8 @@ static bool read_window(importer *im) {
     if (every == 1) return true;
     if (every > 1 && !is_mixed)
         return solo_fail(im->err, SOLO_UNSUPPORTED,
-                         "%s/%s: 'layer_types': wanted layers of one kind in a %s, found two", im->folder, im->file, im->arch->said);
+                         "%s/%s: 'layer_types': wanted layers of one kind in a %s, found two", im->folder, im->file,
+                         im->arch->said);
     put_u32(im, "attention.sliding_window", (uint64_t)json_integer_value(window));
     if (!is_mixed) return true;
     if (types) put_u32(im, "attention.sliding_window_pattern", every ? every : im->n_layer + 1);

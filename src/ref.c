@@ -308,7 +308,7 @@ static void step_layer(solo_ref *r, uint32_t layer, uint32_t pos) {
 
     norm(r, x1, r->ffn_norm + (size_t)layer * hp->n_embd, w->ffn_norm_bias);
     multiply(r, w->gate, w->gate_bias, r->normed, r->gate);
-    if (w->up) solo_ref_matvec(w->up, r->normed, r->up);
+    if (w->up) multiply(r, w->up, w->up_bias, r->normed, r->up);
     solo_ref_glu(hp->act, r->gate, w->up ? r->up : NULL, hp->n_ff, h);
     multiply(r, w->down, w->down_bias, h, r->delta);
     add_delta(r, x1, w->post_ffn_norm, x_out);

@@ -162,7 +162,8 @@ def scaling_of(g, get):
         return {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
                 "original_max_position_embeddings": 64}
     if get("rope.scaling.type") == "yarn":
-        return {"type": "yarn", "factor": get("rope.scaling.factor"),
+        return {"type": "yarn", "factor": get("rope.scaling.factor"), "beta_fast": get("rope.scaling.yarn_beta_fast"),
+                "beta_slow": get("rope.scaling.yarn_beta_slow"),
                 "original_max_position_embeddings": get("rope.scaling.original_context_length")}
     return {"rope_type": "linear", "factor": get("rope.scaling.factor")} if get("rope.scaling.factor") else None
 

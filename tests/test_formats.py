@@ -13,7 +13,7 @@ from folders import (Gguf, config_of, fused_arrays, hf_arrays, mlc_config, read,
                      write_mlc, write_safetensors)
 
 BIN, CHECKPOINT_FILE = os.environ["SOLO_BIN"], os.environ["SOLO_CHECKPOINT_FILE"]
-CHECKPOINTS = ("llama3", "mistral", "phi3", "qwen2", "qwen3", "gpt2", "gemma2", "gemma3")
+CHECKPOINTS = ("llama3", "mistral", "biases", "yarn", "phi3", "qwen2", "qwen3", "gpt2", "gemma2", "gemma3")
 IDS = [3, 14, 159, 26, 535, 89, 79, 323, 84, 626]
 SHORT_IDS = [i % 320 for i in IDS]  # of the checkpoints' vocabulary
 
@@ -198,7 +198,7 @@ class Formats(unittest.TestCase):
         with open(os.path.join(folder, "model.safetensors"), "wb") as file:
             file.write(whole)
         for key, value, text in (("model_type", "mamba", "wanted one of (llama"), ("hidden_size", None, "'hidden_size'"),
-                                 ("rope_scaling", {"rope_type": "yarn"}, "found \"yarn\""), ("hidden_act", "relu", "relu"),
+                                 ("rope_scaling", {"rope_type": "dynamic"}, "found \"dynamic\""), ("hidden_act", "relu", "relu"),
                                  ("hidden_size", 32, "wanted 32 x")):
             config = config_of(g)
             config[key] = value
