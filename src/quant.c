@@ -291,7 +291,7 @@ void solo_dequant(solo_type type, const uint8_t *src, uint64_t n, float *dst) {
     if (form == SOLO_FORM_F32) {
         for (uint64_t i = 0; i < n; i++) dst[i] = f32_of_bits(load_u32(src + 4 * i));
     } else if (form == SOLO_FORM_F16) {
-        for (uint64_t i = 0; i < n; i++) dst[i] = solo_f16_to_f32(load_u16(src + 2 * i));
+        for (uint64_t i = 0; i < n; i++) dst[i] = f32_of_half(load_u16(src + 2 * i));
     } else if (form == SOLO_FORM_BF16) {
         for (uint64_t i = 0; i < n; i++)
             dst[i] = f32_of_bits((uint32_t)load_u16(src + 2 * i) << 16);
