@@ -87,6 +87,66 @@ class Formats(unittest.TestCase):
             write_mlc(g, folder, False)
             self.assert_alike(folder, path, name)
 
+    def folder_of(self, name):
+        """A checkpoint's folder, its GGUF, and a call that changes settings (None: leaves one out)."""
+        path, g = self.checkpoint(name, "f32")
+        folder = self.path(name)
+        os.mkdir(folder)
+        write_hf(g, folder)
+
+        def change(**settings):
+            config = {**config_of(g), **settings}
+            write_json(folder, "config.json", {k: v for k, v in config.items() if v is not None})
+        return folder, path, g, change
+
+    def test_gemma3_as_part_of_what_sees(self):
+        """text_config, arrays of the language model beside others, and RoPE by kind of layer as newer files say it."""
+        folder, path, g, change = self.folder_of("gemma3")
+        text = config_of(g)
+        del text["model_type"], text["tie_word_embeddings"]
+        write_json(folder, "config.json", {"model_type": "gemma3", "text_config": text, "vision_config": {"hidden_size": 7}})
+        arrays = hf_arrays(g)
+        for prefix in ("language_model.", "model.language_model."):
+            named = {prefix + (name if prefix[0] == "l" else name.removeprefix("model.")): a for name, a in arrays.items()}
+            named["vision_tower.vision_model.post_layernorm.weight"] = ("F32", [1], b"\0\0\0\0")
+            write_safetensors(os.path.join(folder, "model.safetensors"), named)
+            self.assert_alike(folder, path, prefix)
+        write_safetensors(os.path.join(folder, "model.safetensors"), arrays)
+        change(rope_theta=None, rope_scaling=None, rope_local_base_freq=None, sliding_window_pattern=None,
+               layer_types=["sliding_attention", "full_attention", "sliding_attention"], rope_parameters={
+                   "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+                   "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}})
+        self.assert_alike(folder, path, "rope_parameters")
+
+    def test_yarn_settings(self):
+        folder, path, _, change = self.folder_of("yarn")
+        yarn = {"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 32, "beta_fast": 1.6, "beta_slow": 0.08}
+        change(max_position_embeddings=32, rope_scaling=yarn)
+        self.assert_alike(folder, path, "yarn")  # the context is lengthened: the GGUF's is 64
+        for more, wanted in (({"attention_factor": 1.5}, 1.5), ({"mscale": 1.0, "mscale_all_dim": 0.5}, None)):
+            change(rope_scaling={**yarn, **more})
+            run("convert", folder, self.path("out.gguf"))
+            ln = math.log(2) / 10
+            found = Gguf(self.path("out.gguf")).values["qwen2.rope.scaling.attn_factor"]
+            self.assertAlmostEqual(found * (1 + ln), wanted or (1 + ln) / (1 + 0.5 * ln), places=6)
+        change(rope_scaling={**yarn, "truncate": False})
+        self.assertIn("\"truncate\": false", run("info", folder, wanted=1))
+
+    def test_settings_that_change_the_result(self):
+        two = ["sliding_attention", "full_attention"]
+        for name, settings, text in (
+                ("gemma2", {"hidden_activation": "relu"}, "'hidden_activation': wanted \"gelu_pytorch_tanh\", found \"relu\""),
+                ("gemma3", {"query_pre_attn_scalar": 100}, "'query_pre_attn_scalar'"),
+                ("gemma3-", {"layer_types": [two[1], *two]}, "'layer_types'"),
+                ("gpt2", {"scale_attn_by_inverse_layer_idx": True}, "'scale_attn_by_inverse_layer_idx'"),
+                ("gpt2-", {"activation_function": "gelu"}, "'activation_function'"),
+                ("mistral", {"layer_types": two}, "'layer_types': wanted layers of one kind"),
+                ("llama3", {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "low_freq_factor")):
+            folder, _, _, change = self.folder_of(name.rstrip("-"))
+            change(**settings)
+            self.assertIn(text, run("info", folder, wanted=1), name)
+            os.rename(folder, folder + "." + name)
+
     def test_phi3_is_a_fused_llama(self):
         path, folder = self.model(), self.path("phi3")
         os.mkdir(folder)
