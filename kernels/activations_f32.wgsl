@@ -19,6 +19,12 @@ fn take_y(at: u32, at_scale: u32, at_ss: u32, n_ss: u32, group0: u32, n: u32, q:
 }
 
 fn keep_y(i: u32, w: u32) { xv[((i >> 2u) & 7u) * XG + (i >> 5u)][i & 3u] = bitcast<f32>(w); }
+// Word lane + step of a whole vector, step a multiple of 32.
+fn keep_y_step(lane: u32, step: u32, w: u32) {
+  xv[((lane >> 2u) & 7u) * XG + (lane >> 5u) + step / 32u][lane & 3u] = bitcast<f32>(w);
+}
+
+fn keep_scale_whole(i: u32, q: u32, v: f32) {} // there are none
 fn keep_scale(r: Run, i: u32, v: f32) {} // there are none
 
 fn finish_y(n: u32, lane: u32) {}

@@ -20,6 +20,23 @@ fn take_y(at: u32, at_scale: u32, at_ss: u32, n_ss: u32, group0: u32, n: u32, q:
 // Word i of a run: four int8.
 fn keep_y(i: u32, w: u32) { xq[((i >> 2u) & 1u) * XG + (i >> 3u)][i & 3u] = w; }
 
+// Word lane + step of a whole vector, step a multiple of 32.
+fn keep_y_step(lane: u32, step: u32, w: u32) {
+  xq[((lane >> 2u) & 1u) * XG + (lane >> 3u) + step / 8u][lane & 3u] = w;
+}
+
+// Scale i of a whole vector, of q neighbours each.
+fn keep_scale_whole(i: u32, q: u32, v: f32) {
+  if (q % 32u == 0u) {
+    for (var g = 0u; g < q / 32u; g++) { xs[i * (q / 32u) + g] = vec4<f32>(v); }
+    return;
+  }
+  for (var k = 0u; k < q / 8u; k++) {
+    let octet = i * (q / 8u) + k;
+    xs[octet / 4u][octet % 4u] = v;
+  }
+}
+
 // Scale i of a run, to the octets of the run's groups that it spans.
 fn keep_scale(r: Run, i: u32, v: f32) {
   for (var o = 0u; o < r.q / 8u; o++) {

@@ -17,7 +17,9 @@ var<private> att_l: f32; // running sum, of all lanes alike
 fn att_take(layer: u32, tile: u32, span: Span, lane: u32) {
   let first = max(span.lo, args.pos);
   let n = HEAD_DIM + (max(first, span.hi) - first) * 2u * KV_ROW;
-  for (var i = lane; i < n; i += WG) {
+  for (var round = 0u; round < (HEAD_DIM + 2u * N_BLOCK * KV_ROW + WG - 1u) / WG; round++) {
+    let i = lane + round * WG;
+    if (i >= n) { continue; }
     let w = i - HEAD_DIM;
     var at = at_layer(layer) + L_Q + att_first_head(tile) * HEAD_DIM + i;
     if (i >= HEAD_DIM) {

@@ -61,6 +61,13 @@ struct Matrix {
   s_at: u32,
 }
 
+// Where a group stands, as an index into the payload and one into the scales: groups near it, `row` rows and `g`
+// groups on, are found by adding constants. (Of two scales a word, g must be even.)
+struct Near {
+  w: u32,
+  s: u32,
+}
+
 // One group of 32 inputs of a matrix, as a lane holds it: activations_int8.wgsl says how.
 struct XInt8 {
   a: vec4<u32>,     // elements 0..15, int8
@@ -74,11 +81,17 @@ fn octet_sum(a: u32, b: u32) -> f32 {
 }
 
 // The integer products of each octet's inputs and weights: its first four weights in lo, the others in hi.
-fn octet_dots(lo: vec4<u32>, hi: vec4<u32>, x: XInt8) -> vec4<f32> {
-  return vec4<f32>(f32(dot4I8Packed(lo.x, x.a.x) + dot4I8Packed(hi.x, x.a.y)),
-                   f32(dot4I8Packed(lo.y, x.a.z) + dot4I8Packed(hi.y, x.a.w)),
-                   f32(dot4I8Packed(lo.z, x.b.x) + dot4I8Packed(hi.z, x.b.y)),
-                   f32(dot4I8Packed(lo.w, x.b.z) + dot4I8Packed(hi.w, x.b.w)));
+fn octet_dots(lo: vec4<u32>, hi: vec4<u32>, x: XInt8) -> vec4<i32> {
+  return vec4<i32>(dot4I8Packed(lo.x, x.a.x) + dot4I8Packed(hi.x, x.a.y),
+                   dot4I8Packed(lo.y, x.a.z) + dot4I8Packed(hi.y, x.a.w),
+                   dot4I8Packed(lo.z, x.b.x) + dot4I8Packed(hi.z, x.b.y),
+                   dot4I8Packed(lo.w, x.b.z) + dot4I8Packed(hi.w, x.b.w));
+}
+
+// The octets' products by their scales; one: a const, whether a group's four scales are one (*_ONE of the prelude).
+fn scaled(d: vec4<i32>, x: XInt8, one: bool) -> f32 {
+  if (one) { return f32((d.x + d.y) + (d.z + d.w)) * x.scale.x; }
+  return fma(f32(d.x), x.scale.x, fma(f32(d.y), x.scale.y, fma(f32(d.z), x.scale.z, f32(d.w) * x.scale.w)));
 }
 
 var<workgroup> rows: array<f32, MAX_ROWS>;   // a tile's finished rows

@@ -17,6 +17,7 @@ fn role_rms_norm(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation
 @compute @workgroup_size(WG)
 fn role_qkv(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   prime_qkv(place.layer, wg.x, lane);
+  qkv_turns(place.layer, wg.x, lane);
   qkv_take(place.layer, lane);
   stage_qkv(place.layer, wg.x, lane);
 }

@@ -10,6 +10,7 @@ fn dispatch_single_wg(@builtin(local_invocation_index) lane: u32) {
     for (var t = 0u; t < TILES_QKV; t++) {
       prime_qkv(l, t, lane);
       workgroupBarrier(); // the tile before is done with its rows
+      qkv_turns(l, t, lane);
       stage_qkv(l, t, lane);
     }
     storageBarrier(); // q, k, v put before attend takes them

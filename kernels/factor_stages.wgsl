@@ -8,6 +8,7 @@ fn dispatch_embed(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocatio
 @compute @workgroup_size(WG)
 fn dispatch_qkv(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   prime_qkv(place.layer, wg.x, lane);
+  qkv_turns(place.layer, wg.x, lane);
   qkv_take(place.layer, lane);
   stage_qkv(place.layer, wg.x, lane);
 }

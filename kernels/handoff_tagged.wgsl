@@ -26,25 +26,37 @@ fn half_at(parity: u32, at: u32) -> u32 { return (parity * N_BLOCK + token_block
 // Between the two other work goes on. take does both at once.
 fn peek(at: u32) -> u32 { return atomicLoad(&msg[half_at(args.parity, at)]); }
 
+// (The first look stands before the loop, in one block with its loads, so that a device can wait for these alone.)
 fn settle(at: u32, word: u32) -> u32 {
   var w = word;
-  for (var n = 0u; n < SPIN_LIMIT; n++) {
-    if (w != 0u || give_up(n)) { break; }
-    w = peek(at);
+  if (w == 0u) {
+    for (var n = 0u; n < SPIN_LIMIT; n++) {
+      w = peek(at);
+      if (w != 0u || give_up(n)) { break; }
+    }
   }
   return w ^ NOT_READY;
 }
 
+fn as_put4(words: vec4<u32>) -> vec4<u32> { return words ^ vec4<u32>(NOT_READY); } // of words that are there
+
 fn settle4(at: vec4<u32>, words: vec4<u32>) -> vec4<u32> {
   var w = words;
-  for (var n = 0u; n < SPIN_LIMIT; n++) {
-    if (all(w != vec4<u32>()) || give_up(n)) { break; }
-    w = peek4(at);
+  if (min(min(w.x, w.y), min(w.z, w.w)) == 0u) {
+    for (var n = 0u; n < SPIN_LIMIT; n++) {
+      w = peek4(at);
+      if (all(w != vec4<u32>()) || give_up(n)) { break; }
+    }
   }
-  return w ^ vec4<u32>(NOT_READY);
+  return as_put4(w);
 }
 
 fn take(at: u32) -> u32 { return settle(at, peek(at)); }
+
+// The same in two steps, for texts that ask for many words near each other (take.c): where a word stands in
+// the buffer, and what stands there, 0 for not yet.
+fn slot_of(at: u32) -> u32 { return half_at(args.parity, at); }
+fn word_at(slot: u32) -> u32 { return atomicLoad(&msg[slot]); }
 
 fn put(at: u32, word: u32) {
   atomicStore(&msg[half_at(args.parity, at)], word ^ NOT_READY);
@@ -64,10 +76,12 @@ fn arrive(layer: u32, stage: u32, tile: u32, lane: u32) {
   atomicAdd(&state[counter_at(args.parity, token_block(), layer, stage)], 1u);
 }
 
+fn arrived(i: u32, n_tile: u32) -> bool { return atomicLoad(&state[i]) >= n_tile; }
+
 fn await_counter(i: u32, n_tile: u32, lane: u32) {
   if (lane == 0u) {
     for (var n = 0u; n < SPIN_LIMIT; n++) {
-      if (atomicLoad(&state[i]) >= n_tile || give_up(n)) { break; }
+      if (arrived(i, n_tile) || give_up(n)) { break; }
     }
   }
   workgroupBarrier(); // lane 0 saw the counter before the others load words

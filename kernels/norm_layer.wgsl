@@ -10,7 +10,9 @@ var<private> x_mean: f32;
 fn add_sums(lane: u32) {
   var s = 0.0;
   var m = 0.0;
-  for (var i = lane % MAX_TEAM; i < N_SS; i += MAX_TEAM) {
+  for (var k = 0u; k < (N_SS + MAX_TEAM - 1u) / MAX_TEAM; k++) {
+    let i = lane % MAX_TEAM + k * MAX_TEAM;
+    if (i >= N_SS) { continue; }
     s += ss[i];
     m += ss[N_SS + i];
   }

@@ -4,7 +4,10 @@ var<private> x_inv: f32; // 1 / rms of the vector that take_x brought in
 // The order of additions depends on MAX_TEAM alone; every lane gets the sum.
 fn add_sums(lane: u32) {
   var s = 0.0;
-  for (var i = lane % MAX_TEAM; i < N_SS; i += MAX_TEAM) { s += ss[i]; }
+  for (var k = 0u; k < (N_SS + MAX_TEAM - 1u) / MAX_TEAM; k++) {
+    let i = lane % MAX_TEAM + k * MAX_TEAM;
+    if (i < N_SS) { s += ss[i]; }
+  }
   x_inv = inverseSqrt(fma(team_sum(s, MAX_TEAM, lane), 1.0 / f32(D), NORM_EPS));
 }
 

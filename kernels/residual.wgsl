@@ -65,7 +65,8 @@ fn x_load_within(g: u32, n: u32) -> X {
 fn take_x(at: u32, chunk: u32, chunk_groups: u32, lane: u32) {
   let g0 = chunk * chunk_groups;
   let n = min(chunk_groups, D / 32u - g0);
-  take_y(at + X_Y, at + X_SCALE, at + X_SS, N_SUM, g0, n, QD, lane);
+  if (chunk_groups == D / 32u) { take_whole_x(at + X_Y, lane); }
+  else { take_y(at + X_Y, at + X_SCALE, at + X_SS, N_SUM, g0, n, QD, lane); }
   workgroupBarrier(); // words written before they are added up, and before x_load
   add_sums(lane);
   if (X_SUMS) { finish_y(n, lane); }
@@ -96,16 +97,28 @@ fn gain_rows(gain: u32, row0: u32, n: u32, lane: u32) {
   workgroupBarrier(); // ys written before put_y reads whole quantisation groups
 }
 
-// What a stage's tail needs besides the finished rows, asked for before the products are made: of one row,
-// the first that this lane will publish (tail_row of spans_*.wgsl).
-struct Tail {
-  own: u32,  // the residual's word, as peeked
-  gain: f32, // of the next norm
+// What a stage's tail needs besides the finished rows: of each its residual, and the next norm's gain. Both stand in
+// workgroup memory before the products are made: a load that is used behind them waits, on some devices, until all
+// weights requested meanwhile are there (bench/results/h100-2026-11-28-text).
+var<workgroup> own: array<f32, TAIL_ROWS>;
+var<workgroup> gains: array<f32, TAIL_ROWS>;
+const TAIL_ROUNDS = (TAIL_ROWS + WG - 1u) / WG;
+
+// Whether the residual's rows never leave their workgroup: each puts a tile of every residual of a token, in one
+// dispatch, and finds its own where it left it.
+const KEEPS_OWN = WHOLE_STATIC && !POST_NORM && TILES_OUT <= N_WG && OUT_TILE == DOWN_TILE && OUT_TILE == EMBED_TILE;
+
+fn keep_gains(gain: u32, row0: u32, n: u32, lane: u32) {
+  for (var round = 0u; round < TAIL_ROUNDS; round++) {
+    let r = lane + round * WG;
+    if (r < n) { gains[r] = gain_at(gain, row0 + r); }
+  }
 }
 
-fn ask_tail(res: u32, gain: u32, row0: u32, n: u32, lane: u32) -> Tail {
-  let r = min(tail_row(lane), n - 1u);
-  return Tail(peek(res + row0 + r), gain_at(gain, row0 + r));
+// To be read behind the barrier that follows the products.
+fn keep_tail(res: u32, gain: u32, row0: u32, n: u32, lane: u32) {
+  keep_gains(gain, row0, n, lane);
+  for (var r = lane; r < n; r += WG) { own[r] = bitcast<f32>(take(res + row0 + r)); }
 }
 
 // rows[r] becomes the projection's row, with its bias, plus its residual.

@@ -1,17 +1,19 @@
 // spans_serial: publishing what neighbours share a scale for, each span walked by one lane.
-fn tail_row(lane: u32) -> u32 { return lane; }
-
 fn publish_x(at: u32, gain: u32, row0: u32, n: u32, lane: u32) {
   put_residual(at, row0, n, lane);
+  if (KEEPS_OWN) {
+    for (var r = lane; r < n; r += WG) { own[r] = rows[r]; }
+  }
   put_ss(at + X_SS, row0, n, lane);
   put_means(at, row0, n, lane);
   gain_rows(gain, row0, n, lane);
   put_y(at + X_Y, at + X_SCALE, row0, n, QD, lane);
 }
 
-// The same of the projection's rows plus the residual that stands at `res`.
-fn publish_sum(at: u32, res: u32, bias: u32, gain: u32, row0: u32, n: u32, tail: Tail, lane: u32) {
-  add_residual(res, bias, row0, n, tail.own, lane);
+// The same of the projection's rows plus the residual that keep_tail kept.
+fn publish_sum(at: u32, bias: u32, gain: u32, row0: u32, n: u32, lane: u32) {
+  for (var r = lane; r < n; r += WG) { rows[r] = own[r] + biased(rows[r], bias + row0 + r); }
+  workgroupBarrier(); // sums written before publish_x reads its quantisation groups
   publish_x(at, gain, row0, n, lane);
 }
 

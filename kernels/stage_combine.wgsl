@@ -13,12 +13,18 @@ fn split_at(layer: u32, i: u32, split: u32) -> vec4<u32> {
 // they come from few workgroups, so no counter is waited for first.
 fn combined(layer: u32, i: u32) -> f32 {
   var words = array<vec4<u32>, N_SPLIT>();
-  for (var s = 0u; s < N_SPLIT; s++) { words[s] = peek4(split_at(layer, i, s)); }
-  var largest = NEVER;
+  var least = vec4<u32>(NOT_READY);
   for (var s = 0u; s < N_SPLIT; s++) {
-    words[s] = settle4(split_at(layer, i, s), words[s]);
-    largest = max(largest, bitcast<f32>(words[s].y));
+    words[s] = peek4(split_at(layer, i, s));
+    least = min(least, words[s]);
   }
+  if (min(min(least.x, least.y), least.z) == 0u) { // perhaps one is not there yet: see settle
+    for (var s = 0u; s < N_SPLIT; s++) { words[s] = settle4(split_at(layer, i, s), words[s]); }
+  } else {
+    for (var s = 0u; s < N_SPLIT; s++) { words[s] = as_put4(words[s]); }
+  }
+  var largest = NEVER;
+  for (var s = 0u; s < N_SPLIT; s++) { largest = max(largest, bitcast<f32>(words[s].y)); }
   var sum = 0.0;
   var value = 0.0;
   for (var s = 0u; s < N_SPLIT; s++) {

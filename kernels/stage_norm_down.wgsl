@@ -7,7 +7,8 @@ fn stage_norm_down(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * EMBED_TILE;
   let n = min(EMBED_TILE, D - row0);
   let res = at_layer(layer) + L_X1 + X_RES;
-  let tail = ask_tail(res, gain_attn(layer + 1u), row0, n, lane);
+  let gain = gain_attn(layer + 1u);
+  keep_tail(res, gain, row0, n, lane);
   norm_projection(at_layer(layer) + L_P_DOWN, gain_post_ffn(layer), row0, n, lane);
-  publish_sum(at_layer(layer + 1u) + L_X, res, bias_down(layer), gain_attn(layer + 1u), row0, n, tail, lane);
+  publish_sum(at_layer(layer + 1u) + L_X, bias_down(layer), gain, row0, n, lane);
 }

@@ -28,7 +28,8 @@ fn stage_norm_out(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * EMBED_TILE;
   let n = min(EMBED_TILE, D - row0);
   let res = at_layer(layer) + L_X + X_RES;
-  let tail = ask_tail(res, gain_ffn(layer), row0, n, lane);
+  let gain = gain_ffn(layer);
+  keep_tail(res, gain, row0, n, lane);
   norm_projection(at_layer(layer) + L_P_OUT, gain_post_attn(layer), row0, n, lane);
-  publish_sum(at_layer(layer) + L_X1, res, bias_out(layer), gain_ffn(layer), row0, n, tail, lane);
+  publish_sum(at_layer(layer) + L_X1, bias_out(layer), gain, row0, n, lane);
 }

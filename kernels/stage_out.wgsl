@@ -3,7 +3,8 @@
 fn out_take_chunk(layer: u32, chunk: u32, lane: u32) {
   let g0 = chunk * OUT_CHUNK_GROUPS;
   let n = min(OUT_CHUNK_GROUPS, OUT_GROUPS - g0);
-  take_y(at_layer(layer) + L_A, at_layer(layer) + L_A_SCALE, 0u, 0u, g0, n, QA, lane);
+  if (OUT_CHUNKS == 1u) { take_whole_a(at_layer(layer) + L_A, lane); }
+  else { take_y(at_layer(layer) + L_A, at_layer(layer) + L_A_SCALE, 0u, 0u, g0, n, QA, lane); }
   workgroupBarrier(); // words written before x_load
   if (X_SUMS) { finish_y(n, lane); }
 }
@@ -17,13 +18,18 @@ fn out_rows(layer: u32, tile: u32, lane: u32) {
   rows_out(0u, layer, row0, 0u, min(OUT_TILE, D - row0), lane);
 }
 
+// In one block with the loads of out_take, so that they are under way together.
+fn out_gains(layer: u32, tile: u32, lane: u32) {
+  let row0 = tile * OUT_TILE;
+  if (KEEPS_OWN) { keep_gains(gain_ffn(layer), row0, min(OUT_TILE, D - row0), lane); }
+}
+
 fn stage_out(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * OUT_TILE;
   let n = min(OUT_TILE, D - row0);
-  let res = at_layer(layer) + L_X + X_RES;
-  let tail = ask_tail(res, gain_ffn(layer), row0, n, lane);
+  if (!POST_NORM && !KEEPS_OWN) { keep_tail(at_layer(layer) + L_X + X_RES, gain_ffn(layer), row0, n, lane); }
   multiply_out(layer, tile, lane);
   workgroupBarrier(); // rows written by their teams before other lanes read them
   if (POST_NORM) { put_projection(at_layer(layer) + L_P_OUT, row0, n, lane); } // norm_out goes on
-  else { publish_sum(at_layer(layer) + L_X1, res, bias_out(layer), gain_ffn(layer), row0, n, tail, lane); }
+  else { publish_sum(at_layer(layer) + L_X1, bias_out(layer), gain_ffn(layer), row0, n, lane); }
 }

@@ -58,18 +58,30 @@ fn put_kv(layer: u32, row: u32, v: vec2<f32>) {
   }
 }
 
+// cos and sin of the tile's pairs, kept as gains are: in one block with the loads of qkv_take.
+var<workgroup> turns: array<vec2<f32>, QKV_TILE / 2u>;
+
+fn qkv_turns(layer: u32, tile: u32, lane: u32) {
+  let row0 = tile * QKV_TILE;
+  for (var round = 0u; round < QKV_ROUNDS; round++) {
+    let i = lane + round * WG;
+    if (i < min(QKV_TILE, ROWS_QKV - row0) / 2u) { turns[i] = turn_of(layer, row0 + 2u * i); }
+  }
+}
+
+const QKV_ROUNDS = (QKV_TILE / 2u + WG - 1u) / WG;
+
 fn stage_qkv(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * QKV_TILE;
   let n = min(QKV_TILE, ROWS_QKV - row0);
-  let early = turn_of(layer, row0 + 2u * min(lane, n / 2u - 1u)); // looked up while the products are made
   multiply_qkv(layer, tile, lane);
   workgroupBarrier(); // rows written by their teams before the epilogue reads them
   norm_heads(layer, row0, n, lane);
-  for (var i = lane; i < n / 2u; i += WG) {
+  for (var round = 0u; round < QKV_ROUNDS; round++) {
+    let i = lane + round * WG;
+    if (i >= n / 2u) { continue; }
     let row = row0 + 2u * i;
-    var cs = early;
-    if (i >= WG) { cs = turn_of(layer, row); }
-    let v = turned(row, vec2<f32>(head_row(layer, row0, 2u * i), head_row(layer, row0, 2u * i + 1u)), cs);
+    let v = turned(row, vec2<f32>(head_row(layer, row0, 2u * i), head_row(layer, row0, 2u * i + 1u)), turns[i]);
     if (row < ROWS_Q) { put_q(layer, row, v); }
     else { put_kv(layer, row - ROWS_Q, v); }
   }

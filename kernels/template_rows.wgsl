@@ -20,13 +20,13 @@ fn $role$_rows_$form$(m: Matrix, n_row: u32, layer: u32, row0: u32, out0: u32, n
           for (var r = 0u; r < $ROLE$_R; r++) {
             let row = min(row0 + r0 + r, n_row - 1u);
             let i = row * $ROLE$_GROUPS + g0 + g;
-            acc[r] = mac_$act$_$form$(load_$form$(m, i, row, $ROLE$_GROUPS, g0 + g), x, acc[r]);
+            acc[r] = mac_$act$_$form$(load_$form$(m, i, row, $ROLE$_GROUPS, g0 + g), x, $ROLE$_ONE, acc[r]);
           }
         }
       }
     }
     const LAST = $ROLE$_R - 1u; // of one, two or four
-    keep_sums(vec4<f32>(acc[0], acc[min(1u, LAST)], acc[min(2u, LAST)], acc[LAST]), $ROLE$_TEAM, out0 + r0,
-              out0 + r0, out0 + min(r0 + $ROLE$_R, end), lane);
+    let sums = vec4<f32>(acc[0], acc[min(1u, LAST)], acc[min(2u, LAST)], acc[LAST]) * SUM_$ACT$_$FORM$;
+    keep_sums(sums, $ROLE$_TEAM, out0 + r0, out0 + r0, out0 + min(r0 + $ROLE$_R, end), lane);
   }
 }

@@ -25,8 +25,12 @@ fn run_qkv(l: u32, t: u32, fresh: bool, lane: u32) {
   if (fresh) {
     if (l == 0u) { await_stage(0u, STAGE_EMBED, TILES_EMBED, lane); }
     else { await_stage(l - 1u, X_STAGE, TILES_X, lane); }
+    qkv_turns(l, t, lane);
     qkv_take(l, lane);
-  } else { workgroupBarrier(); } // the tile before is done with its rows
+  } else {
+    workgroupBarrier(); // the tile before is done with its rows
+    qkv_turns(l, t, lane);
+  }
   stage_qkv(l, t, lane);
   arrive(l, STAGE_QKV, t, lane);
 }
@@ -47,6 +51,7 @@ fn run_out(l: u32, t: u32, fresh: bool, lane: u32) {
   if (!CROSS) { prime_out(l, t, lane); }
   if (fresh) {
     await_stage(l, STAGE_COMBINE, TILES_COMBINE, lane);
+    out_gains(l, t, lane);
     out_take(l, lane);
   } else { workgroupBarrier(); } // as above
   stage_out(l, t, lane);
@@ -76,6 +81,7 @@ fn run_down(l: u32, t: u32, fresh: bool, lane: u32) {
   if (!CROSS) { prime_down(l, t, lane); }
   if (fresh) {
     await_stage(l, STAGE_GATE_UP, TILES_GATE_UP, lane);
+    down_gains(l, t, lane);
     down_take(l, lane);
   } else { workgroupBarrier(); } // as above
   stage_down(l, t, lane);
@@ -143,8 +149,8 @@ fn walk_layer_in_turns(l: u32, r: u32, lane: u32) {
 fn walk_layer_once(l: u32, r: u32, lane: u32) {
   if (has(TILES_QKV, r)) { run_qkv(l, r, true, lane); } else { skip_qkv(l, r, lane); }
   if (has(TILES_ATTEND, r)) { run_attend(l, r, true, lane); }
-  refill_out(l, r, lane);
   if (has(TILES_COMBINE, r)) { run_combine(l, r, lane); }
+  refill_out(l, r, lane); // the lanes that put nothing together are here at once
   if (has(TILES_OUT, r)) { run_out(l, r, true, lane); } else { skip_out(l, r, lane); }
   if (has(TILES_NORM, r)) { run_norm_out(l, r, true, lane); }
   if (has(TILES_GATE_UP, r)) { run_gate_up(l, r, true, lane); } else { skip_gate_up(l, r, lane); }

@@ -9,14 +9,18 @@ struct Group_bf16 {
 // As loaded is as used.
 alias Raw_bf16 = Group_bf16;
 
-fn raw_bf16(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Raw_bf16 {
-  let at = m.w_at + i + row * groups * 3u; // planes [row][4][groups]
+fn near_bf16(m: Matrix, row: u32, groups: u32, g: u32) -> Near {
+  return Near(m.w_at + row * 4u * groups + g, 0u);
+}
+
+fn raw_bf16(n: Near, row: u32, groups: u32, g: u32) -> Raw_bf16 {
+  let at = n.w + row * 4u * groups + g; // planes [row][4][groups]
   return Raw_bf16(payload(at), payload(at + groups), payload(at + 2u * groups), payload(at + 3u * groups));
 }
 
 fn group_bf16(r: Raw_bf16, odd: bool) -> Group_bf16 { return r; }
 
-fn load_bf16(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_bf16 { return raw_bf16(m, i, row, groups, g); }
+fn load_bf16(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_bf16 { return raw_bf16(near_bf16(m, row, groups, g), 0u, groups, 0u); }
 
 // Weights 4j .. 4j + 3 of the group.
 fn quad_bf16(p: Group_bf16, j: u32) -> vec4<f32> {
@@ -26,7 +30,8 @@ fn quad_bf16(p: Group_bf16, j: u32) -> vec4<f32> {
                    bitcast<f32>(two.y << 16u), bitcast<f32>(two.y & 0xffff0000u));
 }
 
-fn mac_int8_bf16(p: Group_bf16, x: XInt8, acc: f32) -> f32 {
+const SUM_INT8_BF16 = 1.0;
+fn mac_int8_bf16(p: Group_bf16, x: XInt8, one: bool, acc: f32) -> f32 {
   var s = acc;
   for (var j = 0u; j < 8u; j++) {
     let word = select(x.a[j & 3u], x.b[j & 3u], j >= 4u);

@@ -9,14 +9,18 @@ struct Group_f16 {
 // As loaded is as used.
 alias Raw_f16 = Group_f16;
 
-fn raw_f16(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Raw_f16 {
-  let at = m.w_at + i + row * groups * 3u; // planes [row][4][groups]
+fn near_f16(m: Matrix, row: u32, groups: u32, g: u32) -> Near {
+  return Near(m.w_at + row * 4u * groups + g, 0u);
+}
+
+fn raw_f16(n: Near, row: u32, groups: u32, g: u32) -> Raw_f16 {
+  let at = n.w + row * 4u * groups + g; // planes [row][4][groups]
   return Raw_f16(payload(at), payload(at + groups), payload(at + 2u * groups), payload(at + 3u * groups));
 }
 
 fn group_f16(r: Raw_f16, odd: bool) -> Group_f16 { return r; }
 
-fn load_f16(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_f16 { return raw_f16(m, i, row, groups, g); }
+fn load_f16(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_f16 { return raw_f16(near_f16(m, row, groups, g), 0u, groups, 0u); }
 
 // Weights 4j .. 4j + 3 of the group.
 fn quad_f16(p: Group_f16, j: u32) -> vec4<f32> {
@@ -25,7 +29,8 @@ fn quad_f16(p: Group_f16, j: u32) -> vec4<f32> {
   return vec4<f32>(unpack2x16float(two.x), unpack2x16float(two.y));
 }
 
-fn mac_int8_f16(p: Group_f16, x: XInt8, acc: f32) -> f32 {
+const SUM_INT8_F16 = 1.0;
+fn mac_int8_f16(p: Group_f16, x: XInt8, one: bool, acc: f32) -> f32 {
   var s = acc;
   for (var j = 0u; j < 8u; j++) {
     let word = select(x.a[j & 3u], x.b[j & 3u], j >= 4u);

@@ -12,9 +12,13 @@ struct Raw_q2_k {
   s: vec2<u32>,
 }
 
-fn raw_q2_k(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Raw_q2_k {
-  let at = m.s_at + 2u * i;
-  return Raw_q2_k(payload(m.w_at + i), vec2<u32>(ws[at], ws[at + 1u]));
+fn near_q2_k(m: Matrix, row: u32, groups: u32, g: u32) -> Near {
+  return Near(m.w_at + row * groups + g, m.s_at + 2u * (row * groups + g));
+}
+
+fn raw_q2_k(n: Near, row: u32, groups: u32, g: u32) -> Raw_q2_k {
+  let at = n.s + 2u * (row * groups + g);
+  return Raw_q2_k(payload(n.w + row * groups + g), vec2<u32>(ws[at], ws[at + 1u]));
 }
 
 fn group_q2_k(r: Raw_q2_k, odd: bool) -> Group_q2_k {
@@ -24,7 +28,7 @@ fn group_q2_k(r: Raw_q2_k, odd: bool) -> Group_q2_k {
 }
 
 fn load_q2_k(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q2_k {
-  return group_q2_k(raw_q2_k(m, i, row, groups, g), false);
+  return group_q2_k(raw_q2_k(near_q2_k(m, row, groups, g), 0u, groups, 0u), false);
 }
 
 // Weights 4j .. 4j + 3 of the group.
@@ -35,10 +39,11 @@ fn quad_q2_k(p: Group_q2_k, j: u32) -> vec4<f32> {
   return fma(vec4<f32>(unpack4xI8(signed)), vec4<f32>(d), vec4<f32>(select(p.m.x, p.m.y, j >= 4u)));
 }
 
-fn mac_int8_q2_k(p: Group_q2_k, x: XInt8, acc: f32) -> f32 {
+const SUM_INT8_Q2_K = 1.0;
+fn mac_int8_q2_k(p: Group_q2_k, x: XInt8, one: bool, acc: f32) -> f32 {
   let lo = (p.w << vec4<u32>(4u)) & vec4<u32>(0xf0f0f0f0u);
   let hi = p.w & vec4<u32>(0xf0f0f0f0u);
-  let d = octet_dots(lo, hi, x);
+  let d = vec4<f32>(octet_dots(lo, hi, x));
   let first = fma(d.x, x.scale.x, d.y * x.scale.y);
   let second = fma(d.z, x.scale.z, d.w * x.scale.w);
   // Minima belong to 16 inputs, so the group's one sum does not serve.

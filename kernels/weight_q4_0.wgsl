@@ -10,17 +10,20 @@ struct Raw_q4_0 {
   s: u32,
 }
 
-fn raw_q4_0(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Raw_q4_0 {
-  return Raw_q4_0(payload(m.w_at + i), ws[(m.s_at + i) >> 1u]);
+fn near_q4_0(m: Matrix, row: u32, groups: u32, g: u32) -> Near {
+  return Near(m.w_at + row * groups + g, (m.s_at + row * groups + g) >> 1u);
+}
+
+fn raw_q4_0(n: Near, row: u32, groups: u32, g: u32) -> Raw_q4_0 {
+  return Raw_q4_0(payload(n.w + row * groups + g), ws[n.s + ((row * groups + g) >> 1u)]);
 }
 
 fn group_q4_0(r: Raw_q4_0, odd: bool) -> Group_q4_0 {
-  let d = unpack2x16float(r.s);
-  return Group_q4_0(r.w, select(d.x, d.y, odd));
+  return Group_q4_0(r.w, unpack2x16float(r.s >> select(0u, 16u, odd)).x);
 }
 
 fn load_q4_0(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q4_0 {
-  return group_q4_0(raw_q4_0(m, i, row, groups, g), ((m.s_at + i) & 1u) == 1u);
+  return group_q4_0(raw_q4_0(near_q4_0(m, row, groups, g), 0u, groups, 0u), ((m.s_at + i) & 1u) == 1u);
 }
 
 // Weights 4j .. 4j + 3 of the group.
@@ -30,10 +33,10 @@ fn quad_q4_0(p: Group_q4_0, j: u32) -> vec4<f32> {
   return vec4<f32>(unpack4xI8(signed)) * (p.d * 0.0625);
 }
 
-fn mac_int8_q4_0(p: Group_q4_0, x: XInt8, acc: f32) -> f32 {
+// Products are of 16 q; the sixteenth is taken of a row's sum.
+const SUM_INT8_Q4_0 = 0.0625;
+fn mac_int8_q4_0(p: Group_q4_0, x: XInt8, one: bool, acc: f32) -> f32 {
   let lo = (p.w << vec4<u32>(4u)) & vec4<u32>(0xf0f0f0f0u);
   let hi = p.w & vec4<u32>(0xf0f0f0f0u);
-  let d = octet_dots(lo, hi, x);
-  let s = fma(d.x, x.scale.x, fma(d.y, x.scale.y, fma(d.z, x.scale.z, d.w * x.scale.w)));
-  return fma(p.d * 0.0625, s, acc);
+  return fma(p.d, scaled(octet_dots(lo, hi, x), x, one), acc);
 }

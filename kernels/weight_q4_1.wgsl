@@ -11,8 +11,12 @@ struct Raw_q4_1 {
   s: u32,
 }
 
-fn raw_q4_1(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Raw_q4_1 {
-  return Raw_q4_1(payload(m.w_at + i), ws[m.s_at + i]);
+fn near_q4_1(m: Matrix, row: u32, groups: u32, g: u32) -> Near {
+  return Near(m.w_at + row * groups + g, m.s_at + row * groups + g);
+}
+
+fn raw_q4_1(n: Near, row: u32, groups: u32, g: u32) -> Raw_q4_1 {
+  return Raw_q4_1(payload(n.w + row * groups + g), ws[n.s + row * groups + g]);
 }
 
 fn group_q4_1(r: Raw_q4_1, odd: bool) -> Group_q4_1 {
@@ -21,7 +25,7 @@ fn group_q4_1(r: Raw_q4_1, odd: bool) -> Group_q4_1 {
 }
 
 fn load_q4_1(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q4_1 {
-  return group_q4_1(raw_q4_1(m, i, row, groups, g), false);
+  return group_q4_1(raw_q4_1(near_q4_1(m, row, groups, g), 0u, groups, 0u), false);
 }
 
 // Weights 4j .. 4j + 3 of the group.
@@ -30,10 +34,9 @@ fn quad_q4_1(p: Group_q4_1, j: u32) -> vec4<f32> {
   return fma(vec4<f32>(unpack4xU8(nibbles)), vec4<f32>(p.d), vec4<f32>(p.m));
 }
 
-fn mac_int8_q4_1(p: Group_q4_1, x: XInt8, acc: f32) -> f32 {
+const SUM_INT8_Q4_1 = 1.0;
+fn mac_int8_q4_1(p: Group_q4_1, x: XInt8, one: bool, acc: f32) -> f32 {
   let lo = p.w & vec4<u32>(0x0f0f0f0fu);
   let hi = (p.w >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu);
-  let d = octet_dots(lo, hi, x);
-  let s = fma(d.x, x.scale.x, fma(d.y, x.scale.y, fma(d.z, x.scale.z, d.w * x.scale.w)));
-  return fma(p.d, s, fma(p.m, x.sum, acc));
+  return fma(p.d, scaled(octet_dots(lo, hi, x), x, one), fma(p.m, x.sum, acc));
 }

@@ -7,14 +7,18 @@ struct Group_q4_f {
 // As loaded is as used.
 alias Raw_q4_f = Group_q4_f;
 
-fn raw_q4_f(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Raw_q4_f {
-  return Raw_q4_f(payload(m.w_at + i), bitcast<f32>(ws[m.s_at + i]));
+fn near_q4_f(m: Matrix, row: u32, groups: u32, g: u32) -> Near {
+  return Near(m.w_at + row * groups + g, m.s_at + row * groups + g);
+}
+
+fn raw_q4_f(n: Near, row: u32, groups: u32, g: u32) -> Raw_q4_f {
+  return Raw_q4_f(payload(n.w + row * groups + g), bitcast<f32>(ws[n.s + row * groups + g]));
 }
 
 fn group_q4_f(r: Raw_q4_f, odd: bool) -> Group_q4_f { return r; }
 
 fn load_q4_f(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q4_f {
-  return group_q4_f(raw_q4_f(m, i, row, groups, g), false);
+  return group_q4_f(raw_q4_f(near_q4_f(m, row, groups, g), 0u, groups, 0u), false);
 }
 
 // Weights 4j .. 4j + 3 of the group.
@@ -24,10 +28,10 @@ fn quad_q4_f(p: Group_q4_f, j: u32) -> vec4<f32> {
   return vec4<f32>(unpack4xI8(signed)) * (p.d * 0.0625);
 }
 
-fn mac_int8_q4_f(p: Group_q4_f, x: XInt8, acc: f32) -> f32 {
+// Products are of 16 q; the sixteenth is taken of a row's sum.
+const SUM_INT8_Q4_F = 0.0625;
+fn mac_int8_q4_f(p: Group_q4_f, x: XInt8, one: bool, acc: f32) -> f32 {
   let lo = (p.w << vec4<u32>(4u)) & vec4<u32>(0xf0f0f0f0u);
   let hi = p.w & vec4<u32>(0xf0f0f0f0u);
-  let d = octet_dots(lo, hi, x);
-  let s = fma(d.x, x.scale.x, fma(d.y, x.scale.y, fma(d.z, x.scale.z, d.w * x.scale.w)));
-  return fma(p.d * 0.0625, s, acc);
+  return fma(p.d, scaled(octet_dots(lo, hi, x), x, one), acc);
 }

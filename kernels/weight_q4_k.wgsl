@@ -9,15 +9,19 @@ struct Group_q4_k {
 // As loaded is as used.
 alias Raw_q4_k = Group_q4_k;
 
-fn raw_q4_k(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Raw_q4_k {
-  let at = m.s_at + 2u * i;
-  return Raw_q4_k(payload(m.w_at + i), bitcast<f32>(ws[at]), bitcast<f32>(ws[at + 1u]));
+fn near_q4_k(m: Matrix, row: u32, groups: u32, g: u32) -> Near {
+  return Near(m.w_at + row * groups + g, m.s_at + 2u * (row * groups + g));
+}
+
+fn raw_q4_k(n: Near, row: u32, groups: u32, g: u32) -> Raw_q4_k {
+  let at = n.s + 2u * (row * groups + g);
+  return Raw_q4_k(payload(n.w + row * groups + g), bitcast<f32>(ws[at]), bitcast<f32>(ws[at + 1u]));
 }
 
 fn group_q4_k(r: Raw_q4_k, odd: bool) -> Group_q4_k { return r; }
 
 fn load_q4_k(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q4_k {
-  return group_q4_k(raw_q4_k(m, i, row, groups, g), false);
+  return group_q4_k(raw_q4_k(near_q4_k(m, row, groups, g), 0u, groups, 0u), false);
 }
 
 // Weights 4j .. 4j + 3 of the group.
@@ -26,10 +30,9 @@ fn quad_q4_k(p: Group_q4_k, j: u32) -> vec4<f32> {
   return fma(vec4<f32>(unpack4xU8(nibbles)), vec4<f32>(p.d), vec4<f32>(p.m));
 }
 
-fn mac_int8_q4_k(p: Group_q4_k, x: XInt8, acc: f32) -> f32 {
+const SUM_INT8_Q4_K = 1.0;
+fn mac_int8_q4_k(p: Group_q4_k, x: XInt8, one: bool, acc: f32) -> f32 {
   let lo = p.w & vec4<u32>(0x0f0f0f0fu);
   let hi = (p.w >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu);
-  let d = octet_dots(lo, hi, x);
-  let s = fma(d.x, x.scale.x, fma(d.y, x.scale.y, fma(d.z, x.scale.z, d.w * x.scale.w)));
-  return fma(p.d, s, fma(p.m, x.sum, acc));
+  return fma(p.d, scaled(octet_dots(lo, hi, x), x, one), fma(p.m, x.sum, acc));
 }

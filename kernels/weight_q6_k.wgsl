@@ -8,16 +8,20 @@ struct Group_q6_k {
 // As loaded is as used.
 alias Raw_q6_k = Group_q6_k;
 
-fn raw_q6_k(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Raw_q6_k {
-  let at = m.w_at + i + row * groups; // planes [row][2][groups]
-  let s = m.s_at + 2u * i;
+fn near_q6_k(m: Matrix, row: u32, groups: u32, g: u32) -> Near {
+  return Near(m.w_at + row * 2u * groups + g, m.s_at + 2u * (row * groups + g));
+}
+
+fn raw_q6_k(n: Near, row: u32, groups: u32, g: u32) -> Raw_q6_k {
+  let at = n.w + row * 2u * groups + g; // planes [row][2][groups]
+  let s = n.s + 2u * (row * groups + g);
   return Raw_q6_k(payload(at), payload(at + groups), vec2<f32>(bitcast<f32>(ws[s]), bitcast<f32>(ws[s + 1u])));
 }
 
 fn group_q6_k(r: Raw_q6_k, odd: bool) -> Group_q6_k { return r; }
 
 fn load_q6_k(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q6_k {
-  return group_q6_k(raw_q6_k(m, i, row, groups, g), false);
+  return group_q6_k(raw_q6_k(near_q6_k(m, row, groups, g), 0u, groups, 0u), false);
 }
 
 // Weights 4j .. 4j + 3 of the group.
@@ -26,7 +30,8 @@ fn quad_q6_k(p: Group_q6_k, j: u32) -> vec4<f32> {
   return vec4<f32>(unpack4xI8(word)) * select(p.d.x, p.d.y, j >= 4u);
 }
 
-fn mac_int8_q6_k(p: Group_q6_k, x: XInt8, acc: f32) -> f32 {
+const SUM_INT8_Q6_K = 1.0;
+fn mac_int8_q6_k(p: Group_q6_k, x: XInt8, one: bool, acc: f32) -> f32 {
   let d0 = f32(dot4I8Packed(p.a.x, x.a.x) + dot4I8Packed(p.a.y, x.a.y));
   let d1 = f32(dot4I8Packed(p.a.z, x.a.z) + dot4I8Packed(p.a.w, x.a.w));
   let d2 = f32(dot4I8Packed(p.b.x, x.b.x) + dot4I8Packed(p.b.y, x.b.y));

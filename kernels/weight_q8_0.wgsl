@@ -12,18 +12,21 @@ struct Raw_q8_0 {
   s: u32,
 }
 
-fn raw_q8_0(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Raw_q8_0 {
-  let at = m.w_at + i + row * groups; // planes [row][2][groups]
-  return Raw_q8_0(payload(at), payload(at + groups), ws[(m.s_at + i) >> 1u]);
+fn near_q8_0(m: Matrix, row: u32, groups: u32, g: u32) -> Near {
+  return Near(m.w_at + row * 2u * groups + g, (m.s_at + row * groups + g) >> 1u);
+}
+
+fn raw_q8_0(n: Near, row: u32, groups: u32, g: u32) -> Raw_q8_0 {
+  let at = n.w + row * 2u * groups + g; // planes [row][2][groups]
+  return Raw_q8_0(payload(at), payload(at + groups), ws[n.s + ((row * groups + g) >> 1u)]);
 }
 
 fn group_q8_0(r: Raw_q8_0, odd: bool) -> Group_q8_0 {
-  let d = unpack2x16float(r.s);
-  return Group_q8_0(r.a, r.b, select(d.x, d.y, odd));
+  return Group_q8_0(r.a, r.b, unpack2x16float(r.s >> select(0u, 16u, odd)).x);
 }
 
 fn load_q8_0(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q8_0 {
-  return group_q8_0(raw_q8_0(m, i, row, groups, g), ((m.s_at + i) & 1u) == 1u);
+  return group_q8_0(raw_q8_0(near_q8_0(m, row, groups, g), 0u, groups, 0u), ((m.s_at + i) & 1u) == 1u);
 }
 
 // Weights 4j .. 4j + 3 of the group.
@@ -32,11 +35,11 @@ fn quad_q8_0(p: Group_q8_0, j: u32) -> vec4<f32> {
   return vec4<f32>(unpack4xI8(word)) * p.d;
 }
 
-fn mac_int8_q8_0(p: Group_q8_0, x: XInt8, acc: f32) -> f32 {
-  let d0 = f32(dot4I8Packed(p.a.x, x.a.x) + dot4I8Packed(p.a.y, x.a.y));
-  let d1 = f32(dot4I8Packed(p.a.z, x.a.z) + dot4I8Packed(p.a.w, x.a.w));
-  let d2 = f32(dot4I8Packed(p.b.x, x.b.x) + dot4I8Packed(p.b.y, x.b.y));
-  let d3 = f32(dot4I8Packed(p.b.z, x.b.z) + dot4I8Packed(p.b.w, x.b.w));
-  let s = fma(d0, x.scale.x, fma(d1, x.scale.y, fma(d2, x.scale.z, d3 * x.scale.w)));
-  return fma(p.d, s, acc);
+const SUM_INT8_Q8_0 = 1.0;
+fn mac_int8_q8_0(p: Group_q8_0, x: XInt8, one: bool, acc: f32) -> f32 {
+  let d = vec4<i32>(dot4I8Packed(p.a.x, x.a.x) + dot4I8Packed(p.a.y, x.a.y),
+                    dot4I8Packed(p.a.z, x.a.z) + dot4I8Packed(p.a.w, x.a.w),
+                    dot4I8Packed(p.b.x, x.b.x) + dot4I8Packed(p.b.y, x.b.y),
+                    dot4I8Packed(p.b.z, x.b.z) + dot4I8Packed(p.b.w, x.b.w));
+  return fma(p.d, scaled(d, x, one), acc);
 }

@@ -5,4 +5,5 @@ set(solo_sources
     tokenizer tokenizer_bpe tokenizer_spm tokenizer_json pattern pretokenize unicode text chat_template
     jinja jinja_parse jinja_value jinja_calls
     ref sampler
-    device stage stream attend wgsl weights plan session prefill probe tune)
+    device stage stream
+    take attend wgsl weights plan session prefill probe tune)

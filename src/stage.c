@@ -333,6 +333,7 @@ static void cut_roles(solo_geometry *g) {
         g->max_rows = max_u32(g->max_rows, g->role[i].tile * (i == SOLO_ROLE_GATE_UP ? g->ffn_parts : 1));
     }
     g->max_rows = max_u32(g->max_rows, max_u32(g->embed_tile, g->combine_tile));
+    g->tail_rows = max_u32(max_u32(g->role[SOLO_ROLE_OUT].tile, g->role[SOLO_ROLE_DOWN].tile), g->embed_tile);
 }
 
 /* Numbers in a vec4 of the cache. */
@@ -343,7 +344,7 @@ static uint32_t vec_dims(const solo_geometry *g) { return g->desc.kv_type == SOL
 static uint32_t scratch_bytes(const solo_geometry *g) {
     const solo_hparams *hp = g->desc.hp;
     bool f32 = g->desc.activations == SOLO_ACTIVATIONS_F32;
-    uint32_t words = 2 * g->max_rows + g->xg + g->n_sum + 1;
+    uint32_t words = 2 * g->max_rows + 2 * g->tail_rows + g->role[SOLO_ROLE_QKV].tile + g->xg + g->n_sum + 1;
     words += f32 ? 32 * g->xg : 12 * g->xg;
     if (g->desc.attend_lanes)
         words += g->att_team * g->att_vecs * vec_dims(g) + 2 * g->n_block * g->kv_row +

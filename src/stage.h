@@ -112,7 +112,7 @@ typedef struct solo_geometry {
                                               apart; vec4 of a row of the cache that a lane holds */
     uint32_t qd, qa, qf;                /* neighbours that share an int8 scale: of x, of a, of h */
     uint32_t ffn_parts;                 /* matrices of gate_up: 2, or 1 where there is no up */
-    uint32_t xg, big, max_rows, n_ss;   /* sizes in workgroup memory */
+    uint32_t xg, big, max_rows, tail_rows, n_ss; /* sizes in workgroup memory */
     uint32_t n_sum;                     /* words of sums in an X block: squares, and numbers for LAYER norms */
     uint32_t kv_row, kv_vecs;           /* words of a row of one kv head; vec4 of it in the cache */
     uint32_t x_y, x_scale, x_ss, x_words;                     /* within an X block; X_RES is 0 */

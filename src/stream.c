@@ -1,6 +1,8 @@
 /* stream.c: writes out the queue of stream.h. */
 #include "stream.h"
 
+#include <ctype.h>
+
 #define MAX_UNIT 64u /* longer stages are loops: a text of many hundred units compiles for seconds */
 #define MAX_ROWS 16u /* of a pass: each has an accumulator */
 #define PART_ROWS 4u /* of a strip: used up before those behind the queue are requested */
@@ -9,13 +11,13 @@
 #define HELD_ACROSS_ATTENTION 6u
 
 static const struct {
-    const char *name, *matrix;
+    const char *name, *capital, *matrix;
 } names[] = {
-    [SOLO_ROLE_QKV] = {"qkv", "q"},
-    [SOLO_ROLE_OUT] = {"out", "out"},
-    [SOLO_ROLE_GATE_UP] = {"gate_up", "gate"},
-    [SOLO_ROLE_DOWN] = {"down", "down"},
-    [SOLO_ROLE_LOGITS] = {"logits", "output"},
+    [SOLO_ROLE_QKV] = {"qkv", "QKV", "q"},
+    [SOLO_ROLE_OUT] = {"out", "OUT", "out"},
+    [SOLO_ROLE_GATE_UP] = {"gate_up", "GATE_UP", "gate"},
+    [SOLO_ROLE_DOWN] = {"down", "DOWN", "down"},
+    [SOLO_ROLE_LOGITS] = {"logits", "LOGITS", "output"},
 };
 
 /* What a Raw_<form> holds. Each field of each unit is a variable of its own. (As parts of a struct, by
@@ -98,7 +100,7 @@ static void make_role(const solo_weights *w, const solo_geometry *g, uint32_t i,
     if (teams == 0) return;
     uint32_t rows = (role->tile + teams - 1) / teams;
     /* f32 groups are too wide to hold; halves of a scale's word are told apart by the group alone */
-    bool odd_halves = solo_form_get_info(form)->scale_bytes == 2 && role->groups % 2 != 0;
+    bool odd_halves = solo_form_get_info(form)->scale_bytes == 2 && (role->groups % 2 != 0 || role->team % 2 != 0);
     bool even = g->wg / role->team % n_half(g, spans[i].role) == 0;
     r->on = g->desc.queue > 0 && even && form != SOLO_FORM_F32 && role->n_chunk == 1 && !odd_halves &&
             one_run(w, spans[i].first, spans[i].last);
@@ -174,7 +176,7 @@ static bool is_held_back(const solo_stream *s, solo_role at, unit u) {
 static void add_registers(solo_text *out, const solo_stream *s, solo_role role) {
     const solo_stream_role *r = &s->role[role];
     const solo_role_geometry *g = &s->geometry->role[role];
-    const char *name = names[role].name, *form = solo_form_get_info(r->form)->name;
+    const char *name = names[role].name;
     solo_text_add(out, "\n// %s: a team of %u lanes does %u rows in %u strips of groups\n", name,
                   g->team, r->rows * r->n_pass, r->strips);
     for (uint32_t i = 0; i < r->n_unit; i++) {
@@ -195,27 +197,26 @@ static void add_registers(solo_text *out, const solo_stream *s, solo_role role) 
                   "  return TeamRows(row + half * %uu, row - start + half * %uu, first + half * %uu,\n"
                   "                  min(min(first + %uu, %uu), %uu - start) + half * %uu);\n}\n",
                   n_row, g->tile, g->tile, rows, g->tile, n_row, g->tile);
-    solo_text_add(out,
-                  "fn %s_raw(m: Matrix, row: u32, g: u32) -> Raw_%s { return raw_%s(m, row * %uu + g, "
-                  "row, %uu, g); }\n",
-                  name, form, form, g->groups, g->groups);
 }
 
-/* "slot_qkv + 32u", no further than the row's last group. */
+/* "32u": of a strip's group, in groups behind the lane's first; no further than the row's last group. */
 static void add_group(solo_text *out, const solo_stream *s, solo_role role, uint32_t strip) {
     const solo_role_geometry *g = &s->geometry->role[role];
+    const char *name = names[role].name;
     if ((strip + 1) * g->team > g->groups)
-        solo_text_add(out, "min(slot_%s + %uu, %uu)", names[role].name, strip * g->team, g->groups - 1);
+        solo_text_add(out, "min(slot_%s + %uu, %uu) - min(slot_%s, %uu)", name, strip * g->team, g->groups - 1, name,
+                      g->groups - 1);
     else
-        solo_text_add(out, "slot_%s + %uu", names[role].name, strip * g->team);
+        solo_text_add(out, "%uu", strip * g->team);
 }
 
-/* { let raw = qkv_raw(m_qkv, row_qkv + 3u, slot_qkv + 32u); qkv_w7 = raw.w; qkv_s7 = raw.s; } */
+/* { let raw = raw_q4_0(near_qkv, 3u, 96u, 32u); qkv_w7 = raw.w; qkv_s7 = raw.s; } */
 static void add_load(solo_text *out, const solo_stream *s, solo_role role, uint32_t index,
-                     const char *row) {
+                     const char *near) {
     const solo_stream_role *r = &s->role[role];
     const char *name = names[role].name;
-    solo_text_add(out, "    { let raw = %s_raw(m_%s, %s_%s + %uu, ", name, name, row, name, index % r->rows);
+    solo_text_add(out, "    { let raw = raw_%s(%s_%s, %uu, %uu, ", solo_form_get_info(r->form)->name, near, name,
+                  index % r->rows, s->geometry->role[role].groups);
     add_group(out, s, role, index / r->rows);
     solo_text_add(out, ");");
     for (const field *f = fields[r->form]; f < fields[r->form] + MAX_FIELD && f->name; f++)
@@ -246,9 +247,11 @@ static void add_place(solo_text *out, const solo_stream *s, solo_role role, uint
     const char *name = names[role].name;
     solo_text_add(out,
                   "  let m_%s = matrix_%s(%s);\n  let team_%s = %s_team(tile, lane);\n"
-                  "  let row_%s = team_%s.row;\n  let slot_%s = lane %% %uu;\n",
+                  "  let slot_%s = lane %% %uu;\n"
+                  "  let near_%s = near_%s(m_%s, team_%s.row, %uu, min(slot_%s, %uu));\n",
                   name, names[role].matrix, layer ? "min(layer + 1u, N_LAYER - 1u)" : "layer", name,
-                  name, name, name, name, s->geometry->role[role].team);
+                  name, name, s->geometry->role[role].team, name, solo_form_get_info(s->role[role].form)->name, name,
+                  name, s->geometry->role[role].groups, name, s->geometry->role[role].groups - 1);
 }
 
 /* Requests n units in anchored blocks, those of the next layer only where there is one. */
@@ -259,7 +262,7 @@ static void add_anchored(solo_text *out, const solo_stream *s, const unit *units
         if (!any) continue;
         solo_text_add(out, "  if (go%s) {\n", layer ? " && goes_on(layer)" : "");
         for (uint32_t i = 0; i < n; i++)
-            if (units[i].layer == layer) add_load(out, s, units[i].role, units[i].index, "row");
+            if (units[i].layer == layer) add_load(out, s, units[i].role, units[i].index, "near");
         solo_text_add(out, "  } else {\n");
         for (uint32_t i = 0; i < n; i++)
             if (units[i].layer == layer) add_zero(out, s, units[i].role, units[i].index);
@@ -300,7 +303,7 @@ static void add_places(solo_text *out, const solo_stream *s, const unit *units, 
 }
 
 static const char signature[] = "(layer: u32, tile: u32, lane: u32) {\n";
-static const char go[] = "  let go = args.pos < N_CTX; // always, but only a device knows\n";
+static const char go[] = "  let go = args.pos + lane < N_CTX + WG; // always, but only a lane knows\n";
 
 /* fn prefix_role: requests the units of a list. */
 static void add_request(solo_text *out, const solo_stream *s, const char *prefix, solo_role role,
@@ -334,7 +337,7 @@ static void add_products(solo_text *out, const solo_stream *s, solo_role role, u
     for (uint32_t row = from; row < to; row++) {
         solo_text_add(out, "    a%u = mac_%s_%s(group_%s(", row, act, form, form);
         add_raw(out, s, role, strip * r->rows + row);
-        solo_text_add(out, ", odd), x, a%u);\n", row);
+        solo_text_add(out, ", odd), x, %s_ONE, a%u);\n", names[role].capital, row);
     }
 }
 
@@ -342,13 +345,17 @@ static void add_products(solo_text *out, const solo_stream *s, solo_role role, u
 static void add_sums(solo_text *out, const solo_stream *s, solo_role role, const char *skip) {
     const solo_stream_role *r = &s->role[role];
     const char *name = names[role].name;
+    char sum[32];
+    snprintf(sum, sizeof sum, "%s_%s", s->geometry->desc.activations == SOLO_ACTIVATIONS_F32 ? "F32" : "INT8",
+             solo_form_get_info(r->form)->name);
+    for (char *c = sum; *c; c++) *c = (char)toupper((unsigned char)*c);
     for (uint32_t row = 0; row < r->rows; row += 4) {
         solo_text_add(out, "  keep_sums(vec4<f32>(");
         for (uint32_t k = 0; k < 4; k++) {
             if (row + k < r->rows) solo_text_add(out, "a%u%s", row + k, k < 3 ? ", " : "");
             else solo_text_add(out, "0.0%s", k < 3 ? ", " : "");
         }
-        solo_text_add(out, "), %uu, team_%s.at + %uu%s, team_%s.lo, team_%s.hi, lane);\n",
+        solo_text_add(out, ") * SUM_%s, %uu, team_%s.at + %uu%s, team_%s.lo, team_%s.hi, lane);\n", sum,
                       s->geometry->role[role].team, name, row, skip, name, name);
     }
 }
@@ -372,7 +379,7 @@ static void add_multiply(solo_text *out, const solo_stream *s, solo_role role) {
             add_products(out, s, role, strip, row, end);
             n = list_reached(s, role, strip * r->rows + row, strip * r->rows + end, list);
             for (uint32_t i = 0; i < n; i++) {
-                if (list[i].role == role) add_load(out, s, role, list[i].index, "row");
+                if (list[i].role == role) add_load(out, s, role, list[i].index, "near");
                 else if (!is_held_back(s, role, list[i])) others[n_other++] = list[i];
             }
             add_anchored(out, s, others, n_other);
@@ -391,8 +398,10 @@ static void add_loop(solo_text *out, const solo_stream *s, solo_role role) {
     add_place(out, s, role, 0);
     solo_text_add(out,
                   "  for (var pass_ = 0u; pass_ < %uu; pass_++) {\n"
-                  "  let done = pass_ * %uu;\n  let next_%s = row_%s + done + %uu;\n",
-                  r->n_pass, r->rows, name, name, r->rows);
+                  "  let done = pass_ * %uu;\n"
+                  "  let next_%s = near_%s(m_%s, team_%s.row + done + %uu, %uu, min(slot_%s, %uu));\n",
+                  r->n_pass, r->rows, name, solo_form_get_info(r->form)->name, name, name, r->rows,
+                  s->geometry->role[role].groups, name, s->geometry->role[role].groups - 1);
     add_accumulators(out, r);
     for (uint32_t strip = 0; strip < r->strips; strip++) {
         add_inputs(out, s, role, strip);

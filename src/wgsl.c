@@ -3,6 +3,7 @@
 
 #include "attend.h"
 #include "stream.h"
+#include "take.h"
 
 #include <ctype.h>
 
@@ -125,6 +126,7 @@ static void add_geometry(solo_text *out, const solo_geometry *g, uint32_t spin_l
     add_u32(out, "XG", g->xg);
     add_u32(out, "BIG", g->big);
     add_u32(out, "MAX_ROWS", g->max_rows);
+    add_u32(out, "TAIL_ROWS", g->tail_rows);
     add_u32(out, "N_SS", g->n_ss);
     add_u32(out, "N_SUM", g->n_sum);
     add_u32(out, "FFN_PARTS", g->ffn_parts);
@@ -162,6 +164,8 @@ static void add_geometry(solo_text *out, const solo_geometry *g, uint32_t spin_l
                       "%uu;\nconst %s_CHUNKS = %uu;\nconst %s_CHUNK_GROUPS = %uu;\n",
                       name, r->n_pass, name, r->team_rows, name, r->groups, name, r->n_chunk, name,
                       r->chunk_groups);
+        uint32_t span = i == SOLO_ROLE_OUT ? g->qa : i == SOLO_ROLE_DOWN ? g->qf : g->qd;
+        solo_text_add(out, "const %s_ONE = %s;\n", name, span % 32 == 0 ? "true" : "false");
     }
     for (uint32_t i = 0; i < SOLO_STAGE_COUNT; i++) {
         solo_text_add(out, "const STAGE_");
@@ -408,6 +412,10 @@ static void add_prelude(solo_text *out, const solo_wgsl_desc *desc) {
     add_shape(out, desc->geometry);
     add_geometry(out, desc->geometry, desc->spin_limit);
     add_messages(out, desc->geometry);
+    const solo_factoring *f = desc->factoring;
+    bool whole = f && f->tagged && f->n_row == 1 && f->assignment == SOLO_ASSIGNMENT_STATIC;
+    solo_text_add(out, "const WHOLE_STATIC = %s; // a token is one dispatch, workgroup r has tile r\n",
+                  whole ? "true" : "false");
     if (desc->factoring && desc->factoring->n_chunk_layer)
         add_u32(out, "CHUNK_LAYERS", desc->factoring->n_chunk_layer);
     if (desc->factoring && desc->factoring->n_token > 1)
@@ -475,6 +483,7 @@ char *solo_wgsl_join(const solo_wgsl_desc *desc) {
                                                           : "activations_int8.wgsl");
     add_sums_wanted(&out, desc);
     add_file(&out, "residual.wgsl");
+    solo_take_add(&out, desc->geometry, desc->factoring->tagged);
     add_file(&out, g->hp->norm == SOLO_NORM_RMS ? "norm_rms.wgsl" : "norm_layer.wgsl");
     add_file(&out, "finish.wgsl");
     add_file(&out, g->hp->has_head_norm ? "heads_norm.wgsl" : "heads_plain.wgsl");
