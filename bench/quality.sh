@@ -5,7 +5,8 @@
 # that are there, so that what was cut goes on, and writes OUTDIR/table.md from all rows (bench/quality_table.py).
 # Environment, with defaults:
 #   SOLO (build/solo)  MODEL (SmolLM2's Q4_1)  TEXT (tests/data/ppl.txt)  DEVICE (auto; cpu: the exact reference)
-#   IDS (0: all of the text)  TYPES (below)  COMMIT  KL (set: --kl too, where the device is an adapter: int8 against f32)
+#   IDS (0: all of the text)  TYPES (below)  COMMIT  KL (set: --kl too, against f32 activations and KV)
+#   KV (auto: f16 with int8 activations) f32, f16, int8  ACTIVATIONS (int8; the reference's are f32 whatever is said)
 #   LLAMA (unset; else a folder for npm node-llama-cpp, which is put there where it is not: llama.cpp on the CPU)
 set -u
 cd "$(dirname "$0")/.."
@@ -37,8 +38,8 @@ for type in $TYPES; do
   if has_row solo "$type" && { [ -z "${LLAMA:-}" ] || has_row llama.cpp "$type"; }; then continue; fi
   "$SOLO" convert "$MODEL" "$tmp/m.gguf" --type "$type" 2>"$tmp/err" || { fail "$type"; continue; }
   has_row solo "$type" ||
-    { "$SOLO" perplexity "$tmp/m.gguf" --file "$TEXT" --device "$DEVICE" --window $WINDOW --max-ids "$IDS" ${KL:+--kl} --json \
-      >"$tmp/out" 2>"$tmp/err" && add_row solo "$type"; } || fail "$type"
+    { "$SOLO" perplexity "$tmp/m.gguf" --file "$TEXT" --device "$DEVICE" --window $WINDOW --max-ids "$IDS" \
+      --kv "${KV:-auto}" --activations "${ACTIVATIONS:-int8}" ${KL:+--kl} --json >"$tmp/out" 2>"$tmp/err" && add_row solo "$type"; } || fail "$type"
   [ -z "${LLAMA:-}" ] || has_row llama.cpp "$type" ||
     { node bench/quality_llama.mjs "$LLAMA" "$tmp/m.gguf" $WINDOW <"$tmp/ids" >"$tmp/out" 2>"$tmp/err" &&
       add_row llama.cpp "$type"; } || fail "$type by llama.cpp"

@@ -68,6 +68,10 @@ typedef struct solo_model solo_model;
 /* Fills into with n bytes of a file from off on; false: it cannot. */
 typedef bool solo_read(void *user, uint64_t off, uint64_t n, void *into);
 
+/* Opens a file of a model's folder: *file becomes solo_read's user (NULL: there is none of that name), *n_bytes its
+ * size, unless it is not 0 already: what the folder itself says, so that nobody need look yet. false: it cannot. */
+typedef bool solo_open(void *user, const char *name, void **file, uint64_t *n_bytes);
+
 typedef struct solo_model_desc { /* one of path, bytes and read */
     const char *path; /* a .gguf (of a split one the first part), or a folder of Hugging Face's or MLC's */
     const char *quant; /* a folder's matrices become that type while loading: "q4_0"; NULL: as they are */
@@ -75,6 +79,8 @@ typedef struct solo_model_desc { /* one of path, bytes and read */
     solo_read     *read;  /* a .gguf that the host reads: its head while the model opens, then each */
     void          *read_user; /* tensor while weights open, in the file's order, in small pieces */
     uint64_t       n_bytes; /* of bytes, or of read's file */
+    solo_open     *open;  /* with read: a folder that the host has, its files instead of one */
+    void          *open_user;
     const char    *label; /* names the file in messages; NULL: "(memory)"; copied */
 } solo_model_desc;
 
@@ -106,6 +112,7 @@ typedef struct solo_synth_desc {
     const char *path;        /* replaced, once all is written beside it and has been read back */
     const char *type;        /* of matrices: "q4_0" (NULL), "q8_0", "f16", ... */
     const char *output_type; /* of output.weight or a tied embedding; NULL: "q8_0" */
+    uint32_t    n_layer, n_vocab; /* 0: the preset's */
     uint64_t    seed;        /* the same seed, preset and types write the same bytes */
     uint32_t    n_ctx;       /* context_length; 0: the preset's */
     solo_progress *progress;
@@ -172,6 +179,7 @@ typedef struct solo_device_desc {
     const char *name;      /* NULL or "auto": the best GPU, else a software adapter; "cpu": the reference in C;
                               "0", "1", ...: that row of solo_device_list; else a part of a name, any case */
     bool disable_robustness, skip_validation; /* benchmark options, written into every row */
+    bool f16;              /* ask for shader-f16 where there is: only solo_device_probe_rates uses it */
 } solo_device_desc;
 
 typedef struct solo_device_info {
@@ -225,6 +233,19 @@ typedef struct solo_probe_result { /* what the spectrum is made of: medians, clo
 /* Takes about three seconds. Every wait on the device is bounded. Not for the CPU reference. */
 bool solo_device_probe(solo_device *device, const solo_probe_desc *desc, solo_probe_result *out, solo_error *err);
 
+typedef struct solo_probe_rates {
+    double submit_us;    /* one more submit of a small dispatch, not waited for */
+    double copy_bytes_s; /* copied between two buffers */
+    double dp4a_ops_s;   /* dot4I8Packed: four products and four sums each */
+    double f32_ops_s, f16_ops_s; /* fma of vec4: two a number; f16 0: not there, or not asked for */
+    uint32_t max_width;  /* by the limits: the widest llama-like 4-bit layer, feed-forward part 4 D, that can be
+                            bound, */
+    uint32_t max_layers; /* and how many of Phi-3-mini's: a chunk */
+} solo_probe_rates;
+
+/* The best of several passes, clocks warm; about two seconds. Not for the CPU reference. */
+bool solo_device_probe_rates(solo_device *device, solo_probe_rates *out, solo_error *err);
+
 /* ---- weights ------------------------------------------------------------------------------ */
 
 typedef struct solo_weights solo_weights;
@@ -252,14 +273,35 @@ typedef enum solo_assignment {
     SOLO_ASSIGNMENT_TICKET, /* tiles are drawn from a counter in topological order */
 } solo_assignment;
 #define SOLO_QUEUE_NONE UINT32_MAX
-typedef enum solo_kv_type { SOLO_KV_AUTO, SOLO_KV_F16, SOLO_KV_F32 } solo_kv_type;
+/* What a consumer inside a dispatch relies on. COUNTER and behind rest on what WGSL does not promise. */
+typedef enum solo_hand_off {
+    SOLO_HAND_OFF_COUNTER_TAG, /* an arrival counter first, then each word is checked */
+    SOLO_HAND_OFF_TAG,         /* each word is checked */
+    SOLO_HAND_OFF_COUNTER,     /* the counter alone; words are atomic */
+    SOLO_HAND_OFF_PLAIN,       /* the counter alone; words are plain loads: a data race */
+    SOLO_HAND_OFF_NONE,        /* nothing is waited for: must come out wrong, so that a check shows it can see */
+} solo_hand_off;
+const char *const *solo_hand_off_names(void); /* "counter+tag", "tag", ..., as numbered; NULL-terminated */
+
+typedef enum solo_submit { /* how a step's dispatches reach the queue */
+    SOLO_SUBMIT_TOKEN,     /* one pass, submitted once */
+    SOLO_SUBMIT_PASS,      /* a pass for each, submitted once */
+    SOLO_SUBMIT_DISPATCH,  /* a submit for each */
+    SOLO_SUBMIT_AWAIT,     /* a submit for each, waited for */
+} solo_submit;
+const char *const *solo_submit_names(void); /* "token", "pass", ...; NULL-terminated */
+
+typedef enum solo_kv_type {
+    SOLO_KV_AUTO, SOLO_KV_F16, SOLO_KV_F32,
+    SOLO_KV_INT8, /* with an f32 scale for a quarter of a head, which is a multiple of 16 numbers */
+} solo_kv_type;
 
 typedef struct solo_plan_desc {
     solo_weights    *weights;     /* borrowed; must outlive the plan */
     const char      *factoring;   /* NULL: "single", on software adapters "stages" */
     solo_activations activations; /* 0: int8 */
     solo_assignment  assignment;  /* only for in-dispatch factorings */
-    solo_kv_type     kv_type;     /* AUTO: f16 with int8 activations, f32 with f32 */
+    solo_kv_type     kv_type;     /* AUTO: f16 with int8 activations, f32 with f32 or on "cpu" */
     uint32_t n_ctx;               /* 0: min(the model's, 4096) */
     uint32_t n_workgroup;         /* 0: by the device; in-dispatch factorings */
     uint32_t workgroup_size;      /* 0: by the device */
@@ -270,6 +312,14 @@ typedef struct solo_plan_desc {
     bool     queue_across;        /* and across the stages of a dispatch, where assignment is static */
     bool     no_subgroups;        /* reduce through workgroup memory although subgroups exist */
     bool     no_self_test;        /* trust an in-dispatch plan untested (tests, timing) */
+    /* For experiments: what a user of the engine leaves 0. */
+    uint32_t tile_rows;           /* rows a tile of a layer's matrices, rounded up to what they can be cut into, at
+                                     most 256; 0: by n_slice */
+    uint32_t k_split;             /* lanes that share a row's inputs: a power of two up to max_team; 0: by counting */
+    uint32_t rows_team;           /* rows that such lanes do at once: 1, 2 or 4; 0: by counting */
+    solo_hand_off hand_off;       /* in-dispatch factorings; of a burst COUNTER_TAG or TAG */
+    bool     experiment;          /* take a hand_off that is not safe; nothing picks one unasked */
+    solo_submit submit;           /* AWAIT makes a step as slow as its round trips; prompts are not concerned */
 } solo_plan_desc;
 
 bool solo_plan_open(solo_plan **out, const solo_plan_desc *desc, solo_error *err);
@@ -282,13 +332,13 @@ bool solo_factoring_check(const char *name, solo_error *err);
 typedef struct solo_stage_info {
     const char *name;      /* "qkv" */
     const char *scope;     /* "token" or "layer" */
-    uint32_t n_tile, tile_rows, team; /* team: lanes that share one row */
+    uint32_t n_tile, tile_rows, team, rows_team; /* team: lanes that share one row, of rows_team at once */
     uint64_t weight_bytes; /* a token, all layers */
     const char *hand_off;  /* how its output reaches the next: "dispatch", "words", "none" */
 } solo_stage_info;
 
 typedef struct solo_plan_info {
-    const char *factoring, *assignment, *activations, *kv_type, *reduce;
+    const char *factoring, *assignment, *hand_off, *activations, *kv_type, *reduce;
     uint32_t n_dispatch, n_token;     /* dispatches for so many tokens: 1, more in a burst */
     uint32_t n_workgroup, workgroup_size, workgroup_bytes;
     uint32_t n_ctx, n_hand_off;       /* hand-offs inside dispatches, a token */
@@ -303,6 +353,13 @@ typedef struct solo_plan_info {
 
 solo_plan_info solo_plan_get_info(const solo_plan *plan); /* strings borrowed from the plan */
 const char *solo_plan_wgsl(const solo_plan *plan); /* the joined modules, borrowed; "" on cpu */
+
+/* The entry point of dispatch i of a step, borrowed; NULL past the end. */
+const char *solo_plan_entry(const solo_plan *plan, uint32_t i);
+/* Steps encoded from here on leave out the dispatches of that entry point (NULL: none), to tell by the
+ * difference what they take; the tokens are void meanwhile. ARGUMENT: no such entry point, or stages
+ * hand over inside dispatches, where leaving one out would leave the others waiting. */
+bool solo_plan_leave_out(solo_plan *plan, const char *entry, solo_error *err);
 
 /* ---- tune --------------------------------------------------------------------------------- */
 
@@ -368,6 +425,7 @@ typedef struct solo_session_desc {
     solo_sampling sampling;
     uint32_t      n_in_flight; /* decode steps ahead of the one read; 0: 4. Bursts, and tokens of less than
                                   3 ms (four a submit), go ahead by two submits unless 1 is asked for */
+    uint32_t      n_token_submit; /* tokens a submit, rounded down to whole bursts, at most 64; 0: by their time */
 } solo_session_desc;
 
 bool solo_session_open(solo_session **out, const solo_session_desc *desc, solo_error *err);
@@ -391,7 +449,8 @@ typedef struct solo_session_info {
     uint32_t n_ctx, n_past;     /* n_past: ids in the context */
     uint32_t n_reused;          /* of the last sync: positions kept */
     uint64_t n_step, n_step_dispatch; /* decode steps (tokens) submitted since the open, the
-                                         dispatches they took, counted at the device */
+                                         dispatches they took, counted at the device, */
+    uint64_t n_step_submit;           /* and the submits */
     const char *factoring;      /* in use now: differs from the plan's after a fallback; borrowed from the plan */
     bool     fell_back;
     char     note[256];         /* the one sentence to show a user after a fallback */

@@ -58,11 +58,6 @@ fn finish_y(n: u32, lane: u32) {
   workgroupBarrier(); // sums written before x_load
 }
 
-fn quantise4(v: vec4<f32>, largest: f32) -> u32 {
-  let inverse = select(0.0, 127.0 / largest, largest > 0.0);
-  return pack4xI8(vec4<i32>(clamp(round(v * inverse), vec4<f32>(-127.0), vec4<f32>(127.0))));
-}
-
 // ys[0..n) are elements row0.. of the vector at `at`; n and row0 are multiples of q.
 fn put_y(at: u32, at_scale: u32, row0: u32, n: u32, q: u32, lane: u32) {
   for (var w = lane; w < n / 4u; w += WG) {

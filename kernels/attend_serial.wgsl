@@ -1,6 +1,7 @@
 // attend_serial: a block's rows of K, then of V, in workgroup memory; lanes share scores and outputs out.
 const ATT_OUT = ATT_HEADS * HEAD_DIM;
 
+const ATTEND_REFILLS = false;
 var<workgroup> big: array<f32, BIG>; // a block of K or V rows
 var<workgroup> att_q: array<f32, ATT_HEADS * HEAD_DIM>;
 var<workgroup> att_o: array<f32, ATT_PARTS * ATT_HEADS * HEAD_DIM>; // [ATT_PARTS][ATT_OUT]: every ATT_PARTS-th position
@@ -26,36 +27,43 @@ fn att_begin(lane: u32) {
 // big[p][d] = rows p0 .. of the cache's k or v, those of earlier dispatches from the cache, this one's
 // from its words. Rows are one word apart from a power of two, so that lanes that walk different rows meet
 // different banks.
-fn att_keep(p: u32, w: u32, word: u32) {
-  for (var h = 0u; h < KV_PER_WORD; h++) { big[p * ATT_STRIDE + w * KV_PER_WORD + h] = kv_value(word, h); }
-}
-
-fn att_keep4(p: u32, v: u32, words: vec4<u32>) {
-  for (var c = 0u; c < 4u; c++) {
-    if (v * 4u + c < KV_ROW) { att_keep(p, v * 4u + c, words[c]); }
-  }
+fn att_keep(p: u32, w: u32, word: u32, scale: f32) {
+  for (var h = 0u; h < KV_PER_WORD; h++) { big[p * ATT_STRIDE + kv_first(w) + h] = kv_value(word, h) * scale; }
 }
 
 // vec4 of the cache's rows of a block.
-fn att_n_early(p0: u32, hi: u32) -> u32 { return min(ATT_BLOCK, min(hi, args.pos) - min(p0, args.pos)) * KV_VECS; }
+fn att_n_early(p0: u32, hi: u32) -> u32 { return min(ATT_BLOCK, min(hi, args.pos) - min(p0, args.pos)) * KV_NUM_VECS; }
 
 fn att_early_k(layer: u32, kv_head: u32, p0: u32, hi: u32, lane: u32) {
-  let at = kv_row_at(layer, kv_head, p0);
-  for (var i = lane; i < att_n_early(p0, hi); i += WG) { att_keep4(i / KV_VECS, i % KV_VECS, kv_k[at + i]); }
+  for (var i = lane; i < att_n_early(p0, hi); i += WG) {
+    let row = kv_row_at(layer, kv_head, p0 + i / KV_NUM_VECS);
+    let words = kv_k[row + i % KV_NUM_VECS];
+    for (var w = i % KV_NUM_VECS * 4u; w < min(i % KV_NUM_VECS * 4u + 4u, KV_NUM_WORDS); w++) {
+      att_keep(i / KV_NUM_VECS, w, words[w % 4u], kv_scale_k(row, kv_first(w)));
+    }
+  }
 }
 
 // Rows of this dispatch; which: 0 for k, 1 for v.
 fn att_late(layer: u32, kv_head: u32, p0: u32, hi: u32, which: u32, lane: u32) {
   let first = max(p0, args.pos);
-  for (var i = lane; i < (max(first, min(hi, p0 + ATT_BLOCK)) - first) * KV_ROW; i += WG) {
-    let p = first + i / KV_ROW;
-    att_keep(p - p0, i % KV_ROW, take(att_late_at(layer, kv_head, p, which, i % KV_ROW)));
+  for (var i = lane; i < (max(first, min(hi, p0 + ATT_BLOCK)) - first) * KV_NUM_WORDS; i += WG) {
+    let p = first + i / KV_NUM_WORDS;
+    let w = i % KV_NUM_WORDS;
+    var scale = 1.0;
+    if (KV_SCALED) { scale = bitcast<f32>(take(att_late_at(layer, kv_head, p, which, kv_scale_at(kv_first(w))))); }
+    att_keep(p - p0, w, take(att_late_at(layer, kv_head, p, which, w)), scale);
   }
 }
 
 fn att_load_v(layer: u32, kv_head: u32, p0: u32, hi: u32, lane: u32) {
-  let at = kv_row_at(layer, kv_head, p0);
-  for (var i = lane; i < att_n_early(p0, hi); i += WG) { att_keep4(i / KV_VECS, i % KV_VECS, kv_v[at + i]); }
+  for (var i = lane; i < att_n_early(p0, hi); i += WG) {
+    let row = kv_row_at(layer, kv_head, p0 + i / KV_NUM_VECS);
+    let words = kv_v[row + i % KV_NUM_VECS];
+    for (var w = i % KV_NUM_VECS * 4u; w < min(i % KV_NUM_VECS * 4u + 4u, KV_NUM_WORDS); w++) {
+      att_keep(i / KV_NUM_VECS, w, words[w % 4u], kv_scale_v(row, kv_first(w)));
+    }
+  }
   att_late(layer, kv_head, p0, hi, 1u, lane);
 }
 
@@ -80,15 +88,15 @@ fn att_scores(p0: u32, hi: u32, lane: u32) {
   }
 }
 
-// The running softmax takes the block in: new maximum, what the past is worth, exponentials. A team of
+// The running softmax takes in a block of n positions: new maximum, what the past is worth, exponentials. A team of
 // MAX_TEAM lanes looks after a head.
-fn att_softmax(lane: u32) {
+fn att_softmax(n: u32, lane: u32) {
   let slot = lane % MAX_TEAM;
   for (var first = 0u; first < ATT_HEADS; first += WG / MAX_TEAM) {
     let head = first + lane / MAX_TEAM;
     var m = NEVER;
     if (head < ATT_HEADS) {
-      for (var p = slot; p < ATT_BLOCK; p += MAX_TEAM) { m = max(m, att_s[head * ATT_BLOCK + p]); }
+      for (var p = slot; p < n; p += MAX_TEAM) { m = max(m, att_s[head * ATT_BLOCK + p]); }
     }
     m = team_max(m, MAX_TEAM, lane);
     if (slot == 0u && head < ATT_HEADS) {
@@ -104,7 +112,7 @@ fn att_softmax(lane: u32) {
     let head = first + lane / MAX_TEAM;
     var sum = 0.0;
     if (head < ATT_HEADS) {
-      for (var p = slot; p < ATT_BLOCK; p += MAX_TEAM) { sum += att_s[head * ATT_BLOCK + p]; }
+      for (var p = slot; p < n; p += MAX_TEAM) { sum += att_s[head * ATT_BLOCK + p]; }
     }
     sum = team_sum(sum, MAX_TEAM, lane);
     if (slot == 0u && head < ATT_HEADS) { att_l[head] = fma(att_l[head], att_alpha[head], sum); }
@@ -157,7 +165,7 @@ fn stage_attend(layer: u32, tile: u32, lane: u32) {
     att_scores(p0, span.hi, lane);
     workgroupBarrier(); // scores written, and K used up, before V takes its place
     att_load_v(layer, kv_head, p0, span.hi, lane);
-    att_softmax(lane);
+    att_softmax(min(ATT_BLOCK, span.hi - p0), lane);
     workgroupBarrier(); // V, exponentials and alpha written before the mix reads them
     att_mix(p0, span.hi, lane);
     workgroupBarrier(); // V used up before the next block of K takes its place

@@ -62,7 +62,8 @@ struct Matrix {
 }
 
 // Where a group stands, as an index into the payload and one into the scales: groups near it, `row` rows and `g`
-// groups on, are found by adding constants. (Of two scales a word, g must be even.)
+// groups on, are found by adding constants. (Where a word holds two scales: a lane's groups are all even or all odd,
+// or it begins at an even one.)
 struct Near {
   w: u32,
   s: u32,
@@ -92,6 +93,12 @@ fn octet_dots(lo: vec4<u32>, hi: vec4<u32>, x: XInt8) -> vec4<i32> {
 fn scaled(d: vec4<i32>, x: XInt8, one: bool) -> f32 {
   if (one) { return f32((d.x + d.y) + (d.z + d.w)) * x.scale.x; }
   return fma(f32(d.x), x.scale.x, fma(f32(d.y), x.scale.y, fma(f32(d.z), x.scale.z, f32(d.w) * x.scale.w)));
+}
+
+// Four numbers as int8, of a span whose largest number has that size: its scale is largest / 127.
+fn quantise4(v: vec4<f32>, largest: f32) -> u32 {
+  let inverse = select(0.0, 127.0 / largest, largest > 0.0);
+  return pack4xI8(vec4<i32>(clamp(round(v * inverse), vec4<f32>(-127.0), vec4<f32>(127.0))));
 }
 
 var<workgroup> rows: array<f32, MAX_ROWS>;   // a tile's finished rows

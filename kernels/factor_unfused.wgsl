@@ -108,9 +108,13 @@ fn op_rope_k(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_ind
 @compute @workgroup_size(WG)
 fn op_kv_store(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let row0 = wg.x * QKV_TILE;
-  for (var i = lane; i < min(QKV_TILE, ROWS_K - row0) / 2u; i += WG) {
-    put_kv(place.layer, row0 + 2u * i, raw_pair(T_RAW + ROWS_Q + row0, i));
-    put_kv(place.layer, ROWS_K + row0 + 2u * i, raw_pair(T_RAW + ROWS_Q + ROWS_K + row0, i));
+  let n = min(QKV_TILE, ROWS_K - row0);
+  for (var first = row0; first < 2u * ROWS_K; first += ROWS_K) { // of k, then of v
+    for (var i = lane; i < n / 2u; i += WG) {
+      append_pair(place.layer, first + 2u * i, 2u * i, raw_pair(T_RAW + ROWS_Q + first, i));
+    }
+    append_spans(place.layer, ROWS_Q + first, n, lane);
+    workgroupBarrier(); // spans of k read before v takes their place
   }
 }
 

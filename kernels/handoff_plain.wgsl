@@ -6,6 +6,7 @@
 fn take(at: u32) -> u32 { return msg[at]; }
 fn peek(at: u32) -> u32 { return msg[at]; }
 fn settle(at: u32, word: u32) -> u32 { return word; }
+fn is_missing(least: u32) -> bool { return false; }
 fn as_put4(words: vec4<u32>) -> vec4<u32> { return words; }
 fn settle4(at: vec4<u32>, words: vec4<u32>) -> vec4<u32> { return words; }
 fn slot_of(at: u32) -> u32 { return at; }

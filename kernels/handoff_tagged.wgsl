@@ -2,6 +2,9 @@
 // value of one atomic word, so every word carries its own readiness: 0 in memory means not written.
 // (Stored is word ^ NOT_READY, so that a fresh or cleared buffer is all "not written".)
 //
+// What a consumer relies on is a file of its own, handoff_by_*.wgsl: how a word is loaded and stored, what
+// settle waits for, and whether stages count their arrivals. by_counter_tag is the form that ships.
+//
 // Two halves, by parity: put also clears its slot's twin, which nobody reads in this step, so the
 // next one starts clean without a clear of its own. Every slot is put once a step, whether the step is
 // one dispatch or several, which then have one parity.
@@ -9,8 +12,6 @@
 // await_stage spins on an arrival counter. That only saves polling: it is not promised to order
 // anything, and take still checks each word. Every spin is bounded; giving up sets STATE_ABORT,
 // which ends all other spins, and the host repeats the token with dispatch boundaries.
-@group(0) @binding(2) var<storage, read_write> msg: array<atomic<u32>>; // [2][N_BLOCK][MSG_WORDS]
-
 fn aborted() -> bool { return atomicLoad(&state[STATE_ABORT]) != 0u; }
 
 // Whether a spin should end although it saw nothing: sets the abort word on the last poll.
@@ -24,43 +25,19 @@ fn half_at(parity: u32, at: u32) -> u32 { return (parity * N_BLOCK + token_block
 
 // peek asks for a word without waiting for it; settle, given what peek saw, waits until it is there.
 // Between the two other work goes on. take does both at once.
-fn peek(at: u32) -> u32 { return atomicLoad(&msg[half_at(args.parity, at)]); }
-
-// (The first look stands before the loop, in one block with its loads, so that a device can wait for these alone.)
-fn settle(at: u32, word: u32) -> u32 {
-  var w = word;
-  if (w == 0u) {
-    for (var n = 0u; n < SPIN_LIMIT; n++) {
-      w = peek(at);
-      if (w != 0u || give_up(n)) { break; }
-    }
-  }
-  return w ^ NOT_READY;
-}
-
+fn peek(at: u32) -> u32 { return load_word(half_at(args.parity, at)); }
 fn as_put4(words: vec4<u32>) -> vec4<u32> { return words ^ vec4<u32>(NOT_READY); } // of words that are there
-
-fn settle4(at: vec4<u32>, words: vec4<u32>) -> vec4<u32> {
-  var w = words;
-  if (min(min(w.x, w.y), min(w.z, w.w)) == 0u) {
-    for (var n = 0u; n < SPIN_LIMIT; n++) {
-      w = peek4(at);
-      if (all(w != vec4<u32>()) || give_up(n)) { break; }
-    }
-  }
-  return as_put4(w);
-}
 
 fn take(at: u32) -> u32 { return settle(at, peek(at)); }
 
 // The same in two steps, for texts that ask for many words near each other (take.c): where a word stands in
 // the buffer, and what stands there, 0 for not yet.
 fn slot_of(at: u32) -> u32 { return half_at(args.parity, at); }
-fn word_at(slot: u32) -> u32 { return atomicLoad(&msg[slot]); }
+fn word_at(slot: u32) -> u32 { return load_word(slot); }
 
 fn put(at: u32, word: u32) {
-  atomicStore(&msg[half_at(args.parity, at)], word ^ NOT_READY);
-  atomicStore(&msg[half_at(1u - args.parity, at)], 0u);
+  store_word(half_at(args.parity, at), word ^ NOT_READY);
+  store_word(half_at(1u - args.parity, at), 0u);
 }
 
 fn counter_at(parity: u32, block: u32, layer: u32, stage: u32) -> u32 {
@@ -71,7 +48,8 @@ fn counter_at(parity: u32, block: u32, layer: u32, stage: u32) -> u32 {
 // One tile of a stage is done, or nearly: lane 0 has put its words. Others may be on their way, and are waited
 // for word by word.
 fn arrive(layer: u32, stage: u32, tile: u32, lane: u32) {
-  if (lane != 0u) { return; }
+  before_arrival();
+  if (!COUNTS || lane != 0u) { return; }
   if (tile == 0u) { atomicStore(&state[counter_at(1u - args.parity, token_block(), layer, stage)], 0u); }
   atomicAdd(&state[counter_at(args.parity, token_block(), layer, stage)], 1u);
 }
@@ -79,7 +57,7 @@ fn arrive(layer: u32, stage: u32, tile: u32, lane: u32) {
 fn arrived(i: u32, n_tile: u32) -> bool { return atomicLoad(&state[i]) >= n_tile; }
 
 fn await_counter(i: u32, n_tile: u32, lane: u32) {
-  if (lane == 0u) {
+  if (COUNTS && lane == 0u) {
     for (var n = 0u; n < SPIN_LIMIT; n++) {
       if (arrived(i, n_tile) || give_up(n)) { break; }
     }
@@ -88,7 +66,7 @@ fn await_counter(i: u32, n_tile: u32, lane: u32) {
 }
 
 fn await_stage(layer: u32, stage: u32, n_tile: u32, lane: u32) {
-  await_counter(counter_at(args.parity, token_block(), layer, stage), n_tile, lane);
+  await_counter(counter_at(args.parity, token_block(), layer, stage), n_awaited(n_tile), lane);
 }
 
 // The next number of the dispatch that begins at the layer; the same for all lanes.

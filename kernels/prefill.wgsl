@@ -175,27 +175,23 @@ fn pf_norm_heads(t: u32, lane: u32) {
   storageBarrier(); // heads normed before other lanes turn them
 }
 
-// One workgroup a token: RoPE on q and k in place, K and V into the cache.
+// Four numbers from row 4i on of k, turned, or (which: 1) of v.
+fn pf_kv4(which: u32, t: u32, i: u32) -> vec4<f32> {
+  let at = PF_QKV_AT + t * PF_QKV + ROWS_Q / 4u + i;
+  if (which == 1u) { return pf[at + ROWS_K / 4u]; }
+  return pf_turn4(args.pos + t, 4u * i, pf[at]);
+}
+
+// One workgroup a token: RoPE on q in place, K and V into the cache by prefill_append_*.wgsl.
 @compute @workgroup_size(PF_WG)
 fn prefill_rope(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let t = wg.x;
-  let pos = args.pos + t;
   if (HAS_GAIN_HEAD) { pf_norm_heads(t, lane); }
   for (var i = lane; i < ROWS_Q / 4u; i += PF_WG) {
     let at = PF_QKV_AT + t * PF_QKV + i;
-    pf[at] = pf_turn4(pos, 4u * i, pf[at]);
+    pf[at] = pf_turn4(args.pos + t, 4u * i, pf[at]);
   }
-  for (var i = lane; i < ROWS_K / 4u; i += PF_WG) {
-    let k = pf_turn4(pos, 4u * i, pf[PF_QKV_AT + t * PF_QKV + ROWS_Q / 4u + i]);
-    let v = pf[PF_QKV_AT + t * PF_QKV + (ROWS_Q + ROWS_K) / 4u + i];
-    let row = kv_row_at(place.layer, 4u * i / HEAD_DIM, pos);
-    for (var e = 0u; e < 4u; e += KV_PER_WORD) {
-      let w = (4u * i % HEAD_DIM + e) / KV_PER_WORD;
-      let even = e & 2u;
-      kv_k[row + w / 4u][w % 4u] = kv_word(k[even], k[even + 1u], e & 1u);
-      kv_v[row + w / 4u][w % 4u] = kv_word(v[even], v[even + 1u], e & 1u);
-    }
-  }
+  pf_append(t, lane);
 }
 
 var<workgroup> pf_q: array<f32, HEAD_DIM>;
@@ -220,9 +216,12 @@ fn prefill_attend(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocatio
     var s = -3.0e38;
     if (p0 + lane < n) {
       s = 0.0;
-      for (var w = 0u; w < KV_ROW; w++) {
-        let word = kv_k[kv_at + (p0 + lane) * KV_VECS + w / 4u][w % 4u];
-        for (var h = 0u; h < KV_PER_WORD; h++) { s = fma(pf_q[w * KV_PER_WORD + h], kv_value(word, h), s); }
+      let row = kv_at + (p0 + lane) * KV_VECS;
+      for (var d = 0u; d < HEAD_DIM; d += KV_PER_WORD) {
+        let w = kv_word_at(d);
+        let word = kv_k[row + w / 4u][w % 4u];
+        let scale = kv_scale_k(row, d);
+        for (var h = 0u; h < KV_PER_WORD; h++) { s = fma(pf_q[d + h], kv_value(word, h) * scale, s); }
       }
       s = score_of(s);
     }
@@ -242,9 +241,10 @@ fn prefill_attend(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocatio
     for (var d = lane; d < HEAD_DIM; d += PF_WG) {
       var o = pf_o[d] * alpha;
       for (var i = 0u; i < count; i++) {
-        let w = d / KV_PER_WORD;
-        let word = kv_v[kv_at + (p0 + i) * KV_VECS + w / 4u][w % 4u];
-        o = fma(pf_p[i], kv_value(word, d % KV_PER_WORD), o);
+        let row = kv_at + (p0 + i) * KV_VECS;
+        let w = kv_word_at(d);
+        let word = kv_v[row + w / 4u][w % 4u];
+        o = fma(pf_p[i], kv_value(word, d % KV_PER_WORD) * kv_scale_v(row, d), o);
       }
       pf_o[d] = o;
     }

@@ -18,7 +18,7 @@ fn combined(layer: u32, i: u32) -> f32 {
     words[s] = peek4(split_at(layer, i, s));
     least = min(least, words[s]);
   }
-  if (min(min(least.x, least.y), least.z) == 0u) { // perhaps one is not there yet: see settle
+  if (is_missing(min(min(least.x, least.y), least.z))) {
     for (var s = 0u; s < N_SPLIT; s++) { words[s] = settle4(split_at(layer, i, s), words[s]); }
   } else {
     for (var s = 0u; s < N_SPLIT; s++) { words[s] = as_put4(words[s]); }

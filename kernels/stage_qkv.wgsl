@@ -43,19 +43,16 @@ fn put_q(layer: u32, row: u32, v: vec2<f32>) {
   put(at_layer(layer) + L_Q + row + 1u, word_of_f32(v.y));
 }
 
-// Rows (row, row + 1) of k, then of v, which stands behind it: to the others as words of a message, to later
-// tokens in the cache.
-fn put_kv(layer: u32, row: u32, v: vec2<f32>) {
-  for (var h = 0u; h < 2u; h += KV_PER_WORD) {
-    let word = kv_word(v.x, v.y, h);
-    put(at_layer(layer) + L_K + (row + h) / KV_PER_WORD, word);
-    if (!in_context()) { continue; }
-    let r = row % ROWS_K;
-    let w = (r % HEAD_DIM + h) / KV_PER_WORD;
-    let at = kv_row_at(layer, r / HEAD_DIM, token_pos()) + w / 4u;
-    if (row < ROWS_K) { kv_k[at][w % 4u] = word; }
-    else { kv_v[at][w % 4u] = word; }
-  }
+// Word w of a head's row: of k, or counted on, of v. To the others as a word of a message, to later tokens in the
+// cache. append_*.wgsl makes the words:
+//   append_pair(layer, row, r, v)         rows (row, row + 1) of k, then of v, which are rows r, r + 1 of the tile;
+//   append_spans(layer, row0, n, lane)    behind all pairs of a tile, n rows of qkv from row0 on.
+fn append_word(layer: u32, head: u32, w: u32, word: u32) {
+  put(at_layer(layer) + L_K + head * KV_ROW + w, word);
+  if (!in_context()) { return; }
+  let at = kv_row_at(layer, head % N_HEAD_KV, token_pos()) + w / 4u;
+  if (head < N_HEAD_KV) { kv_k[at][w % 4u] = word; }
+  else { kv_v[at][w % 4u] = word; }
 }
 
 // cos and sin of the tile's pairs, kept as gains are: in one block with the loads of qkv_take.
@@ -83,6 +80,7 @@ fn stage_qkv(layer: u32, tile: u32, lane: u32) {
     let row = row0 + 2u * i;
     let v = turned(row, vec2<f32>(head_row(layer, row0, 2u * i), head_row(layer, row0, 2u * i + 1u)), turns[i]);
     if (row < ROWS_Q) { put_q(layer, row, v); }
-    else { put_kv(layer, row - ROWS_Q, v); }
+    else { append_pair(layer, row - ROWS_Q, 2u * i, v); }
   }
+  append_spans(layer, row0, n, lane);
 }

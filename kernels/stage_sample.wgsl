@@ -11,6 +11,10 @@ var<workgroup> hist_low: array<atomic<u32>, 256>;  // mass: low 12 bits of 24 of
 var<workgroup> hist_high: array<atomic<u32>, 256>; // and high 12 bits: both sums fit 32 bits
 var<workgroup> chosen: array<u32, 2>;              // the bucket, and what is still wanted (bits)
 
+// n, as a bound that no compiler knows: loops over buckets written out were two thirds of a token's code. (greedy
+// is 0 wherever something is drawn.)
+fn rolled(n: u32) -> u32 { return n + args.greedy; }
+
 // Order of keys = order of floats; both zeros have one key, being equal.
 fn key_of(v: f32) -> u32 {
   let b = select(bitcast<u32>(v), 0u, v == 0.0);
@@ -56,14 +60,14 @@ fn bucket_mass(i: u32) -> f32 {
 fn select_top_k(largest: f32, lane: u32) -> u32 {
   var prefix = 0u;
   var want = args.top_k;
-  for (var round_ = 0u; round_ < 4u; round_++) {
+  for (var round_ = 0u; round_ < rolled(4u); round_++) {
     let shift = 24u - 8u * round_;
     hist_clear(lane);
     hist_fill(prefix, shift, 0u, largest, lane);
     if (lane == 0u) {
       var left = want;
       var bucket = 0u;
-      for (var i = 0u; i < 256u; i++) {
+      for (var i = 0u; i < rolled(256u); i++) {
         bucket = 255u - i;
         let n = atomicLoad(&hist_count[bucket]);
         if (n >= left) { break; }
@@ -84,7 +88,7 @@ fn select_top_k(largest: f32, lane: u32) -> u32 {
 fn select_top_p(floor_key: u32, largest: f32, lane: u32) -> u32 {
   var prefix = 0u;
   var want = 0.0;
-  for (var round_ = 0u; round_ < 4u; round_++) {
+  for (var round_ = 0u; round_ < rolled(4u); round_++) {
     let shift = 24u - 8u * round_;
     hist_clear(lane);
     hist_fill(prefix, shift, floor_key, largest, lane);
@@ -92,12 +96,12 @@ fn select_top_p(floor_key: u32, largest: f32, lane: u32) -> u32 {
       var left = want;
       if (round_ == 0u) {
         var total = 0.0;
-        for (var i = 0u; i < 256u; i++) { total += bucket_mass(255u - i); }
+        for (var i = 0u; i < rolled(256u); i++) { total += bucket_mass(255u - i); }
         left = total * args.top_p;
       }
       var bucket = 0u;
       var last = 0u; // the smallest occupied bucket: rounding may leave a crumb of mass wanted
-      for (var i = 0u; i < 256u; i++) {
+      for (var i = 0u; i < rolled(256u); i++) {
         bucket = 255u - i;
         if (atomicLoad(&hist_count[bucket]) == 0u) { continue; }
         last = bucket;

@@ -49,5 +49,5 @@ fn op_mix(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index)
     att_mix(bitcast<f32>(msg[at + lane / ATT_TEAM]), bitcast<f32>(msg[at + ATT_BLOCK]));
     block++;
   }
-  att_finish(place.layer, wg.x, lane);
+  att_finish(place.layer, wg.x, true, lane);
 }

@@ -25,7 +25,7 @@ fn op_softmax(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_in
     let at = block_at(wg.x, block);
     for (var i = lane; i < ATT_HEADS * ATT_BLOCK; i += WG) { att_s[i] = bitcast<f32>(msg[at + i]); }
     workgroupBarrier(); // scores written before the maximum is sought
-    att_softmax(lane);
+    att_softmax(min(ATT_BLOCK, span.hi - p0), lane);
     workgroupBarrier(); // exponentials and alpha written before they are stored
     for (var i = lane; i < ATT_HEADS * ATT_BLOCK; i += WG) { msg[at + i] = bitcast<u32>(att_s[i]); }
     if (lane < ATT_HEADS) { msg[at + ATT_HEADS * ATT_BLOCK + lane] = bitcast<u32>(att_alpha[lane]); }

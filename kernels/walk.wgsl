@@ -35,14 +35,17 @@ fn run_qkv(l: u32, t: u32, fresh: bool, lane: u32) {
   arrive(l, STAGE_QKV, t, lane);
 }
 
-// Nobody waits for attend's counter: combine takes words of few workgroups, and waits for them alone.
+// Nobody waits for attend's counter, but where counters are all there is: combine takes words of few workgroups,
+// and waits for them alone.
 fn run_attend(l: u32, t: u32, fresh: bool, lane: u32) {
   attend_early(l, t, lane);
   if (fresh) { await_stage(l, STAGE_QKV, TILES_QKV, lane); }
   stage_attend(l, t, lane);
+  if (COUNTS_ATTEND) { arrive(l, STAGE_ATTEND, t, lane); }
 }
 
 fn run_combine(l: u32, t: u32, lane: u32) {
+  if (COUNTS_ATTEND) { await_stage(l, STAGE_ATTEND, TILES_ATTEND, lane); }
   stage_combine(l, t, lane);
   arrive(l, STAGE_COMBINE, t, lane);
 }
@@ -150,7 +153,7 @@ fn walk_layer_once(l: u32, r: u32, lane: u32) {
   if (has(TILES_QKV, r)) { run_qkv(l, r, true, lane); } else { skip_qkv(l, r, lane); }
   if (has(TILES_ATTEND, r)) { run_attend(l, r, true, lane); }
   if (has(TILES_COMBINE, r)) { run_combine(l, r, lane); }
-  refill_out(l, r, lane); // the lanes that put nothing together are here at once
+  if (!ATTEND_REFILLS || !has(TILES_ATTEND, r)) { refill_out(l, r, lane); }
   if (has(TILES_OUT, r)) { run_out(l, r, true, lane); } else { skip_out(l, r, lane); }
   if (has(TILES_NORM, r)) { run_norm_out(l, r, true, lane); }
   if (has(TILES_GATE_UP, r)) { run_gate_up(l, r, true, lane); } else { skip_gate_up(l, r, lane); }

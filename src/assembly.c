@@ -20,7 +20,8 @@ void solo_assembly_close(solo_assembly *a) {
     for (uint32_t i = 0; i < a->n_making; i++) free(a->making[i].numbers);
     if (a->close) a->close(a->user);
     solo_gguf_writer_free(&a->w);
-    free(a->head.at), free(a->making), free(a->row), free(a->numbers), free(a->turned);
+    free(a->head.at), free(a->making), free(a->rows.at), free(a->scales.at), free(a->numbers);
+    free(a->turned);
     free(a);
 }
 
@@ -57,9 +58,28 @@ static uint64_t bytes_of_row(solo_type type, uint64_t cols) {
     return cols / info->n_block * info->block_bytes;
 }
 
-static uint8_t *scratch(solo_assembly *a, size_t n) {
-    if (n > a->n_row) a->row = solo_realloc(a->row, n), a->n_row = n;
-    return a->row;
+/* Read at once: a host's reads cost more than their bytes. */
+#define WINDOW_BYTES (1u << 20)
+
+/* A row of the array; NULL: a->why. Rows from m->row0 on that turn together are read together. */
+static const uint8_t *row_at(solo_assembly *a, const solo_making *m, solo_window *w, const solo_array *array,
+                             uint64_t row) {
+    const uint64_t n_row = array->rows ? array->rows : 1, row_bytes = array->n_bytes / n_row;
+    const solo_source *s = array->source;
+    if (!s->read) return s->at + array->off + row * row_bytes;
+    if (w->of == array && row >= w->first && row - w->first < w->n) return w->at + (row - w->first) * row_bytes;
+    const uint64_t turn = m->turn ? m->turn : 1, first = row - (row - m->row0) % turn;
+    uint64_t n = WINDOW_BYTES / (turn * row_bytes) * turn;
+    if (n < turn) n = turn;
+    if (n > n_row - first) n = n_row - first;
+    if (n * row_bytes > w->cap) {
+        w->cap = (size_t)(n * row_bytes);
+        w->at = solo_realloc(w->at, w->cap);
+    }
+    w->of = NULL;
+    if (!solo_source_read(s, array->off + first * row_bytes, n * row_bytes, w->at, &a->why)) return NULL;
+    w->of = array, w->first = first, w->n = n;
+    return w->at + (row - first) * row_bytes;
 }
 
 /* The array's row that becomes row r: turn's halves (i, i + turn / 2) become neighbours. */
@@ -79,11 +99,8 @@ static float scale_of(solo_type type, const uint8_t *at) {
  * is a block's d * (p - 8) with p = q + 1: the same product, bit for bit. */
 static bool pack_row(solo_assembly *a, const solo_making *m, uint64_t row, uint8_t *out) {
     const uint64_t n_group = m->cols / 32, scale_bytes = m->scale->n_bytes / (m->scale->rows * m->scale->cols);
-    uint8_t *q = scratch(a, (size_t)(n_group * (16 + scale_bytes))), *scale = q + n_group * 16;
-    if (!solo_source_read(m->from->source, m->from->off + row * n_group * 16, n_group * 16, q, &a->why) ||
-        !solo_source_read(m->scale->source, m->scale->off + row * n_group * scale_bytes, n_group * scale_bytes, scale,
-                          &a->why))
-        return false;
+    const uint8_t *q = row_at(a, m, &a->rows, m->from, row), *scale = row_at(a, m, &a->scales, m->scale, row);
+    if (!q || !scale) return false;
     const bool half = m->scale->type == SOLO_TYPE_F16;
     for (uint64_t g = 0; g < n_group; g++, q += 16, scale += scale_bytes) {
         if (half) memcpy(out, scale, 2);
@@ -102,28 +119,21 @@ static bool pack_row(solo_assembly *a, const solo_making *m, uint64_t row, uint8
 }
 
 /* Columns lie far apart in an array: it is read once and turned as a whole. The last one stays for its other rows. */
-static bool hold_turned(solo_assembly *a, const solo_array *of) {
-    if (a->turned_of == of) return true;
+static const uint8_t *column_at(solo_assembly *a, const solo_array *of, uint64_t column) {
     const uint64_t size = of->n_bytes / (of->rows * of->cols);
-    uint8_t *plain = solo_alloc((size_t)of->n_bytes);
-    a->turned_of = NULL;
-    a->turned = solo_realloc(a->turned, (size_t)of->n_bytes);
-    bool ok = solo_source_read(of->source, of->off, of->n_bytes, plain, &a->why);
-    for (uint64_t c = 0; c < of->cols && ok; c++)
-        for (uint64_t r = 0; r < of->rows; r++)
-            memcpy(a->turned + (c * of->rows + r) * size, plain + (r * of->cols + c) * size, (size_t)size);
-    free(plain);
-    if (ok) a->turned_of = of;
-    return ok;
-}
-
-/* A row as it lies in the array: n bytes of its type, or of what pack_row makes. */
-static bool read_row(solo_assembly *a, const solo_making *m, uint64_t row, uint64_t n, uint8_t *out) {
-    if (m->from->is_packed) return pack_row(a, m, row, out);
-    if (!m->columns) return solo_source_read(m->from->source, m->from->off + row * n, n, out, &a->why);
-    if (!hold_turned(a, m->from)) return false;
-    memcpy(out, a->turned + row * n, (size_t)n);
-    return true;
+    if (a->turned_of != of) {
+        uint8_t *plain = solo_alloc((size_t)of->n_bytes);
+        a->turned_of = NULL;
+        a->turned = solo_realloc(a->turned, (size_t)of->n_bytes);
+        bool ok = solo_source_read(of->source, of->off, of->n_bytes, plain, &a->why);
+        for (uint64_t c = 0; c < of->cols && ok; c++)
+            for (uint64_t r = 0; r < of->rows; r++)
+                memcpy(a->turned + (c * of->rows + r) * size, plain + (r * of->cols + c) * size, (size_t)size);
+        free(plain);
+        if (!ok) return NULL;
+        a->turned_of = of;
+    }
+    return a->turned + column * of->rows * size;
 }
 
 /* A vector of heads whose halves become neighbours. */
@@ -144,20 +154,25 @@ static bool make_row(solo_assembly *a, const solo_making *m, uint64_t r, uint8_t
                            : m->scale->type == SOLO_TYPE_F16 ? SOLO_TYPE_Q4_0 : SOLO_TYPE_Q4_F;
     const uint64_t n = bytes_of_row(from, m->cols);
     const bool turns_numbers = m->turn && !m->rows, same = from == m->type && m->plus == 0.0f && !turns_numbers;
-    if (m->cols > a->n_numbers) {
-        a->n_numbers = m->cols;
-        a->numbers = solo_realloc(a->numbers, a->n_numbers * sizeof *a->numbers);
-    }
-    uint8_t *blocks = same ? out : solo_alloc((size_t)n);
-    bool ok = read_row(a, m, row, n, blocks);
-    if (ok && !same) {
+    if (m->from->is_packed && same) return pack_row(a, m, row, out);
+    uint8_t *packed = m->from->is_packed ? solo_alloc((size_t)n) : NULL;
+    const uint8_t *blocks = packed;
+    if (m->columns) blocks = column_at(a, m->from, row);
+    else if (!packed) blocks = row_at(a, m, &a->rows, m->from, row);
+    else if (!pack_row(a, m, row, packed)) blocks = NULL;
+    if (blocks && same) memcpy(out, blocks, (size_t)n);
+    if (blocks && !same) {
+        if (m->cols > a->n_numbers) {
+            a->n_numbers = m->cols;
+            a->numbers = solo_realloc(a->numbers, a->n_numbers * sizeof *a->numbers);
+        }
         solo_dequant(from, blocks, m->cols, a->numbers);
         for (uint64_t i = 0; i < m->cols; i++) a->numbers[i] += m->plus;
         if (turns_numbers) put_turned(a, m, out);
         else solo_quantize(m->type, a->numbers, m->cols, out);
     }
-    if (!same) free(blocks);
-    return ok;
+    free(packed);
+    return blocks != NULL;
 }
 
 /* ---- reading ------------------------------------------------------------------------------ */

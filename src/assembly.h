@@ -27,19 +27,27 @@ typedef struct solo_making {
     bool              columns; /* rows are the array's columns */
     float             plus; /* added to each number */
     uint32_t          turn; /* not 0: rows of heads of that length, whose halves RoPE pairs, become neighbours; of a
-                         * vector its numbers */
+                             * vector its numbers */
     float            *numbers; /* malloc'd, becomes the assembly's */
     uint64_t          off, n_bytes; /* filled in */
 } solo_making;
+
+/* Rows of an array at hand: where its source lies in memory, or a stretch that moves along with who reads. */
+typedef struct solo_window {
+    const solo_array *of;
+    uint64_t first, n; /* rows */
+    uint8_t *at;
+    size_t   cap;
+} solo_window;
 
 typedef struct solo_assembly {
     solo_gguf_writer w; /* values go in here */
     solo_making *making;
     uint32_t     n_making, cap_making;
     solo_text    head;
-    uint8_t     *row; /* scratch */
-    float       *numbers;
-    size_t       n_row, n_numbers;
+    solo_window  rows, scales;
+    float       *numbers; /* scratch, a row */
+    size_t       n_numbers;
     const solo_array *turned_of; /* whose columns are rows in turned; NULL: nobody's */
     uint8_t     *turned;
     void       (*close)(void *user); /* what the arrays belong to */

@@ -2,33 +2,59 @@
 #include "attend.h"
 
 typedef struct shape {
-    uint32_t team, vecs;   /* lanes a position; vec4 of a row that a lane holds */
+    uint32_t team;         /* lanes a position */
+    uint32_t vecs, words;  /* of a row that a lane holds: vec4, and single words behind them, the last its scale */
     uint32_t kv_vecs;      /* vec4 of a row */
     uint32_t a_word;       /* numbers a word */
     uint32_t dims, groups; /* numbers of a row that a lane holds; positions of a team of max_team lanes */
+    uint32_t n;            /* of those numbers, the ones that a row has; the others are zeros */
     uint32_t max_team;
 } shape;
 
 static shape shape_of(const solo_geometry *g) {
-    shape s = {.team = g->att_team, .vecs = g->att_vecs, .kv_vecs = g->kv_vecs, .max_team = g->desc.max_team};
-    s.a_word = g->desc.kv_type == SOLO_KV_F16 ? 2 : 1;
-    s.dims = s.vecs * 4 * s.a_word;
+    const solo_kv_type type = g->desc.kv_type;
+    shape s = {.team = g->att_team, .vecs = g->att_vecs, .words = g->att_words, .kv_vecs = g->kv_vecs,
+               .dims = g->att_dims, .n = g->att_dims, .max_team = g->desc.max_team};
+    s.a_word = type == SOLO_KV_INT8 ? 4 : type == SOLO_KV_F16 ? 2 : 1;
+    if (g->kv_span) s.n = g->kv_span;
     s.groups = s.max_team / s.team;
     return s;
+}
+
+/* The word of the registers of K ('k'), V ('v') or V at work ('w') that number a stands in. */
+static const char *word_of(const shape *s, char name, uint32_t a, char out[24]) {
+    uint32_t word = a / s->a_word;
+    if (word < 4 * s->vecs) snprintf(out, 24, "att_%c%u.%c", name, word / 4, "xyzw"[word % 4]);
+    else snprintf(out, 24, "att_%cx%u", name, word - 4 * s->vecs);
+    return out;
+}
+
+/* Which number of a row a lane's number a is; HEAD_DIM or more: none. */
+static void add_number(solo_text *out, const shape *s) {
+    solo_text_add(out, "fn att_number(slot: u32, a: u32) -> u32 {\n");
+    if (s->words) {
+        solo_text_add(out, "  return select(HEAD_DIM, slot * KV_SPAN + a, a < KV_SPAN);\n}\n");
+        return;
+    }
+    uint32_t of_vec = 4 * s->a_word;
+    solo_text_add(out, "  return (slot + a / %uu * %uu) * %uu + a %% %uu;\n}\n", of_vec, s->team, of_vec, of_vec);
 }
 
 static void add_registers(solo_text *out, const shape *s) {
     for (uint32_t j = 0; j < s->vecs; j++)
         solo_text_add(out, "var<private> att_k%u: vec4<u32>; var<private> att_v%u: vec4<u32>; "
                            "var<private> att_w%u: vec4<u32>;\n", j, j, j);
+    for (uint32_t j = 0; j < s->words; j++)
+        solo_text_add(out, "var<private> att_kx%u: u32; var<private> att_vx%u: u32; var<private> att_wx%u: u32;\n",
+                      j, j, j);
     for (uint32_t a = 0; a < s->dims; a++) solo_text_add(out, "var<private> att_o%u: f32;\n", a);
 }
 
 /* Rows of position p, if an earlier dispatch wrote them, else zeros; neighbouring lanes ask for neighbouring
- * vec4. One branch with both outcomes holds the loads where they stand (see stream.h). */
+ * words. One branch with both outcomes holds the loads where they stand (see stream.h). */
 static void add_load(solo_text *out, const shape *s) {
     solo_text_add(out, "fn att_load(layer: u32, kv_head: u32, p: u32, hi: u32, lane: u32) {\n"
-                       "  let slot = lane %% %uu;\n  let at = kv_row_at(layer, kv_head, p) + slot;\n"
+                       "  let slot = lane %% %uu;\n  let row = kv_row_at(layer, kv_head, p);\n  let at = row + slot;\n"
                        "  if (p < min(hi, args.pos)) {\n", s->team);
     for (uint32_t which = 0; which < 2; which++) {
         char name = which ? 'v' : 'k';
@@ -41,10 +67,13 @@ static void add_load(solo_text *out, const shape *s) {
                                    "vec4<u32>(); }\n",
                               first, s->kv_vecs, name, j, name, first, name, j);
         }
+        for (uint32_t j = 0; j < s->words; j++)
+            solo_text_add(out, "    att_%cx%u = kv_%c[row + %uu][slot];\n", name, j, name, s->vecs * s->team + j);
     }
     solo_text_add(out, "  } else {\n");
     for (uint32_t j = 0; j < s->vecs; j++)
         solo_text_add(out, "    att_k%u = vec4<u32>(); att_v%u = vec4<u32>();\n", j, j);
+    for (uint32_t j = 0; j < s->words; j++) solo_text_add(out, "    att_kx%u = 0u; att_vx%u = 0u;\n", j, j);
     solo_text_add(out, "  }\n}\n");
 }
 
@@ -56,6 +85,11 @@ static void add_load_late(solo_text *out, const shape *s) {
     for (uint32_t j = 0; j < s->vecs; j++)
         solo_text_add(out, "  att_k%u = att_late_vec(row, slot + %uu); att_v%u = att_late_vec(row + 1u, slot + "
                            "%uu);\n", j, j * s->team, j, j * s->team);
+    for (uint32_t j = 0; j < s->words; j++) {
+        uint32_t first = 4 * (s->vecs * s->team + j);
+        solo_text_add(out, "  att_kx%u = att_late[row * KV_ROW + slot + %uu]; "
+                           "att_vx%u = att_late[(row + 1u) * KV_ROW + slot + %uu];\n", j, first, j, first);
+    }
     solo_text_add(out, "}\n");
 }
 
@@ -63,32 +97,43 @@ static void add_load_late(solo_text *out, const shape *s) {
 static void add_simple(solo_text *out, const shape *s) {
     solo_text_add(out, "fn att_hold() {\n");
     for (uint32_t j = 0; j < s->vecs; j++) solo_text_add(out, "  att_w%u = att_v%u;\n", j, j);
+    for (uint32_t j = 0; j < s->words; j++) solo_text_add(out, "  att_wx%u = att_vx%u;\n", j, j);
     solo_text_add(out, "}\nfn att_begin() {\n  att_m = NEVER;\n  att_l = 0.0;\n");
     for (uint32_t a = 0; a < s->dims; a++) solo_text_add(out, "  att_o%u = 0.0;\n", a);
     solo_text_add(out, "}\n");
 }
 
+/* Four of q where a lane's numbers a .. a + 3 of K stand. */
+static void add_q(solo_text *out, const shape *s, uint32_t a) {
+    uint32_t word = a / s->a_word;
+    if (s->words)
+        solo_text_add(out, "  let q%u = att_q[slot * %uu + %uu];\n", a / 4, s->n / 4, a / 4);
+    else
+        solo_text_add(out, "  let q%u = att_q[(slot + %uu) * %uu + %uu];\n", a / 4, word / 4 * s->team, s->a_word,
+                      a / 4 % s->a_word);
+}
+
 static void add_score(solo_text *out, const shape *s) {
+    char word[24];
     solo_text_add(out, "fn att_score(attended: bool, lane: u32) -> f32 {\n  let slot = lane %% %uu;\n"
                        "  var s = 0.0;\n", s->team);
-    for (uint32_t a = 0; a < s->dims; a++) {
-        uint32_t word = a / s->a_word;
-        if (a % 4 == 0)
-            solo_text_add(out, "  let q%u = att_q[(slot + %uu) * %uu + %uu];\n", a / 4, word / 4 * s->team, s->a_word,
-                          a / 4 % s->a_word);
-        solo_text_add(out, "  s = fma(kv_value(att_k%u.%c, %uu), q%u.%c, s);\n", word / 4, "xyzw"[word % 4],
-                      a % s->a_word, a / 4, "xyzw"[a % 4]);
+    for (uint32_t a = 0; a < s->n; a++) {
+        if (a % 4 == 0) add_q(out, s, a);
+        solo_text_add(out, "  s = fma(kv_value(%s, %uu), q%u.%c, s);\n", word_of(s, 'k', a, word), a % s->a_word,
+                      a / 4, "xyzw"[a % 4]);
     }
+    if (s->words) solo_text_add(out, "  s *= bitcast<f32>(att_kx%u);\n", s->words - 1);
     solo_text_add(out, "  return select(NEVER, score_of(team_sum(s, %uu, lane)), attended);\n}\n", s->team);
 }
 
 static void add_mix(solo_text *out, const shape *s) {
-    solo_text_add(out, "fn att_mix(worth: f32, alpha: f32) {\n");
-    for (uint32_t a = 0; a < s->dims; a++) {
-        uint32_t word = a / s->a_word;
-        solo_text_add(out, "  att_o%u = fma(worth, kv_value(att_w%u.%c, %uu), att_o%u * alpha);\n", a, word / 4,
-                      "xyzw"[word % 4], a % s->a_word, a);
-    }
+    char word[24];
+    solo_text_add(out, "fn att_mix(worth: f32, alpha: f32) {\n  let scaled = worth");
+    if (s->words) solo_text_add(out, " * bitcast<f32>(att_wx%u)", s->words - 1);
+    solo_text_add(out, ";\n");
+    for (uint32_t a = 0; a < s->n; a++)
+        solo_text_add(out, "  att_o%u = fma(scaled, kv_value(%s, %uu), att_o%u * alpha);\n", a,
+                      word_of(s, 'w', a, word), a % s->a_word, a);
     solo_text_add(out, "}\n");
 }
 
@@ -113,6 +158,7 @@ static void add_fold(solo_text *out, const shape *s) {
 void solo_attend_add(solo_text *out, const solo_geometry *geometry) {
     shape s = shape_of(geometry);
     solo_text_add(out, "\n// ---- attention's registers, written by attend.c\n");
+    add_number(out, &s);
     add_registers(out, &s);
     add_load(out, &s);
     add_load_late(out, &s);

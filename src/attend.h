@@ -6,7 +6,8 @@
 
 #include "stage.h"
 
-/* att_load, att_load_late, att_hold, att_begin, att_score, att_mix, att_fold, att_keep_all and their registers. */
+/* att_number, att_load, att_load_late, att_hold, att_begin, att_score, att_mix, att_fold, att_keep_all and their
+ * registers. */
 void solo_attend_add(solo_text *out, const solo_geometry *geometry);
 
 #endif

@@ -2,39 +2,9 @@
 #include "checkpoint.h"
 
 #include "bytes.h"
-#include "source_file.h"
 
 #define MAX_HEADER (256u << 20)
 #define MAX_SHARD 4096u
-
-/* ---- files of a folder -------------------------------------------------------------------- */
-
-solo_source *solo_folder_open(const char *folder, const char *name, bool required, solo_error *err) {
-    solo_text path = {0};
-    solo_source *out = NULL;
-    solo_text_add(&path, "%s/%s", folder, name);
-    if (required || solo_file_exists(path.at)) solo_source_open_file(&out, path.at, err);
-    free(path.at);
-    return out;
-}
-
-static json_t *parse(const solo_source *s, uint64_t off, uint64_t n, solo_error *err) {
-    json_error_t why;
-    json_t *root = json_loadb((const char *)s->at + off, (size_t)n, JSON_ALLOW_NUL, &why);
-    if (root && json_is_object(root)) return root;
-    solo_fail(err, SOLO_FILE_FORMAT, "%s: wanted a JSON object, found: %s", s->name,
-              root ? "another value" : why.text);
-    json_decref(root);
-    return NULL;
-}
-
-json_t *solo_folder_json(const char *folder, const char *name, bool required, solo_error *err) {
-    solo_source *s = solo_folder_open(folder, name, required, err);
-    if (!s) return NULL;
-    json_t *root = parse(s, 0, s->n_bytes, err);
-    solo_source_close(s);
-    return root;
-}
 
 /* ---- arrays ------------------------------------------------------------------------------- */
 
@@ -80,12 +50,13 @@ static bool add_array(solo_checkpoint *c, const solo_source *s, const char *name
     return true;
 }
 
-static solo_source *add_shard(solo_checkpoint *c, const char *name, solo_error *err) {
+/* n_bytes: 0, or what the folder says it has. */
+static solo_source *add_shard(solo_checkpoint *c, const char *name, uint64_t n_bytes, solo_error *err) {
     if (strchr(name, '/') || strchr(name, '\\')) {
-        solo_fail(err, SOLO_FILE_FORMAT, "%s: wanted a shard beside it, found '%.100s'", c->folder, name);
+        solo_fail(err, SOLO_FILE_FORMAT, "%s: wanted a shard beside it, found '%.100s'", c->folder->name, name);
         return NULL;
     }
-    solo_source *s = solo_folder_open(c->folder, name, true, err);
+    solo_source *s = solo_folder_open(c->folder, name, n_bytes, true, err);
     if (s) c->source[c->n_source++] = s;
     return s;
 }
@@ -94,13 +65,14 @@ static solo_source *add_shard(solo_checkpoint *c, const char *name, solo_error *
 
 /* u64 n, n bytes of JSON {name: {dtype, shape, data_offsets}}, data that the offsets count from. */
 static bool read_safetensors(solo_checkpoint *c, const char *name, solo_error *err) {
-    solo_source *s = add_shard(c, name, err);
-    if (!s) return false;
+    solo_source *s = add_shard(c, name, 0, err);
+    if (!s || !solo_source_need(s, s->n_bytes < 8 ? s->n_bytes : 8, err)) return false;
     uint64_t n = s->n_bytes >= 8 ? load_u64(s->at) : 0;
     if (n < 2 || n > MAX_HEADER || n > s->n_bytes - 8)
         return solo_fail(err, SOLO_FILE_FORMAT, "%s: wanted a safetensors header in its %llu bytes, found one of %llu",
                          s->name, (unsigned long long)s->n_bytes, (unsigned long long)n);
-    json_t *root = parse(s, 8, n, err), *each;
+    if (!solo_source_need(s, 8 + n, err)) return false;
+    json_t *root = solo_json_object(s, 8, n, err), *each;
     const char *key;
     bool ok = root != NULL;
     if (ok) json_object_foreach(root, key, each) {
@@ -123,13 +95,13 @@ static bool read_index(solo_checkpoint *c, json_t *root, solo_error *err) {
     const char *key;
     bool ok = json_object_size(map) > 0 ||
               solo_fail(err, SOLO_FILE_FORMAT, "%s/model.safetensors.index.json: wanted a weight_map, found none",
-                        c->folder);
+                        c->folder->name);
     json_object_foreach(map, key, each) {
         const char *name = json_string_value(each);
         if (!ok || (name && json_object_get(seen, name))) continue;
         if (!name || c->n_source == MAX_SHARD)
             ok = solo_fail(err, SOLO_FILE_FORMAT, "%s/model.safetensors.index.json: weight_map: wanted names of up to "
-                           "%u files, found others", c->folder, MAX_SHARD);
+                           "%u files, found others", c->folder->name, MAX_SHARD);
         else ok = json_object_set_new(seen, name, json_true()) == 0 && read_safetensors(c, name, err);
     }
     json_decref(seen);
@@ -147,8 +119,9 @@ static bool read_cache(solo_checkpoint *c, json_t *root, solo_error *err) {
         const char *path = json_string_value(json_object_get(shard, "dataPath"));
         if (!path || c->n_source == MAX_SHARD)
             return solo_fail(err, SOLO_FILE_FORMAT, "%s: record %zu: wanted a dataPath of up to %u, found none",
-                             c->folder, i, MAX_SHARD);
-        solo_source *s = add_shard(c, path, err);
+                             c->folder->name, i, MAX_SHARD);
+        const json_int_t n_bytes = json_integer_value(json_object_get(shard, "nbytes"));
+        solo_source *s = add_shard(c, path, n_bytes > 0 ? (uint64_t)n_bytes : 0, err);
         if (!s) return false;
         json_array_foreach(json_object_get(shard, "records"), k, each) {
             const char *name = json_string_value(json_object_get(each, "name"));
@@ -188,15 +161,16 @@ static bool read_arrays(solo_checkpoint *c, solo_error *err) {
     return ok;
 }
 
-bool solo_checkpoint_open(solo_checkpoint **out, const char *folder, solo_error *err) {
+bool solo_checkpoint_open(solo_checkpoint **out, const solo_folder *folder, solo_error *err) {
     solo_checkpoint *c = solo_zalloc(1, sizeof *c);
     *out = NULL;
-    c->folder = solo_strndup(folder, strlen(folder));
+    c->folder = folder;
     c->source = solo_zalloc(MAX_SHARD, sizeof *c->source);
     if (!read_arrays(c, err)) {
         solo_checkpoint_close(c);
         return false;
     }
+    c->folder = NULL;
     *out = c;
     return true;
 }
@@ -205,7 +179,7 @@ void solo_checkpoint_close(solo_checkpoint *c) {
     if (!c) return;
     for (uint32_t i = 0; i < c->n_source; i++) solo_source_close(c->source[i]);
     for (uint32_t i = 0; i < c->n_array; i++) free(c->array[i].name);
-    free(c->source), free(c->array), free(c->folder);
+    free(c->source), free(c->array);
     free(c);
 }
 

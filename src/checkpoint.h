@@ -4,11 +4,10 @@
 #define SOLO_CHECKPOINT_H
 
 #include "assembly.h"
-
-#include <jansson.h>
+#include "folder.h"
 
 typedef struct solo_checkpoint {
-    char         *folder;
+    const solo_folder *folder; /* borrowed while it opens */
     bool          is_mlc;
     solo_array   *array;  /* [n_array] */
     uint32_t      n_array, cap_array;
@@ -16,13 +15,8 @@ typedef struct solo_checkpoint {
     uint32_t      n_source;
 } solo_checkpoint;
 
-bool solo_checkpoint_open(solo_checkpoint **out, const char *folder, solo_error *err);
+bool solo_checkpoint_open(solo_checkpoint **out, const solo_folder *folder, solo_error *err);
 void solo_checkpoint_close(solo_checkpoint *c);
 const solo_array *solo_checkpoint_find(const solo_checkpoint *c, const char *name); /* NULL: absent */
-
-/* A file of the folder; NULL with *err untouched where it is absent and not required. Close it. */
-solo_source *solo_folder_open(const char *folder, const char *name, bool required, solo_error *err);
-/* The same as JSON, an object; json_decref it. */
-json_t *solo_folder_json(const char *folder, const char *name, bool required, solo_error *err);
 
 #endif

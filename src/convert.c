@@ -122,7 +122,8 @@ static bool copy_out(const solo_source *s, FILE *file, const char *part, const s
 static bool open_in(const solo_convert_desc *desc, solo_source **out, solo_error *err) {
     if (!solo_file_is_folder(desc->in)) return recast_gguf(out, desc->in, desc->type, err);
     solo_tokenizer *tok;
-    if (!solo_import_open(out, &tok, &(solo_import_desc){desc->in, desc->type}, err)) return false;
+    const solo_folder folder = {.name = desc->in};
+    if (!solo_import_open(out, &tok, &(solo_import_desc){&folder, desc->type}, err)) return false;
     solo_tokenizer_close(tok);
     return true;
 }

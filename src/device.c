@@ -33,6 +33,7 @@ typedef struct toggles { /* Dawn's chained struct, sType 0x5000A */
 #define TOGGLES_STYPE ((WGPUSType)0x5000A)
 
 struct solo_device {
+    bool f16;
     bool is_reference;
     solo_device_info info;
     uint32_t uniform_align;
@@ -321,6 +322,8 @@ static bool device_request(solo_device *d, const solo_device_desc *desc, solo_er
     WGPUFeatureName features[2];
     size_t n_feature = 0;
     if (d->info.has_subgroups) features[n_feature++] = FEATURE_SUBGROUPS;
+    if (d->info.has_f16 && desc->f16) features[n_feature++] = FEATURE_F16;
+    d->f16 = d->info.has_f16 && desc->f16;
     const char *on[2], *off[1];
     toggles t = {.chain = {.sType = TOGGLES_STYPE}, .on = on, .off = off};
     if (desc->disable_robustness) on[t.n_on++] = "disable_robustness";
@@ -403,6 +406,7 @@ solo_device_info solo_device_get_info(const solo_device *d) { return d->info; }
 const solo_device_info *solo_device_info_of(const solo_device *d) { return &d->info; }
 uint64_t solo_device_n_dispatch(const solo_device *d) { return d->n_dispatch; }
 bool solo_device_is_reference(const solo_device *d) { return d->is_reference; }
+bool solo_device_f16(const solo_device *d) { return d->f16; }
 uint32_t solo_device_uniform_align(const solo_device *d) { return d->uniform_align; }
 void solo_device_destroy_for_test(solo_device *d) { wgpuDeviceDestroy(d->device); }
 

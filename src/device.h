@@ -53,6 +53,7 @@ bool solo_device_is_reference(const solo_device *d);
 bool solo_device_ok(solo_device *d, solo_error *err); /* returns a kept late error, if any */
 const solo_device_info *solo_device_info_of(const solo_device *d);
 uint32_t solo_device_uniform_align(const solo_device *d);
+bool solo_device_f16(const solo_device *d); /* shader-f16 was asked for, and is there */
 
 bool solo_device_buffer_open(solo_device *d, solo_buffer_kind kind, uint64_t n_bytes,
                              const char *label, solo_buffer *out, solo_error *err);

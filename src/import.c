@@ -2,7 +2,6 @@
 #include "import.h"
 
 #include "import_internal.h"
-#include "source_file.h"
 #include "tokenizer_write.h"
 
 #include <ctype.h>
@@ -216,15 +215,15 @@ static bool add_ends(solo_tokenizer *tok, const json_t *ids, solo_error *err) {
 }
 
 static bool open_tokenizer(importer *im, solo_tokenizer **tok) {
-    solo_source *text = solo_folder_open(im->folder, "tokenizer.json", true, im->err);
+    solo_source *text = solo_folder_text(im->files, "tokenizer.json", true, im->err);
     if (!text) return false;
     bool ok = solo_tokenizer_open_json(tok, (const char *)text->at, (size_t)text->n_bytes, text->name, im->err);
     solo_source_close(text);
-    solo_source *config = ok ? solo_folder_open(im->folder, "tokenizer_config.json", false, im->err) : NULL;
+    solo_source *config = ok ? solo_folder_text(im->files, "tokenizer_config.json", false, im->err) : NULL;
     if (config)
         ok = solo_tokenizer_set_config(*tok, (const char *)config->at, (size_t)config->n_bytes, config->name, im->err);
     solo_source_close(config);
-    json_t *generation = ok ? solo_folder_json(im->folder, "generation_config.json", false, im->err) : NULL;
+    json_t *generation = ok ? solo_folder_json(im->files, "generation_config.json", false, im->err) : NULL;
     ok = ok && add_ends(*tok, json_object_get(generation, "eos_token_id"), im->err) &&
          add_ends(*tok, json_object_get(im->root, "eos_token_id"), im->err);
     json_decref(generation);
@@ -233,7 +232,7 @@ static bool open_tokenizer(importer *im, solo_tokenizer **tok) {
 
 /* chat_template.jinja, or tokenizer_config.json's chat_template: text, or a list of which "default" is taken. */
 static void put_chat_template(importer *im) {
-    solo_source *file = solo_folder_open(im->folder, "chat_template.jinja", false, im->err);
+    solo_source *file = solo_folder_text(im->files, "chat_template.jinja", false, im->err);
     if (file) {
         char *text = solo_strndup((const char *)file->at, (size_t)file->n_bytes);
         solo_gguf_put_str(&im->a->w, "tokenizer.chat_template", text);
@@ -241,7 +240,7 @@ static void put_chat_template(importer *im) {
         solo_source_close(file);
         return;
     }
-    json_t *config = solo_folder_json(im->folder, "tokenizer_config.json", false, im->err), *each;
+    json_t *config = solo_folder_json(im->files, "tokenizer_config.json", false, im->err), *each;
     const json_t *found = json_object_get(config, "chat_template");
     const char *text = json_string_value(found);
     size_t i;
@@ -264,7 +263,7 @@ static void put_name(importer *im) {
 static void close_checkpoint(void *user) { solo_checkpoint_close(user); }
 
 bool solo_import_open(solo_source **out, solo_tokenizer **tok, const solo_import_desc *desc, solo_error *err) {
-    importer im = {.folder = desc->folder, .err = err, .has_quant = desc->quant != NULL};
+    importer im = {.files = desc->folder, .folder = desc->folder->name, .err = err, .has_quant = desc->quant != NULL};
     *out = NULL, *tok = NULL;
     if (desc->quant && !solo_assembly_find_type("quant", desc->quant, &im.quant, err)) return false;
     if (!solo_checkpoint_open(&im.checkpoint, desc->folder, err)) return false;
@@ -278,7 +277,7 @@ bool solo_import_open(solo_source **out, solo_tokenizer **tok, const solo_import
     json_decref(im.missing);
     json_decref(im.root);
     if (!ok) solo_assembly_close(im.a);
-    ok = ok && solo_assembly_open(im.a, desc->folder, out, err);
+    ok = ok && solo_assembly_open(im.a, im.folder, out, err);
     if (!ok) {
         solo_tokenizer_close(*tok);
         *tok = NULL;

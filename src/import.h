@@ -4,11 +4,11 @@
 #ifndef SOLO_IMPORT_H
 #define SOLO_IMPORT_H
 
-#include "source.h"
+#include "folder.h"
 #include "tokenizer.h"
 
 typedef struct solo_import_desc {
-    const char *folder;
+    const solo_folder *folder;
     const char *quant; /* of matrices: "q4_0", ...; NULL: as they are */
 } solo_import_desc;
 

@@ -40,7 +40,7 @@ static const struct {
 
 bool import_find_arch(importer *im) {
     im->file = im->checkpoint->is_mlc ? "mlc-chat-config.json" : "config.json";
-    im->root = solo_folder_json(im->folder, im->file, true, im->err);
+    im->root = solo_folder_json(im->files, im->file, true, im->err);
     if (!im->root) return false;
     const char *type = json_string_value(json_object_get(im->root, "model_type"));
     for (uint32_t i = 0; type && i < SOLO_COUNT(archs); i++)

@@ -22,7 +22,8 @@ typedef struct import_arch {
 } import_arch;
 
 typedef struct importer {
-    const char        *folder;
+    const solo_folder *files;
+    const char        *folder; /* its name */
     const import_arch *arch;
     solo_checkpoint   *checkpoint;
     solo_assembly     *a;

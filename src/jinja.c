@@ -551,7 +551,7 @@ static flow run_node(jinja *j, const jinja_node *node) {
     case NODE_CAPTURE: return run_capture(j, node) ? FLOW_ON : FLOW_FAILED;
     case NODE_BREAK: return FLOW_BREAK;
     case NODE_CONTINUE: return FLOW_CONTINUE;
-    default: SOLO_ASSERT(!"an expression is no statement"); return FLOW_FAILED;
+    default: SOLO_ASSERT(false); return FLOW_FAILED; /* an expression is no statement */
     }
 }
 

@@ -265,7 +265,7 @@ static void add_float(solo_text *out, double f) {
 
 static bool is_printable(uint32_t code) {
     if (code == ' ') return true;
-    const char *category = SOLO_UNICODE_CATEGORIES + 2 * solo_unicode_category(code);
+    const char *category = &SOLO_UNICODE_CATEGORIES[2 * solo_unicode_category(code)];
     return category[0] != 'C' && category[0] != 'Z';
 }
 

@@ -678,16 +678,19 @@ static bool open_tokenizer(context *c) {
 
 static bool open_source(const solo_model_desc *desc, struct solo_model *m, solo_source **out, solo_error *err) {
     int n = !!desc->path + !!desc->bytes + !!desc->read;
-    if (n != 1)
+    if (n != 1 || (desc->open && !desc->read))
         return solo_fail(err, SOLO_ARGUMENT,
-                         "solo_model_desc: wanted one of path, bytes and read, found %s",
-                         n ? "more" : "none");
-    m->is_import = desc->path && solo_file_is_folder(desc->path);
+                         "solo_model_desc: wanted one of path, bytes and read, and open with read only, found %s",
+                         n > 1 ? "more" : "none");
+    m->is_import = desc->open || (desc->path && solo_file_is_folder(desc->path));
     if (desc->quant && !m->is_import)
         return solo_fail(err, SOLO_ARGUMENT,
                          "quant: wanted a model's folder, found a file; `solo convert` writes files of another type");
-    if (m->is_import)
-        return solo_import_open(out, &m->tokenizer, &(solo_import_desc){desc->path, desc->quant}, err);
+    if (m->is_import) {
+        const char *label = desc->label ? desc->label : "(folder)";
+        solo_folder folder = {desc->path ? desc->path : label, desc->open, desc->open_user, desc->read};
+        return solo_import_open(out, &m->tokenizer, &(solo_import_desc){&folder, desc->quant}, err);
+    }
     if (desc->path) return solo_source_open_file(out, desc->path, err);
     if (desc->bytes)
         return solo_source_open_memory(out, desc->bytes, desc->n_bytes, desc->label, err);

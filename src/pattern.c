@@ -91,7 +91,7 @@ static bool read_property(compiler *c, uint32_t *bits) {
         size_t n = 0;
         while (c->at + n < c->text.n && c->text.at[c->at + n] != '}') n++;
         for (uint32_t i = 0; (n == 1 || n == 2) && i < SOLO_UNICODE_N_CATEGORY; i++) {
-            if (memcmp(SOLO_UNICODE_CATEGORIES + 2 * i, c->text.at + c->at, n) == 0) *bits |= 1u << i;
+            if (memcmp(&SOLO_UNICODE_CATEGORIES[2 * i], c->text.at + c->at, n) == 0) *bits |= 1u << i;
         }
         c->at += n;
         if (*bits && take(c, "}")) return true;
@@ -124,7 +124,7 @@ static bool read_escape(compiler *c, node *set, bool in_brackets, uint32_t *code
     }
     if (letter == 'd' || letter == 'D') {
         for (uint32_t i = 0; i < SOLO_UNICODE_N_CATEGORY; i++) {
-            if (memcmp(SOLO_UNICODE_CATEGORIES + 2 * i, "Nd", 2) == 0) set->categories |= 1u << i;
+            if (memcmp(&SOLO_UNICODE_CATEGORIES[2 * i], "Nd", 2) == 0) set->categories |= 1u << i;
         }
         return true;
     }

@@ -28,6 +28,7 @@ bool solo_program_open(solo_plan *plan, const solo_factoring *f, solo_program *p
                                                .geometry = g,
                                                .factoring = f,
                                                .subgroups = plan->subgroups,
+                                               .hand_off = plan->desc.hand_off,
                                                .spin_limit = plan->desc.spin_limit});
     if (!solo_device_module_open(plan->device, p->wgsl, f->kernel, &p->module, err)) return false;
     p->pipeline = solo_zalloc(f->n_row, sizeof *p->pipeline);
@@ -77,16 +78,50 @@ static void fill_defaults(solo_plan *plan, const solo_plan_desc *desc) {
     solo_plan_desc *d = &plan->desc;
     *d = *desc;
     if (!d->factoring) d->factoring = info->is_software ? "stages" : "single";
-    if (d->kv_type == SOLO_KV_AUTO)
-        d->kv_type = d->activations == SOLO_ACTIVATIONS_F32 ? SOLO_KV_F32 : SOLO_KV_F16;
+    bool exact = d->activations == SOLO_ACTIVATIONS_F32 || solo_device_is_reference(plan->device);
+    if (d->kv_type == SOLO_KV_AUTO) d->kv_type = exact ? SOLO_KV_F32 : SOLO_KV_F16;
     if (d->n_ctx == 0) d->n_ctx = solo_plan_default_ctx(hp);
     if (d->workgroup_size == 0) d->workgroup_size = info->is_software ? 32 : 384; /* 256 to 512 tried */
     if (d->workgroup_size > info->max_workgroup_size) d->workgroup_size = info->max_workgroup_size;
     if (d->spin_limit == 0) d->spin_limit = info->is_software ? SPIN_SOFTWARE : SPIN_GPU;
     if (d->max_team == 0) d->max_team = info->is_software ? 1 : 32;
-    /* 12: 8, 18 and 24 were slower, and none by 10 % (bench/results/h200-2026-11-24-text) */
-    if (d->queue == 0) d->queue = info->is_software ? SOLO_QUEUE_NONE : 12;
+    if (d->queue == 0) { /* 10 to 18 are within 5 % of each other (bench/results/h100-2026-11-28-text) */
+        d->queue = info->is_software ? SOLO_QUEUE_NONE : 14;
+        d->queue_across = !info->is_software;
+    }
     if (d->queue == SOLO_QUEUE_NONE) d->queue = 0;
+}
+
+const char *const *solo_hand_off_names(void) {
+    static const char *const names[] = {"counter+tag", "tag", "counter", "plain", "none", NULL};
+    return names;
+}
+
+const char *const *solo_submit_names(void) {
+    static const char *const names[] = {"token", "pass", "dispatch", "await", NULL};
+    return names;
+}
+
+static bool check_experiment(const solo_plan_desc *d, solo_error *err) {
+    const bool unsafe = d->hand_off >= SOLO_HAND_OFF_COUNTER;
+    if (d->tile_rows > 256)
+        return solo_fail(err, SOLO_ARGUMENT, "tile_rows: wanted at most 256, found %u", d->tile_rows);
+    if (d->k_split & (d->k_split - 1) || d->k_split > d->max_team)
+        return solo_fail(err, SOLO_ARGUMENT, "k_split: wanted a power of two up to max_team, %u, found %u",
+                         d->max_team, d->k_split);
+    if (d->rows_team & (d->rows_team - 1) || d->rows_team > 4)
+        return solo_fail(err, SOLO_ARGUMENT, "rows_team: wanted 1, 2 or 4, found %u", d->rows_team);
+    if (d->hand_off > SOLO_HAND_OFF_NONE || d->submit > SOLO_SUBMIT_AWAIT)
+        return solo_fail(err, SOLO_ARGUMENT, "hand_off, submit: wanted one of solo.h's, found %d, %d",
+                         (int)d->hand_off, (int)d->submit);
+    if (unsafe && !d->experiment)
+        return solo_fail(err, SOLO_ARGUMENT,
+                         "hand_off: %s rests on what WGSL does not promise: wanted an experiment that says so",
+                         solo_hand_off_names()[d->hand_off]);
+    if (unsafe && !strncmp(d->factoring, "burst", 5))
+        return solo_fail(err, SOLO_ARGUMENT, "hand_off: of a burst wanted counter+tag or tag, found %s",
+                         solo_hand_off_names()[d->hand_off]);
+    return true;
 }
 
 static bool check_desc(const solo_plan *plan, solo_error *err) {
@@ -96,13 +131,18 @@ static bool check_desc(const solo_plan *plan, solo_error *err) {
     if (d->n_ctx < 2 || d->n_ctx > train)
         return solo_fail(err, SOLO_ARGUMENT,
                          "n_ctx: wanted 2 to %u (the model's context), found %u", train, d->n_ctx);
+    uint32_t head_dim = plan->weights->model->hp.head_dim;
+    if (d->kv_type == SOLO_KV_INT8 && head_dim % 16 != 0)
+        return solo_fail(err, SOLO_UNSUPPORTED,
+                         "kv_type int8: wanted heads of a multiple of 16 numbers, found %u: f16 takes any",
+                         head_dim);
     if (d->queue > SOLO_MAX_QUEUE)
         return solo_fail(err, SOLO_ARGUMENT, "queue: wanted at most %u vec4, found %u",
                          SOLO_MAX_QUEUE, d->queue);
     if (d->max_team & (d->max_team - 1) || d->max_team > 32)
         return solo_fail(err, SOLO_ARGUMENT, "max_team: wanted a power of two up to 32, found %u",
                          d->max_team);
-    return true;
+    return check_experiment(d, err);
 }
 
 /* Whether lanes map to subgroups as reduce_subgroup.wgsl needs. Any failure means no. */
@@ -170,6 +210,9 @@ static bool make_geometry(solo_plan *plan, solo_error *err) {
         .workgroup_size = d->workgroup_size,
         .n_workgroup = aim,
         .max_team = d->max_team,
+        .tile_rows = d->tile_rows,
+        .k_split = d->k_split,
+        .rows_team = d->rows_team,
         .attend_lanes = plan->subgroups && d->max_team >= SOLO_ATT_TEAM,
         .queue = d->queue,
         .queue_across = d->queue_across,
@@ -271,17 +314,55 @@ static uint32_t write_args(solo_plan *plan, const solo_args *args) {
     return off;
 }
 
+/* Between two dispatches of a step, where they do not share a pass. A submit that fails is kept by the device,
+ * and returned by the step's own. */
+static void next_pass(solo_plan *plan) {
+    solo_error unused;
+    solo_device_pass_end(plan->device);
+    if (plan->desc.submit != SOLO_SUBMIT_PASS && solo_device_submit(plan->device, &unused)) plan->n_submit++;
+    if (plan->desc.submit == SOLO_SUBMIT_AWAIT) solo_device_wait(plan->device, &unused);
+    solo_device_pass_begin(plan->device);
+}
+
 void solo_plan_encode_step(solo_plan *plan, solo_args args) {
     const solo_program *p = solo_plan_program(plan);
     args.parity = p->factoring.tagged ? plan->n_tagged++ & 1 : 0;
     uint32_t offsets[2] = {write_args(plan, &args), 0};
     solo_device_pass_begin(plan->device);
-    for (uint32_t i = 0; i < p->n_dispatch; i++) {
+    for (uint32_t i = 0, n = 0; i < p->n_dispatch; i++) {
+        if (plan->left_out && p->dispatch[i].pipeline.handle == plan->left_out) continue;
+        if (n++ > 0 && plan->desc.submit != SOLO_SUBMIT_TOKEN) next_pass(plan);
         offsets[1] = p->dispatch[i].place_off;
         solo_device_pass_dispatch(plan->device, p->dispatch[i].pipeline, &plan->bindings, offsets,
                                   2, p->dispatch[i].x, p->dispatch[i].y);
     }
     solo_device_pass_end(plan->device);
+}
+
+/* ---- experiments: what a dispatch takes, by leaving it out -------------------------------- */
+
+static const char *entry_of(const solo_program *p, const solo_dispatch *d) {
+    for (uint32_t i = 0; i < p->factoring.n_row; i++)
+        if (p->pipeline[i].handle == d->pipeline.handle) return p->factoring.row[i].entry;
+    solo_bug(__FILE__, __LINE__, "a dispatch of no row");
+}
+
+const char *solo_plan_entry(const solo_plan *plan, uint32_t i) {
+    const solo_program *p = solo_plan_program(plan);
+    return i < p->n_dispatch ? entry_of(p, &p->dispatch[i]) : NULL;
+}
+
+bool solo_plan_leave_out(solo_plan *plan, const char *entry, solo_error *err) {
+    const solo_program *p = solo_plan_program(plan);
+    plan->left_out = NULL;
+    if (!entry) return true;
+    if (p->factoring.tagged)
+        return solo_fail(err, SOLO_ARGUMENT, "leave out %s: stages of %s wait for each other", entry,
+                         p->factoring.name);
+    for (uint32_t i = 0; i < p->n_dispatch && !plan->left_out; i++)
+        if (!strcmp(entry_of(p, &p->dispatch[i]), entry)) plan->left_out = p->dispatch[i].pipeline.handle;
+    return plan->left_out || solo_fail(err, SOLO_ARGUMENT, "leave out %s: %s has no such dispatch", entry,
+                                       p->factoring.name);
 }
 
 bool solo_plan_prefill(solo_plan *plan, uint32_t pos, uint32_t n, solo_error *err) {
@@ -545,10 +626,10 @@ static void explain_stages(const solo_plan *plan, solo_plan_info *info) {
         s->tile_rows = of_rows                   ? g->embed_tile
                        : i == SOLO_STAGE_COMBINE ? g->combine_tile
                                                  : 0;
-        s->team = 1;
+        s->team = s->rows_team = 1;
         if (role_of[i] >= 0) {
             const solo_role_geometry *r = &g->role[role_of[i]];
-            s->n_tile = r->n_tile, s->tile_rows = r->tile, s->team = r->team;
+            s->n_tile = r->n_tile, s->tile_rows = r->tile, s->team = r->team, s->rows_team = r->rows_team;
         }
         s->weight_bytes = stage_bytes(plan->weights, i);
         n_stage_a_token += solo_stage_scope(i) == SOLO_SCOPE_LAYER ? g->desc.hp->n_layer : 1;
@@ -563,10 +644,11 @@ static void explain_stages(const solo_plan *plan, solo_plan_info *info) {
 solo_plan_info solo_plan_get_info(const solo_plan *plan) {
     const solo_geometry *g = &plan->geometry;
     const solo_plan_desc *d = &plan->desc;
-    solo_plan_info info = {.n_ctx = d->n_ctx};
+    static const char *const kv_names[] = {"auto", "f16", "f32", "int8"}; /* by solo_kv_type */
+    solo_plan_info info = {.n_ctx = d->n_ctx, .kv_type = kv_names[d->kv_type]};
     if (solo_device_is_reference(plan->device)) {
-        info.factoring = "reference", info.assignment = "-", info.activations = "f32",
-        info.kv_type = "f32", info.reduce = "-";
+        info.factoring = "reference", info.assignment = info.hand_off = "-", info.activations = "f32",
+        info.reduce = "-";
         info.weight_bytes = 0;
         for (uint64_t i = 0; i < solo_gguf_n_tensor(plan->weights->model->gguf); i++)
             info.weight_bytes += solo_gguf_tensor_at(plan->weights->model->gguf, i)->n_bytes;
@@ -577,8 +659,8 @@ solo_plan_info solo_plan_get_info(const solo_plan *plan) {
     info.assignment = !p->factoring.tagged                                   ? "-"
                       : p->factoring.assignment == SOLO_ASSIGNMENT_STATIC ? "static"
                                                                           : "ticket";
+    info.hand_off = p->factoring.tagged ? solo_hand_off_names()[d->hand_off] : "-";
     info.activations = d->activations == SOLO_ACTIVATIONS_F32 ? "f32" : "int8";
-    info.kv_type = d->kv_type == SOLO_KV_F16 ? "f16" : "f32";
     info.reduce = plan->subgroups ? "subgroup" : d->max_team == 1 ? "lane" : "scratch";
     info.n_dispatch = p->n_dispatch;
     info.n_token = p->factoring.n_token;

@@ -39,7 +39,7 @@ typedef struct solo_program {
     uint32_t n_dispatch;
 } solo_program;
 
-#define SOLO_ARGS_RING 64u /* args slots: more than steps ever in flight */
+#define SOLO_ARGS_RING 64u /* args slots: no submit has more steps, and each is written before its submit */
 #define SOLO_PF_BATCH 64u  /* tokens a prefill batch; PF_BATCH in prefill.wgsl */
 
 typedef struct solo_prefill {
@@ -65,6 +65,8 @@ struct solo_plan {
     uint32_t args_stride, args_next;
     uint32_t place_stride;
     uint32_t n_tagged; /* tagged dispatches so far: parity alternates */
+    uint64_t n_submit; /* within steps: where desc.submit is DISPATCH or AWAIT */
+    const void *left_out; /* a pipeline whose dispatches are not encoded, or NULL */
     solo_bindings bindings;
     solo_prefill prefill;
     char *wgsl; /* all modules, for --print-wgsl */

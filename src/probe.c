@@ -5,6 +5,8 @@
 
 #include "wgsl.h"
 
+#include <math.h>
+
 /* One kernels/probe_*.wgsl, ready. */
 typedef struct probe {
     solo_device *device;
@@ -248,6 +250,96 @@ static bool probe_hand_offs(solo_device *d, solo_probe_result *out, solo_error *
     }
     probe_close(&p);
     return ok;
+}
+
+/* ---- rates -------------------------------------------------------------------------------- */
+
+/* Operations a second of a kernel that does `ops` a lane and round. */
+static bool probe_ops(solo_device *d, const char *name, const char *front, double ops, double *rate, solo_error *err) {
+    bool software = solo_device_info_of(d)->is_software;
+    uint32_t wg = software ? 32 : 256, n_wg = software ? 4 : 2112, rounds = software ? 256 : 2048;
+    char consts[160];
+    snprintf(consts, sizeof consts, "%sconst WG = %uu;\nconst ROUNDS = %uu;\n", front, wg, rounds);
+    probe p = {0};
+    bool ok = probe_open(&p, d, name, consts, 16, 0, err);
+    double began = solo_seconds();
+    *rate = 0;
+    while (ok && solo_seconds() - began < (software ? 0.05 : 0.3)) {
+        double t = solo_seconds();
+        ok = probe_pass(&p, n_wg, 1, err);
+        double found = ops * rounds * wg * n_wg / (solo_seconds() - t);
+        if (found > *rate) *rate = found;
+    }
+    probe_close(&p);
+    return ok;
+}
+
+static bool probe_copy(solo_device *d, double *rate, solo_error *err) {
+    const solo_device_info *info = solo_device_info_of(d);
+    uint64_t n_bytes = info->is_software ? 16u << 20 : 256u << 20;
+    uint32_t n_copy = info->is_software ? 1 : 8;
+    solo_buffer a = {0}, b = {0};
+    bool ok = solo_device_buffer_open(d, SOLO_BUFFER_STORAGE, n_bytes, "copy from", &a, err) &&
+              solo_device_buffer_open(d, SOLO_BUFFER_STORAGE, n_bytes, "copy to", &b, err);
+    double began = solo_seconds();
+    *rate = 0;
+    while (ok && solo_seconds() - began < (info->is_software ? 0.05 : 0.3)) {
+        double t = solo_seconds();
+        for (uint32_t i = 0; i < n_copy; i++) solo_device_copy(d, a, 0, b, 0, n_bytes);
+        ok = solo_device_submit(d, err) && solo_device_wait(d, err);
+        double found = (double)n_bytes * n_copy / (solo_seconds() - t);
+        if (found > *rate) *rate = found;
+    }
+    solo_device_buffer_close(&a);
+    solo_device_buffer_close(&b);
+    return ok;
+}
+
+/* n submits of a dispatch each, then one wait. */
+static bool time_submits(probe *p, uint32_t n, double *seconds, solo_error *err) {
+    double t = solo_seconds();
+    for (uint32_t i = 0; i < n; i++) {
+        probe_encode(p, 1, 1);
+        if (!solo_device_submit(p->device, err)) return false;
+    }
+    bool ok = solo_device_wait(p->device, err);
+    *seconds = solo_seconds() - t;
+    return ok;
+}
+
+static bool probe_submits(solo_device *d, double *us, solo_error *err) {
+    bool software = solo_device_info_of(d)->is_software;
+    uint32_t few = software ? 5 : 50, many = software ? 55 : 550;
+    double t_few[9], t_many[9];
+    probe p = {0};
+    bool ok = probe_open(&p, d, "probe_dispatch", "const WG = 32u;\n", 1024, 0, err);
+    for (uint32_t i = 0; ok && i < 9; i++)
+        ok = time_submits(&p, few, &t_few[i], err) && time_submits(&p, many, &t_many[i], err);
+    probe_close(&p);
+    if (ok) *us = slope_us(solo_median(t_few, 9), solo_median(t_many, 9), few, many);
+    return ok;
+}
+
+/* Weights of 4 bits that the payload's bindings hold, and the shapes that come of it. */
+static void limits_of(const solo_device_info *info, solo_probe_rates *out) {
+    uint64_t most = info->max_binding_bytes < info->max_buffer_bytes ? info->max_binding_bytes : info->max_buffer_bytes;
+    uint32_t n = info->max_storage_buffers > 6 ? info->max_storage_buffers - 6 : 0;
+    if (n > SOLO_MAX_PAYLOAD) n = SOLO_MAX_PAYLOAD;
+    const double n_weight = 2.0 * (double)most * n, phi3_layer = 4.0 * 3072 * 3072 + 3.0 * 3072 * 8192;
+    out->max_width = (uint32_t)(sqrt(n_weight / 16) / 32) * 32; /* 4 D^2 for attention, 12 D^2 behind it */
+    out->max_layers = (uint32_t)(n_weight / phi3_layer);
+}
+
+bool solo_device_probe_rates(solo_device *d, solo_probe_rates *out, solo_error *err) {
+    const solo_device_info *info = solo_device_info_of(d);
+    *out = (solo_probe_rates){0};
+    if (!refuse_reference(info, "probe", err)) return false;
+    limits_of(info, out);
+    return probe_submits(d, &out->submit_us, err) && probe_copy(d, &out->copy_bytes_s, err) &&
+           probe_ops(d, "probe_dp4a", "", 8 * 8, &out->dp4a_ops_s, err) &&
+           probe_ops(d, "probe_fma", "alias N = vec4<f32>;\n", 4 * 4 * 2, &out->f32_ops_s, err) &&
+           (!solo_device_f16(d) ||
+            probe_ops(d, "probe_fma", "enable f16;\nalias N = vec4<f16>;\n", 4 * 4 * 2, &out->f16_ops_s, err));
 }
 
 /* ---- all of it ---------------------------------------------------------------------------- */

@@ -16,6 +16,7 @@
 
 struct solo_ref {
     const solo_model *model; /* borrowed */
+    solo_kv_type kv_type;
     uint32_t n_ctx;
     uint32_t q_dim, kv_dim;
     float *cos_sin;     /* [n_rope][n_ctx][rope_dim / 2][2] */
@@ -167,6 +168,31 @@ void solo_ref_attend(const float *q, const float *k, const float *v, uint32_t n_
     }
 }
 
+/* Number d of a head's row, as the GPU orders it, in the file's order. */
+static uint32_t dim_in_file(uint32_t d, uint32_t rope_dim, solo_rope_pairs pairs) {
+    if (pairs == SOLO_ROPE_NEIGHBOURS || d >= rope_dim) return d;
+    return d % 2 ? rope_dim / 2 + d / 2 : d / 2;
+}
+
+/* kv_int8.wgsl's arithmetic, in f32: which number a half rounds to depends on it. */
+static void round_int8(float *row, const uint32_t *at, uint32_t n) {
+    float largest = 0;
+    for (uint32_t i = 0; i < n; i++) largest = fmaxf(largest, fabsf(row[at[i]]));
+    const float inverse = largest > 0 ? 127.0f / largest : 0, scale = largest / 127.0f;
+    for (uint32_t i = 0; i < n; i++) row[at[i]] = rintf(row[at[i]] * inverse) * scale;
+}
+
+void solo_ref_round_kv(solo_kv_type type, float *row, uint32_t head_dim, uint32_t rope_dim, solo_rope_pairs pairs,
+                       bool turned) {
+    uint32_t at[HEAD_DIM_MAX];
+    for (uint32_t d = 0; d < head_dim; d++) {
+        at[d] = turned ? dim_in_file(d, rope_dim, pairs) : d;
+        if (type == SOLO_KV_F16) row[d] = solo_f16_to_f32(solo_f32_to_f16(row[d]));
+    }
+    for (uint32_t d = 0; type == SOLO_KV_INT8 && d < head_dim; d += head_dim / 4)
+        round_int8(row, at + d, head_dim / 4);
+}
+
 static double activate(solo_act act, double x) {
     if (act == SOLO_ACT_SILU) return x / (1 + exp(-x));
     return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
@@ -240,6 +266,11 @@ bool solo_ref_open(solo_ref **out, const solo_model *model, uint32_t n_ctx, solo
     return true;
 }
 
+void solo_ref_set_kv(solo_ref *r, solo_kv_type type) {
+    SOLO_ASSERT(type != SOLO_KV_INT8 || r->model->hp.head_dim % 16 == 0);
+    r->kv_type = type;
+}
+
 void solo_ref_close(solo_ref *r) {
     if (!r) return;
     float *all[] = {r->cos_sin, r->attn_norm, r->ffn_norm, r->output_norm, r->k,
@@ -291,6 +322,10 @@ static void attention(solo_ref *r, uint32_t layer, uint32_t pos) {
     multiply(r, w->v, w->v_bias, r->normed, v);
     finish_heads(r, q, hp->n_head, w->q_norm, layer, pos);
     finish_heads(r, k, hp->n_head_kv, w->k_norm, layer, pos);
+    for (uint32_t at = 0; at < r->kv_dim; at += hp->head_dim) {
+        solo_ref_round_kv(r->kv_type, k + at, hp->head_dim, hp->rope_dim, hp->rope_pairs, true);
+        solo_ref_round_kv(r->kv_type, v + at, hp->head_dim, hp->rope_dim, hp->rope_pairs, false);
+    }
     memcpy(k_cache + (size_t)pos * r->kv_dim, k, r->kv_dim * sizeof(float));
     memcpy(v_cache + (size_t)pos * r->kv_dim, v, r->kv_dim * sizeof(float));
     const uint32_t first = solo_first_attended(hp, layer, pos);

@@ -30,14 +30,14 @@ struct solo_session {
     uint32_t n_kv; /* leading positions whose KV rows hold the context's ids */
     uint32_t n_reused;
     bool fell_back;
-    uint64_t n_step, n_step_dispatch;
+    uint64_t n_step, n_step_dispatch, n_step_submit;
     /* ids read but not yet handed out, the rest of a burst: for positions n_id, n_id + 1, ... */
     uint32_t drawn[SOLO_MAX_BURST];
     uint32_t n_drawn, drawn_at;
     /* in flight: steps for the positions behind those; slot: [1 + SOLO_MAX_BURST] abort word, ids */
     solo_late_read slot[MAX_IN_FLIGHT];
     uint32_t slot_n_token[MAX_IN_FLIGHT];
-    uint32_t n_ahead, first, n_flight, n_token_flight;
+    uint32_t n_ahead, n_token_submit, first, n_flight, n_token_flight;
     double read_at, token_seconds; /* when a submit was last read; a token's share of the time since */
     /* the CPU device */
     solo_ref *ref;
@@ -69,16 +69,21 @@ bool solo_session_open(solo_session **out, const solo_session_desc *desc, solo_e
     if (desc->n_in_flight > MAX_IN_FLIGHT)
         return solo_fail(err, SOLO_ARGUMENT, "n_in_flight: wanted at most %u, found %u",
                          MAX_IN_FLIGHT, desc->n_in_flight);
+    if (desc->n_token_submit > SOLO_ARGS_RING)
+        return solo_fail(err, SOLO_ARGUMENT, "n_token_submit: wanted at most %u, found %u", SOLO_ARGS_RING,
+                         desc->n_token_submit);
     solo_session *s = solo_zalloc(1, sizeof *s);
     s->plan = desc->plan;
     s->sampling = desc->sampling;
     s->n_ahead = desc->n_in_flight ? desc->n_in_flight : 4;
+    s->n_token_submit = desc->n_token_submit;
     s->ids = solo_zalloc((size_t)s->plan->desc.n_ctx + 1, sizeof *s->ids);
     const solo_model *m = s->plan->weights->model;
     bool ok;
     if (solo_device_is_reference(s->plan->device)) {
         s->logits = solo_alloc((size_t)m->hp.n_vocab * sizeof(float));
         ok = solo_ref_open(&s->ref, m, s->plan->desc.n_ctx, err);
+        if (ok) solo_ref_set_kv(s->ref, s->plan->desc.kv_type);
     } else {
         ok = open_slots(s, err);
     }
@@ -130,6 +135,7 @@ static uint32_t n_token_of(const solo_session *s) {
 /* Tokens that the next submit does. */
 static uint32_t n_token_submit(const solo_session *s) {
     uint32_t n = n_token_of(s);
+    if (s->n_token_submit) return s->n_token_submit > n ? s->n_token_submit / n * n : n;
     bool is_short = s->n_ahead > 1 && s->token_seconds > 0 && s->token_seconds < SHORT_TOKEN;
     return is_short && n < TOKENS_A_SUBMIT ? TOKENS_A_SUBMIT / n * n : n;
 }
@@ -141,7 +147,7 @@ static bool submit_steps(solo_session *s, uint32_t pos, uint32_t n_token, solo_e
     solo_device *d = plan->device;
     uint32_t at = (s->first + s->n_flight) % s->n_ahead, left = plan->desc.n_ctx - pos;
     uint32_t n_kept = n_token < left ? n_token : left;
-    uint64_t n_before = solo_device_n_dispatch(d);
+    uint64_t n_before = solo_device_n_dispatch(d), n_submit_before = plan->n_submit;
     for (uint32_t i = 0; i < n_kept; i += n_token_of(s)) {
         solo_plan_encode_step(plan, args_of(s, pos + i));
         s->n_step += n_token_of(s);
@@ -155,6 +161,7 @@ static bool submit_steps(solo_session *s, uint32_t pos, uint32_t n_token, solo_e
     s->n_token_flight += n_kept;
     s->n_flight++;
     s->n_step_dispatch += solo_device_n_dispatch(d) - n_before;
+    s->n_step_submit += plan->n_submit - n_submit_before + 1;
     return true;
 }
 
@@ -326,6 +333,7 @@ solo_session_info solo_session_get_info(const solo_session *s) {
         .fell_back = s->fell_back,
         .n_step = s->n_step,
         .n_step_dispatch = s->n_step_dispatch,
+        .n_step_submit = s->n_step_submit,
     };
     info.factoring = s->ref ? "reference" : solo_plan_program(s->plan)->factoring.name;
     snprintf(info.note, sizeof info.note, "%s", s->plan->note);

@@ -275,13 +275,17 @@ static uint32_t quant_span(uint32_t n) {
 /* How lanes share a tile's rows: the cheapest by counting, per pass and strip of the inputs, a unit
  * for each row's products and some for loading the inputs, and per row the steps of the reduction.
  */
-static void choose_team(solo_role_geometry *role, uint32_t wg, uint32_t max_team) {
+static void choose_team(solo_role_geometry *role, const solo_geometry_desc *desc) {
+    const uint32_t wg = desc->workgroup_size, max_team = desc->max_team;
     double best = 0;
     role->team = 0;
     /* Rows of several strips go to the widest team: whole lines of memory, fewer rows a lane. */
-    uint32_t least = role->groups >= 2 * max_team ? max_team : 1;
-    for (uint32_t team = least; team <= max_team; team *= 2) {
-        for (uint32_t r = 1; r <= (max_team == 1 ? 1u : 4u); r *= 2) {
+    uint32_t least = role->groups >= 2 * max_team ? max_team : 1, most = max_team;
+    if (desc->k_split) least = most = desc->k_split;
+    uint32_t least_r = desc->rows_team ? desc->rows_team : 1;
+    uint32_t most_r = desc->rows_team ? desc->rows_team : max_team == 1 ? 1 : 4;
+    for (uint32_t team = least; team <= most; team *= 2) {
+        for (uint32_t r = least_r; r <= most_r; r *= 2) {
             uint32_t team_rows = ceil_div(role->tile, wg / team);
             uint32_t n_pass = ceil_div(team_rows, r);
             uint32_t strips = ceil_div(role->groups, team);
@@ -304,14 +308,25 @@ static uint32_t tile_of(uint32_t rows, uint32_t unit, uint32_t n_workgroup) {
     return min_u32(round_up(ceil_div(rows, rounds * n_workgroup), unit), most);
 }
 
+/* What a tile of qkv is a multiple of: heads that are normed, spans that share a scale, or pairs stay together. */
+static uint32_t qkv_unit(const solo_geometry *g) {
+    if (g->desc.hp->has_head_norm) return g->desc.hp->head_dim;
+    return g->kv_span % 8 == 4 ? 2 * g->kv_span : max_u32(g->kv_span, 8);
+}
+
+/* The same of a layer's matrix, whose tiles may be asked for. */
+static uint32_t layer_tile(const solo_geometry *g, uint32_t rows, uint32_t unit) {
+    uint32_t asked = min_u32(g->desc.tile_rows, rows), most = MAX_TILE / unit * unit;
+    return asked ? min_u32(round_up(asked, unit), most) : tile_of(rows, unit, g->desc.n_workgroup);
+}
+
 static void cut_roles(solo_geometry *g) {
     const solo_hparams *hp = g->desc.hp;
     uint32_t n_wg = g->desc.n_workgroup, q_dim = hp->n_head * hp->head_dim;
-    const uint32_t qkv_unit = hp->has_head_norm ? hp->head_dim : 8; /* of whole heads, or pairs */
-    g->role[SOLO_ROLE_QKV].tile = tile_of(g->rows_q + 2 * g->rows_k, qkv_unit, n_wg);
-    g->role[SOLO_ROLE_OUT].tile = tile_of(hp->n_embd, g->qd, n_wg);
-    g->role[SOLO_ROLE_GATE_UP].tile = tile_of(hp->n_ff, g->qf, n_wg);
-    g->role[SOLO_ROLE_DOWN].tile = tile_of(hp->n_embd, g->qd, n_wg);
+    g->role[SOLO_ROLE_QKV].tile = layer_tile(g, g->rows_q + 2 * g->rows_k, qkv_unit(g));
+    g->role[SOLO_ROLE_OUT].tile = layer_tile(g, hp->n_embd, g->qd);
+    g->role[SOLO_ROLE_GATE_UP].tile = layer_tile(g, hp->n_ff, g->qf);
+    g->role[SOLO_ROLE_DOWN].tile = layer_tile(g, hp->n_embd, g->qd);
     g->role[SOLO_ROLE_LOGITS].tile = tile_of(hp->n_vocab, 8, n_wg);
     g->embed_tile = g->role[SOLO_ROLE_OUT].tile;
     g->combine_tile = tile_of(q_dim, g->qa, n_wg);
@@ -329,15 +344,33 @@ static void cut_roles(solo_geometry *g) {
                                hp->n_embd / 32};
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
         g->role[i].groups = groups[i];
-        choose_team(&g->role[i], g->wg, g->desc.max_team);
+        choose_team(&g->role[i], &g->desc);
         g->max_rows = max_u32(g->max_rows, g->role[i].tile * (i == SOLO_ROLE_GATE_UP ? g->ffn_parts : 1));
     }
     g->max_rows = max_u32(g->max_rows, max_u32(g->embed_tile, g->combine_tile));
     g->tail_rows = max_u32(max_u32(g->role[SOLO_ROLE_OUT].tile, g->role[SOLO_ROLE_DOWN].tile), g->embed_tile);
 }
 
-/* Numbers in a vec4 of the cache. */
-static uint32_t vec_dims(const solo_geometry *g) { return g->desc.kv_type == SOLO_KV_F16 ? 8 : 4; }
+/* A row of the cache, and a lane's part of it. int8 rows are kv_int8.wgsl's: a span to each of four lanes. Parts are
+ * filled up to what the lanes of max_team can halve among them. */
+static void lay_out_row(solo_geometry *g) {
+    const uint32_t dim = g->desc.hp->head_dim, n_part = g->desc.max_team / g->att_team;
+    if (g->desc.kv_type == SOLO_KV_INT8) {
+        SOLO_ASSERT(dim % 16 == 0);
+        const uint32_t words = dim / 16; /* of a span */
+        g->kv_span = dim / 4;
+        g->kv_row = 4 * (words + 1);
+        g->att_vecs = words / 4, g->att_words = words % 4 + 1;
+        g->att_dims = round_up(g->kv_span, n_part);
+    } else {
+        const uint32_t a_word = g->desc.kv_type == SOLO_KV_F16 ? 2 : 1;
+        g->kv_row = dim / a_word;
+        g->att_vecs = ceil_div(ceil_div(g->kv_row, 4), g->att_team);
+        while (g->att_vecs * 4 * a_word % n_part != 0) g->att_vecs++;
+        g->att_dims = g->att_vecs * 4 * a_word;
+    }
+    g->kv_vecs = ceil_div(g->kv_row, 4);
+}
 
 /* Bytes of workgroup memory that the hungriest entry point (a whole token) uses, given xg. Mirrors
  * the var<workgroup> declarations; tests/test_stage.c holds it against the text. */
@@ -347,7 +380,7 @@ static uint32_t scratch_bytes(const solo_geometry *g) {
     uint32_t words = 2 * g->max_rows + 2 * g->tail_rows + g->role[SOLO_ROLE_QKV].tile + g->xg + g->n_sum + 1;
     words += f32 ? 32 * g->xg : 12 * g->xg;
     if (g->desc.attend_lanes)
-        words += g->att_team * g->att_vecs * vec_dims(g) + 2 * g->n_block * g->kv_row +
+        words += g->att_team * g->att_dims + 2 * g->n_block * g->kv_row +
                  2 * g->att_block + g->wg / g->desc.max_team * hp->head_dim;
     else
         words += g->big + g->att_heads * ((1 + g->att_parts) * hp->head_dim + g->att_block + 3);
@@ -476,10 +509,7 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
     g->n_ss = hp->n_embd / g->qd;
     g->n_sum = g->n_ss * (hp->norm == SOLO_NORM_LAYER ? 2 : 1);
     g->ffn_parts = hp->ungated ? 1 : 2;
-    g->kv_row = hp->head_dim / (desc->kv_type == SOLO_KV_F16 ? 2 : 1);
-    g->kv_vecs = ceil_div(g->kv_row, 4);
-    g->att_vecs = ceil_div(g->kv_vecs, g->att_team);
-    while (g->att_vecs * vec_dims(g) % (desc->max_team / g->att_team) != 0) g->att_vecs++;
+    lay_out_row(g);
     /* 8: more splits cost the combine stage more than they save; unmeasured beyond */
     g->n_split =
         desc->max_team == 1 ? 1 : max_u32(1, min_u32(8, desc->n_workgroup / (hp->n_head / g->att_heads)));

@@ -31,7 +31,7 @@ typedef struct solo_factor_row {
     solo_sync   sync;
 } solo_factor_row;
 
-#define SOLO_MAX_BURST 16u  /* tokens a dispatch */
+#define SOLO_MAX_BURST 256u /* tokens a dispatch; a device's memory may end it sooner */
 #define SOLO_MAX_CHUNK 999u /* layers a dispatch */
 
 typedef struct solo_factoring {
@@ -87,11 +87,12 @@ typedef struct solo_role_geometry {
 typedef struct solo_geometry_desc {
     const solo_hparams *hp;
     solo_activations    activations;
-    solo_kv_type        kv_type;        /* F16 or F32 */
+    solo_kv_type        kv_type;        /* not AUTO; INT8 wants heads of whole 16 numbers */
     uint32_t n_ctx;
     uint32_t workgroup_size;            /* lanes */
     uint32_t n_workgroup;               /* aimed at: tiles are cut so that each gets about one */
     uint32_t max_team;                  /* 1 on software adapters: lanes do not share rows */
+    uint32_t tile_rows, k_split, rows_team; /* solo_plan_desc's; 0: as below */
     bool     attend_lanes;              /* attention in registers: attend_lanes.wgsl */
     uint32_t queue;                     /* vec4 of weights requested ahead (stream.h); 0: none */
     bool     queue_across;              /* across stages, where a factoring allows it */
@@ -108,13 +109,15 @@ typedef struct solo_geometry {
     uint32_t embed_tile, tiles_embed, tiles_attend, combine_tile, tiles_combine;
     uint32_t slice_heads;               /* units of att_heads of a workgroup of SOLO_GRID_HEADS */
     uint32_t n_split, att_block, att_heads, att_max_block;
-    uint32_t att_team, att_parts, att_vecs; /* lanes that share a score; parts of a block that are mixed
-                                              apart; vec4 of a row of the cache that a lane holds */
+    uint32_t att_team, att_parts;       /* lanes that share a score; parts of a block that are mixed apart */
+    uint32_t att_vecs, att_words, att_dims; /* of a row of the cache that a lane holds: vec4, single words
+                                              (attend.c), numbers, those that fill it up included */
     uint32_t qd, qa, qf;                /* neighbours that share an int8 scale: of x, of a, of h */
     uint32_t ffn_parts;                 /* matrices of gate_up: 2, or 1 where there is no up */
     uint32_t xg, big, max_rows, tail_rows, n_ss; /* sizes in workgroup memory */
     uint32_t n_sum;                     /* words of sums in an X block: squares, and numbers for LAYER norms */
     uint32_t kv_row, kv_vecs;           /* words of a row of one kv head; vec4 of it in the cache */
+    uint32_t kv_span;                   /* numbers of it that share a scale; 0: no scales */
     uint32_t x_y, x_scale, x_ss, x_words;                     /* within an X block; X_RES is 0 */
     /* within a layer's messages; L_X is 0 */
     uint32_t l_q, l_k, l_v, l_att, l_att_ml, l_a, l_a_scale, l_x1, l_h, l_h_scale, layer_words;

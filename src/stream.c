@@ -92,7 +92,7 @@ static uint32_t n_row_of(const solo_geometry *g, solo_role role) {
     }
 }
 
-static void make_role(const solo_weights *w, const solo_geometry *g, uint32_t i,
+static void make_role(const solo_weights *w, const solo_geometry *g, uint32_t i, bool cross,
                       solo_stream_role *r) {
     const solo_role_geometry *role = &g->role[spans[i].role];
     solo_form form = solo_weights_place(w, 0, spans[i].first)->form;
@@ -100,7 +100,7 @@ static void make_role(const solo_weights *w, const solo_geometry *g, uint32_t i,
     if (teams == 0) return;
     uint32_t rows = (role->tile + teams - 1) / teams;
     /* f32 groups are too wide to hold; halves of a scale's word are told apart by the group alone */
-    bool odd_halves = solo_form_get_info(form)->scale_bytes == 2 && (role->groups % 2 != 0 || role->team % 2 != 0);
+    bool odd_halves = solo_form_get_info(form)->scale_bytes == 2 && role->groups % 2 != 0;
     bool even = g->wg / role->team % n_half(g, spans[i].role) == 0;
     r->on = g->desc.queue > 0 && even && form != SOLO_FORM_F32 && role->n_chunk == 1 && !odd_halves &&
             one_run(w, spans[i].first, spans[i].last);
@@ -109,7 +109,7 @@ static void make_role(const solo_weights *w, const solo_geometry *g, uint32_t i,
     r->planes = solo_form_get_info(form)->payload_words / 4;
     r->strips = (role->groups + role->team - 1) / role->team;
     r->loop = spans[i].role == SOLO_ROLE_LOGITS || rows > MAX_ROWS || rows * r->strips > MAX_UNIT ||
-              (!g->desc.queue_across && rows * r->strips * r->planes > g->desc.queue);
+              (!cross && rows * r->strips * r->planes > g->desc.queue);
     r->rows = rows;
     r->n_pass = 1;
     if (r->loop) {
@@ -122,18 +122,18 @@ static void make_role(const solo_weights *w, const solo_geometry *g, uint32_t i,
     r->on = r->n_unit <= MAX_UNIT && r->rows * r->n_pass <= n_row_of(g, spans[i].role);
 }
 
-void solo_stream_make(const solo_weights *weights, const solo_geometry *geometry, bool cross_wanted,
-                      solo_stream *s) {
-    memset(s, 0, sizeof *s);
-    s->geometry = geometry;
-    s->queue = geometry->desc.queue;
-    s->cross = cross_wanted && geometry->desc.queue_across && geometry->desc.queue > 0;
+/* All roles, with a queue across them where `cross` and they allow it. */
+static void make_roles(const solo_weights *weights, bool cross, solo_stream *s) {
+    const solo_geometry *g = s->geometry;
+    memset(s->role, 0, sizeof s->role);
+    s->queue = g->desc.queue;
+    s->cross = cross;
+    s->layer_vec4 = 0;
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
         solo_stream_role *r = &s->role[spans[i].role];
-        make_role(weights, geometry, i, r);
+        make_role(weights, g, i, cross, r);
         if (spans[i].role == SOLO_ROLE_LOGITS) continue;
-        s->cross = s->cross && r->on && !r->loop &&
-                   geometry->role[spans[i].role].n_tile <= geometry->n_wg;
+        s->cross = s->cross && r->on && !r->loop && g->role[spans[i].role].n_tile <= g->n_wg;
         r->first = s->layer_vec4;
         uint32_t at_once = (r->rows < PART_ROWS ? r->rows : PART_ROWS) * r->planes;
         if (r->on && !r->loop && s->queue < at_once) s->queue = at_once;
@@ -143,6 +143,15 @@ void solo_stream_make(const solo_weights *weights, const solo_geometry *geometry
         const solo_stream_role *r = &s->role[i];
         if (r->n_unit * r->planes + s->queue > s->layer_vec4) s->cross = false;
     }
+}
+
+void solo_stream_make(const solo_weights *weights, const solo_geometry *geometry, bool cross_wanted,
+                      solo_stream *s) {
+    bool cross = cross_wanted && geometry->desc.queue_across && geometry->desc.queue > 0;
+    memset(s, 0, sizeof *s);
+    s->geometry = geometry;
+    make_roles(weights, cross, s);
+    if (cross && !s->cross) make_roles(weights, false, s); /* longer stages are loops again */
 }
 
 /* ---- the order ---------------------------------------------------------------------------- */

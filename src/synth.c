@@ -5,14 +5,12 @@
  * Weights have variance 1/n_in and gains lie near 1, so activations stay near 1 through any number
  * of layers. Quants whose middle is not 0 (q4_0's -8..7) get a scale of random sign: a mean shared
  * by all weights would drown everything else after a few layers. */
+#include "synth.h"
+
 #include "gguf_write.h"
-#include "model.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
-#include <unistd.h>
 
 /* ---- presets as data ------------------------------------------------------------------------ */
 
@@ -320,12 +318,14 @@ typedef struct synth {
     solo_gguf_writer w;
     tensor   *tensor;
     uint32_t  n_tensor;
-    char     *part; /* the path that is written, then renamed */
-    int       fd;
+    solo_synth_sink *sink;
+    void     *user;
     uint64_t  done, total;
     solo_error *err;
 } synth;
 
+#define MAX_LAYER 1024u
+#define MIN_VOCAB 300u /* the bytes, the words of a letter, the control tokens */
 #define PIECE_BYTES (4u << 20)
 
 static bool is_arch(const synth *s, const char *name) { return strcmp(s->preset.arch, name) == 0; }
@@ -434,20 +434,7 @@ static bool add_tensors(synth *s) {
            (p->tied || add_tensor(s, "output.weight", s->output_type, p->n_embd, p->n_vocab, 1));
 }
 
-static bool write_all(synth *s, const void *data, size_t n) {
-    const char *at = data;
-    while (n > 0) {
-        ssize_t wrote = write(s->fd, at, n);
-        if (wrote < 0 && errno == EINTR) continue;
-        if (wrote < 0)
-            return solo_fail(s->err, SOLO_FILE_IO,
-                             "%s: wanted to write %llu bytes of weights, stopped after %llu: %s",
-                             s->desc->path, (unsigned long long)s->total,
-                             (unsigned long long)s->done, strerror(errno));
-        at += wrote, n -= (size_t)wrote;
-    }
-    return true;
-}
+static bool put(synth *s, const void *data, size_t n) { return s->sink(s->user, data, n, s->err); }
 
 static bool write_tensor(synth *s, const tensor *t, uint8_t *piece, steps *table) {
     const solo_type_info *info = solo_type_get_info((uint32_t)t->type);
@@ -459,55 +446,32 @@ static bool write_tensor(synth *s, const tensor *t, uint8_t *piece, steps *table
         n = left < most ? left : most;
         if (recipe) fill_blocks(recipe, t->deviation, &r, n, piece);
         else fill_steps(table, info->block_bytes, &r, n, piece);
-        if (!write_all(s, piece, (size_t)n * info->block_bytes)) return false;
+        if (!put(s, piece, (size_t)n * info->block_bytes)) return false;
         s->done += n * info->block_bytes;
         if (s->desc->progress) s->desc->progress(s->desc->progress_user, s->done, s->total);
     }
     return true;
 }
 
-static bool write_file(synth *s) {
+static bool write_bytes(synth *s) {
     static const uint8_t zeros[64];
     solo_text head = {0};
     solo_gguf_write_head(&s->w, &head);
-    bool ok = write_all(s, head.at, head.n);
+    const tensor *last = &s->tensor[s->n_tensor - 1];
+    const uint64_t n = head.n + last->off + last->n_bytes;
+    bool ok = n <= SIZE_MAX || solo_fail(s->err, SOLO_MEMORY, "%s: has %llu bytes, more than this system can address",
+                                         s->desc->preset, (unsigned long long)n);
+    ok = ok && put(s, NULL, (size_t)n) && put(s, head.at, head.n);
     free(head.at);
     uint8_t *piece = solo_alloc(PIECE_BYTES);
     steps *table = solo_alloc(sizeof *table);
     uint64_t at = 0;
     for (uint32_t i = 0; ok && i < s->n_tensor; i++) {
         const tensor *t = &s->tensor[i];
-        ok = write_all(s, zeros, (size_t)(t->off - at)) && write_tensor(s, t, piece, table);
+        ok = put(s, zeros, (size_t)(t->off - at)) && write_tensor(s, t, piece, table);
         at = t->off + t->n_bytes;
     }
     free(piece), free(table);
-    return ok;
-}
-
-/* What was written is opened as any model is: a file that Solo cannot read never gets its name. */
-static bool check_file(synth *s) {
-    solo_model *model;
-    if (!solo_model_open(&model, &(solo_model_desc){.path = s->part}, s->err)) return false;
-    solo_model_close(model);
-    return true;
-}
-
-static bool write_and_rename(synth *s) {
-    solo_text part = {0};
-    solo_text_add(&part, "%s.part-%ld", s->desc->path, (long)getpid());
-    s->part = part.at;
-    s->fd = open(s->part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (s->fd < 0)
-        return solo_fail(s->err, SOLO_FILE_IO, "%s: wanted to write it, found: %s", s->part,
-                         strerror(errno));
-    bool ok = write_file(s);
-    if (close(s->fd) != 0 && ok) /* some file systems tell of a full disk only here */
-        ok = solo_fail(s->err, SOLO_FILE_IO, "%s: %s", s->desc->path, strerror(errno));
-    ok = ok && check_file(s);
-    if (ok && rename(s->part, s->desc->path) != 0)
-        ok = solo_fail(s->err, SOLO_FILE_IO, "%s: wanted to replace it, found: %s", s->desc->path,
-                       strerror(errno));
-    if (!ok) unlink(s->part);
     return ok;
 }
 
@@ -515,20 +479,26 @@ static bool has_recipe(const solo_type_info *info, solo_type type) {
     return info->n_block == 1 || recipe_of(type);
 }
 
-bool solo_synth_write(const solo_synth_desc *desc, uint64_t *n_bytes, solo_error *err) {
-    synth s = {.desc = desc, .err = err};
-    SOLO_ASSERT(desc->preset && desc->path);
+bool solo_synth_emit(const solo_synth_desc *desc, solo_synth_sink *sink, void *user, uint64_t *n_bytes,
+                     solo_error *err) {
+    synth s = {.desc = desc, .err = err, .sink = sink, .user = user};
+    SOLO_ASSERT(desc->preset);
     if (!find_preset(desc->preset, &s.preset, err) ||
         !solo_type_find("type", desc->type ? desc->type : "q4_0", has_recipe, &s.type, err) ||
         !solo_type_find("output type", desc->output_type ? desc->output_type : "q8_0", has_recipe,
                         &s.output_type, err))
         return false;
     if (desc->n_ctx) s.preset.n_ctx = desc->n_ctx;
+    if (desc->n_layer) s.preset.n_layer = desc->n_layer;
+    if (desc->n_vocab) s.preset.n_vocab = desc->n_vocab;
+    if (s.preset.n_layer > MAX_LAYER || s.preset.n_vocab < MIN_VOCAB)
+        return solo_fail(err, SOLO_ARGUMENT, "synth: wanted at most %u layers and %u tokens or more, found %u and %u",
+                         MAX_LAYER, MIN_VOCAB, s.preset.n_layer, s.preset.n_vocab);
     add_hparams(&s);
     add_tokenizer(&s.w, &s.preset);
-    bool ok = add_tensors(&s) && write_and_rename(&s);
+    bool ok = add_tensors(&s) && write_bytes(&s);
     if (n_bytes) *n_bytes = s.done;
     solo_gguf_writer_free(&s.w);
-    free(s.tensor), free(s.part);
+    free(s.tensor);
     return ok;
 }

@@ -61,11 +61,11 @@ static void add_take(solo_text *out, const solo_geometry *g, const vector *v, bo
     solo_text_add(out, "  let first = slot_of(at);\n  let slot = first + lane;\n");
     add_ask(out, n_word, n, g->wg, "  ", "var ");
     if (tagged) {
-        solo_text_add(out, "  if (");
+        solo_text_add(out, "  if (is_missing(");
         for (uint32_t k = 0; k + 1 < n_word; k++) solo_text_add(out, "min(w%u, ", k);
         solo_text_add(out, "w%u", n_word - 1);
         for (uint32_t k = 0; k + 1 < n_word; k++) solo_text_add(out, ")");
-        solo_text_add(out, " == 0u) {\n    for (var n = 0u; n < SPIN_LIMIT; n++) {\n");
+        solo_text_add(out, ")) {\n    for (var n = 0u; n < SPIN_LIMIT; n++) {\n");
         add_ask(out, n_word, n, g->wg, "      ", "");
         solo_text_add(out, "      if (");
         for (uint32_t k = 0; k < n_word; k++) solo_text_add(out, "%sw%u != 0u", k ? " && " : "", k);

@@ -260,11 +260,12 @@ void solo_tune_key(const solo_plan_desc *desc, char key[SOLO_TUNE_KEY_BYTES]) {
     int n = snprintf(
         key, SOLO_TUNE_KEY_BYTES,
         "solo %s | %s | %s | %s | %s %ux%u heads %u/%ux%u ff %u vocab %u %s %llu bytes | "
-        "activations %d kv %d ctx %u | workgroups %u size %u team %u subgroups %d assignment %d",
+        "activations %d kv %d ctx %u | workgroups %u size %u team %u subgroups %d assignment %d "
+        "hand-off %d tile %u split %u rows %u",
         SOLO_VERSION, device->name, device->driver, device->backend, m.arch, m.n_layer, m.n_embd,
         m.n_head, m.n_head_kv, m.head_dim, m.n_ff, m.n_vocab, m.file_type,
         (unsigned long long)m.n_bytes, (int)desc->activations, (int)desc->kv_type, ctx_class,
         desc->n_workgroup, desc->workgroup_size, desc->max_team, !desc->no_subgroups,
-        (int)desc->assignment);
+        (int)desc->assignment, (int)desc->hand_off, desc->tile_rows, desc->k_split, desc->rows_team);
     SOLO_ASSERT(n > 0 && n < (int)SOLO_TUNE_KEY_BYTES);
 }

@@ -134,7 +134,7 @@ static void add_geometry(solo_text *out, const solo_geometry *g, uint32_t spin_l
     add_u32(out, "N_SPLIT", g->n_split);
     add_u32(out, "ATT_BLOCK", g->att_block);
     add_u32(out, "ATT_TEAM", g->att_team);
-    add_u32(out, "ATT_VECS", g->att_vecs);
+    add_u32(out, "ATT_DIMS", g->att_dims);
     add_u32(out, "ATT_PARTS", g->att_parts);
     add_u32(out, "MAX_TEAM", g->desc.max_team);
     add_u32(out, "ATT_STRIDE", g->desc.hp->head_dim + 1);
@@ -469,15 +469,26 @@ char *solo_wgsl_join(const solo_wgsl_desc *desc) {
     const solo_geometry_desc *g = &desc->geometry->desc;
     add_prelude(&out, desc);
     add_file(&out, "common.wgsl");
-    add_file(&out, g->kv_type == SOLO_KV_F16 ? "kv_f16.wgsl" : "kv_f32.wgsl");
+    const bool kv_int8 = g->kv_type == SOLO_KV_INT8;
+    add_file(&out, kv_int8 ? "kv_int8.wgsl" : g->kv_type == SOLO_KV_F16 ? "kv_f16.wgsl" : "kv_f32.wgsl");
+    if (!kv_int8) add_file(&out, "kv_unscaled.wgsl");
     add_file(&out, g->hp->act == SOLO_ACT_SILU ? "act_silu.wgsl" : "act_gelu.wgsl");
     add_weights(&out, desc);
     if (!desc->factoring) {
         add_prefill(&out, desc->weights);
+        add_file(&out, kv_int8 ? "prefill_append_int8.wgsl" : "prefill_append_unscaled.wgsl");
         return out.at;
     }
     add_file(&out, desc->factoring->n_token > 1 ? "token_burst.wgsl" : "token_one.wgsl");
-    add_file(&out, desc->factoring->tagged ? "handoff_tagged.wgsl" : "handoff_plain.wgsl");
+    if (desc->factoring->tagged) {
+        static const char *const by[] = {"handoff_by_counter_tag.wgsl", "handoff_by_tag.wgsl",
+                                         "handoff_by_counter.wgsl", "handoff_by_plain.wgsl",
+                                         "handoff_by_nothing.wgsl"};
+        add_file(&out, by[desc->hand_off]);
+        add_file(&out, "handoff_tagged.wgsl");
+    } else {
+        add_file(&out, "handoff_plain.wgsl");
+    }
     add_file(&out, desc->subgroups ? "reduce_subgroup.wgsl" : "reduce_scratch.wgsl");
     add_file(&out, g->activations == SOLO_ACTIVATIONS_F32 ? "activations_f32.wgsl"
                                                           : "activations_int8.wgsl");
@@ -498,6 +509,7 @@ char *solo_wgsl_join(const solo_wgsl_desc *desc) {
         snprintf(file, sizeof file, "stage_%s.wgsl", solo_stage_name(i));
         add_file(&out, file);
     }
+    add_file(&out, kv_int8 ? "append_int8.wgsl" : "append_unscaled.wgsl");
     add_file(&out, g->attend_lanes ? "attend_lanes.wgsl" : "attend_serial.wgsl");
     if (g->attend_lanes) solo_attend_add(&out, desc->geometry);
     if (desc->factoring->shared) add_file(&out, desc->factoring->shared);

@@ -26,6 +26,7 @@ typedef struct solo_wgsl_desc {
     const solo_geometry  *geometry;
     const solo_factoring *factoring; /* NULL: the prefill module */
     bool                  subgroups; /* reduce_subgroup, else reduce_scratch */
+    solo_hand_off         hand_off;  /* of a factoring that is tagged */
     uint32_t              spin_limit;
 } solo_wgsl_desc;
 

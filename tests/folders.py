@@ -1,8 +1,11 @@
-"""Models' folders as Hugging Face and MLC have them, written from the numbers of a small GGUF by code of this file
-alone: what each family calls its arrays and settings, and how its numbers lie."""
+#!/usr/bin/env python3
+"""folders.py hf|mlc FILE.gguf FOLDER: the numbers of a small GGUF written as Hugging Face or MLC have them, by code of this
+file alone: what each family calls its arrays and settings, and how its numbers lie. mlc makes the file's quants those
+that MLC can say, first."""
 import json
 import os
 import struct
+import sys
 
 BLOCK = {0: (1, 4), 1: (1, 2), 30: (1, 2), 2: (32, 18), 3: (32, 20), 8: (32, 34)}  # type: weights, bytes
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -357,3 +360,19 @@ def write_mlc(g, folder, wide, cache="ndarray-cache.json"):
             file.write(data)
         shards.append({"dataPath": path, "format": "raw-shard", "nbytes": len(data), "records": records})
     write_json(folder, cache, {"metadata": {}, "records": shards})
+
+
+def main():
+    kind, path, folder = sys.argv[1:]
+    g = Gguf(path)
+    os.mkdir(folder)
+    if kind == "hf":
+        return write_hf(g, folder, 2)
+    spare_the_lowest(g, False)
+    with open(path, "wb") as file:
+        file.write(g.bytes)
+    return write_mlc(g, folder, False)
+
+
+if __name__ == "__main__":
+    main()

@@ -203,8 +203,18 @@ float gpu_f32_of(uint32_t word) {
     return f;
 }
 
+/* kv_int8.wgsl's rows, as its head describes them: a span's whole vec4 by turns with those of the three others, then
+ * its further words and its scale, each in a vec4 of all four. */
+static float int8_number(const solo_geometry *g, const uint32_t *words, uint32_t i) {
+    const uint32_t *row = words + i / g->desc.hp->head_dim * g->kv_row;
+    uint32_t span = i % g->desc.hp->head_dim / g->kv_span, d = i % g->kv_span, n_word = g->kv_span / 4, w = d / 4;
+    uint32_t at = w < n_word / 4 * 4 ? (w / 4 * 4 + span) * 4 + w % 4 : w * 4 + span;
+    return (float)(int8_t)(uint8_t)(row[at] >> 8 * (d % 4)) * gpu_f32_of(row[n_word * 4 + span]);
+}
+
 float gpu_kv_number(const solo_plan *plan, const uint32_t *words, uint32_t i) {
     if (plan->desc.kv_type == SOLO_KV_F32) return gpu_f32_of(words[i]);
+    if (plan->desc.kv_type == SOLO_KV_INT8) return int8_number(&plan->geometry, words, i);
     return solo_f16_to_f32((uint16_t)(words[i / 2] >> 16 * (i % 2)));
 }
 

@@ -34,6 +34,7 @@ class CommandLine(unittest.TestCase):
         self.refused("bench", "m", "--factorings", "stages@wg=many", "'many'")
         self.refused("bench", "m", "--factorings", "stages@colour=3", "'colour=3'")
         self.refused("bench", "m", "--factorings", "stages@activations=f64", "'activations=f64'")
+        self.refused("bench", "m", "--factorings", "stages@kv=int4", "kv=int8|f16|f32, found 'kv=int4'")
         self.refused("bench", "m", "--factorings", ",", "none")
         self.refused("bench", "m", "--factorings", "x" * 200, "too long")
         self.refused("bench", "m", "--factorings", ",".join(["stages"] * 25), "24")
@@ -53,7 +54,7 @@ class CommandLine(unittest.TestCase):
 @unittest.skipUnless(os.path.exists(MODEL), "no model")
 class Bench(unittest.TestCase):
     def test_rows(self):
-        rows = "stages,stages:ticket,stages@wg=64,activations=f32,nosuch,stages@wg=33"
+        rows = "stages,stages:ticket,stages@wg=64,activations=f32,kv=int8,nosuch,stages@wg=33"
         got = solo("bench", MODEL, *SHORT, "--factorings", rows, "--positions", "1,4", "-n", "2", "--samples", "3",
                    "--commit", "abc", "--json")
         self.assertEqual(got.returncode, 1, got)  # for the rows that did not open; all others are there
@@ -61,7 +62,7 @@ class Bench(unittest.TestCase):
         self.assertEqual((run["schema"], run["commit"], run["software_adapter"]), (2, "abc", True))
         for key in ("adapter", "driver", "backend", "webgpu", "toggles", "model", "read_gb_s"):
             self.assertIn(key, run)
-        names = ["stages", "stages:ticket", "stages@wg=64,activations=f32", "nosuch", "stages@wg=33"]
+        names = ["stages", "stages:ticket", "stages@wg=64,activations=f32,kv=int8", "nosuch", "stages@wg=33"]
         self.assertEqual([(r["factoring"], r["n_pos"]) for r in run["rows"]], [(n, p) for p in (1, 4) for n in names])
         for row in run["rows"]:
             if row["factoring"] in ("nosuch", "stages@wg=33"):
@@ -77,6 +78,7 @@ class Bench(unittest.TestCase):
         first, same, other = run["rows"][:3]
         self.assertEqual([r["tokens_rule"] for r in (first, same, other)], ["first", "same", "none"])
         self.assertTrue(same["tokens_agree"])
+        self.assertEqual([r["kv"] for r in (first, same, other)], ["f16", "f16", "int8"])
         self.assertEqual((other["geometry"]["workgroup_size"], other["activations"]), (64, "f32"))
         self.table(got.stdout)
 

@@ -57,6 +57,7 @@ class CommandLine(unittest.TestCase):
         self.refused(["run", "m", "--factoring", "triple"], "single", "unfused", '"triple"')
         self.refused(["run", "m", "--factoring", "burst:1"], "burst:2", '"burst:1"')
         self.refused(["run", "m", "--activations", "f64"], "int8", "f32", "'f64'")
+        self.refused(["run", "m", "--kv", "int4"], "int8", "f16", "f32", "'int4'")
         self.refused(["run", "m", "-p", "a", "--prompt-file", "b"], "--prompt-file")
         self.refused(["run", "m", "--raw", "--system", "b"], "--system", "--raw")
         self.refused(["run", "m", "--raw", "--tools", "[]"], "--tools", "--raw")
@@ -167,6 +168,12 @@ class Synthetic(unittest.TestCase):
         run = ["run", self.path("a.gguf"), "--device", "cpu", "-p", "Hello", "-n", "3", "--json"]
         answer = json.loads(solo(*run).stdout)
         self.assertEqual(len(answer["tokens"]), 3)
+        plan = json.loads(solo("explain", self.path("a.gguf"), "--device", "cpu", "--kv", "int8", "--json").stdout)
+        self.assertEqual((plan["kv_type"], plan["activations"]), ("int8", "f32"))
+        self.write("b.gguf", "toy:64x2x8")
+        got = solo("run", self.path("b.gguf"), "--device", "cpu", "--kv", "int8", "-p", "Hello")
+        self.assertEqual((got.returncode, got.stdout), (1, b""))
+        self.assertIn(b"kv_type int8: wanted heads of a multiple of 16 numbers, found 8", got.stderr)
         self.assertEqual(solo(*run).stdout.split(b'"prefill')[0], solo(*run).stdout.split(b'"prefill')[0])
         self.assertEqual(sorted(os.listdir(self.folder)), ["a.gguf", "b.gguf"])
 

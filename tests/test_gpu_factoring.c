@@ -523,8 +523,8 @@ static void subgroups_add_in_the_same_order(void **state) {
     }
     config c = {
         .name = "subgroups",
-        .model = {.n_embd = 256, .n_ff = 288, .head_dim = 32, .n_head = 8, .n_ctx = 96, .seed = 8},
-        .plan = {.max_team = team, .kv_type = SOLO_KV_F32},
+        .model = {.n_embd = 256, .n_ff = 288, .head_dim = 96, .n_head = 4, .n_ctx = 96, .seed = 8},
+        .plan = {.max_team = team, .kv_type = SOLO_KV_INT8}, /* a vec4 of a span and two words left over */
         .n_prompt = 70,
         .n_step = 6,
         .min_split = 2};
@@ -565,6 +565,7 @@ static void architectures_by_subgroups(void **state) {
     for (uint32_t i = 0; i < SOLO_COUNT(models); i++) {
         config c = {.name = models[i]->arch, .model = *models[i], .n_prompt = 9, .n_step = 3, .min_split = 2,
                     .plan = {.max_team = info->subgroup_min < 32 ? info->subgroup_min : 32,
+                             .kv_type = i == 0 ? SOLO_KV_F32 : SOLO_KV_F16,
                              .queue = i == 0 ? 5 : 0}};
         gpu_bed bed = gpu_bed_open(&c.model, 0);
         solo_plan *plan = open_plan(&bed, &c);
@@ -696,10 +697,10 @@ static void gemma_in_parts(void **state) {
 static void bursts_past_the_context(void **state) {
     (void)state;
     static const char *const names[] = {"burst:4", NULL};
-    check_bursts(&(config){.name = "bursts, f32, greedy, to the context's end",
+    check_bursts(&(config){.name = "bursts, f32 with int8 KV, greedy, to the context's end",
                            .model = {.n_head = 8, .n_head_kv = 4, .n_ctx = 62, .n_vocab = 333, .seed = 3},
-                           .plan = {.activations = SOLO_ACTIVATIONS_F32, .max_team = 4,
-                                    .no_subgroups = true},
+                           .plan = {.activations = SOLO_ACTIVATIONS_F32, .kv_type = SOLO_KV_INT8,
+                                    .max_team = 4, .no_subgroups = true},
                            .n_prompt = 56, .n_step = 6, .min_split = 2, .same_args = true}, names);
 }
 

@@ -62,6 +62,26 @@ static void refuses_more_than_the_device_grants(void **state) {
     assert_int_equal(err.status, SOLO_DEVICE_LIMIT);
 }
 
+static void rates_can_be_right(void **state) {
+    (void)state;
+    const solo_device_info *info = solo_device_info_of(gpu_device);
+    solo_probe_rates r;
+    GPU_OK(solo_device_probe_rates(gpu_device, &r, &gpu_err));
+    assert_true(r.submit_us > 0 && r.submit_us < 1e6);
+    assert_true(r.copy_bytes_s > 1e6 && r.dp4a_ops_s > 1e6 && r.f32_ops_s > 1e6);
+    assert_true(r.f16_ops_s == 0); /* it was not asked for */
+    /* 16 D^2 weights of half a byte in at most four bindings; the next width does not fit */
+    double bytes = 8.0 * r.max_width * r.max_width, next = 8.0 * (r.max_width + 32) * (r.max_width + 32);
+    assert_true(bytes <= 4.0 * (double)info->max_binding_bytes);
+    assert_true(next > (double)info->max_binding_bytes);
+    assert_in_range(r.max_layers, 1, 10000);
+    solo_device *d;
+    GPU_OK(solo_device_open(&d, &(solo_device_desc){.f16 = true}, &gpu_err));
+    GPU_OK(solo_device_probe_rates(d, &r, &gpu_err));
+    assert_int_equal(r.f16_ops_s > 0, info->has_f16);
+    solo_device_close(d);
+}
+
 static void refuses_the_reference(void **state) {
     (void)state;
     solo_device *cpu;
@@ -70,6 +90,8 @@ static void refuses_the_reference(void **state) {
     GPU_OK(solo_device_open(&cpu, &(solo_device_desc){.name = "cpu"}, &gpu_err));
     assert_false(solo_device_probe(cpu, &(solo_probe_desc){0}, &r, &err));
     assert_int_equal(err.status, SOLO_ARGUMENT);
+    solo_probe_rates rates;
+    assert_false(solo_device_probe_rates(cpu, &rates, &err));
     solo_device_close(cpu);
 }
 
@@ -79,6 +101,7 @@ int main(void) {
         cmocka_unit_test(a_software_adapter_holds_as_many_as_cores),
         cmocka_unit_test(geometry_is_kept),
         cmocka_unit_test(refuses_more_than_the_device_grants),
+        cmocka_unit_test(rates_can_be_right),
         cmocka_unit_test(refuses_the_reference),
     };
     return cmocka_run_group_tests(tests, gpu_open, gpu_close);

@@ -27,6 +27,7 @@ typedef struct config {
     solo_rope_pairs pairs;
     uint32_t rope_dim; /* 0: all of a head */
     float attn_scale;  /* 0: the model's */
+    bool subgroups;    /* attention in registers, where the adapter's are of max_team lanes */
     bool chunked; /* the inputs of every matrix come in chunks */
     bool slow_too;     /* where shaders compile slowly as well */
 } config;
@@ -280,13 +281,14 @@ static void check_config(const config *c) {
     gpu_weights_open(&bed, 0);
     solo_plan_desc d = {
         .factoring = "stages", .activations = c->activations, .kv_type = c->kv_type,
-        .max_team = c->max_team, .workgroup_size = c->workgroup_size, .no_subgroups = true};
+        .max_team = c->max_team, .workgroup_size = c->workgroup_size, .no_subgroups = !c->subgroups};
     solo_plan *plan = c->chunked ? gpu_plan_open_chunked(&bed, d) : gpu_plan_open(&bed, d);
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT && c->chunked; i++) /* see wide */
         assert_true(plan->geometry.role[i].tile > 32 || !solo_device_info_of(gpu_device)->is_software);
     assert_true(plan->geometry.att_parts >= c->min_parts);
     solo_ref *ref;
     GPU_OK(solo_ref_open(&ref, bed.model, N_CTX, &gpu_err));
+    solo_ref_set_kv(ref, plan->desc.kv_type);
     gpu_fill(plan->kv_k, 0);
     gpu_fill(plan->kv_v, 0);
     gpu_fill(plan->state, (uint64_t)plan->geometry.state_ids * 4);
@@ -346,6 +348,7 @@ static void k_quants_int8_teams(void **state) {
                            .model = gpu_k_quants,
                            .max_team = 8,
                            .workgroup_size = 64,
+                           .subgroups = true,
                            .slow_too = true});
 }
 
@@ -401,6 +404,21 @@ static void rope_halves_in_part(void **state) {
                            .pairs = SOLO_ROPE_HALVES,
                            .rope_dim = 12,
                            .attn_scale = 0.3f});
+}
+
+/* int8 rows whose spans are a whole vec4 and a word left over; tiles hold several spans, and a span's numbers are
+ * pairs from both halves of a head. */
+static void int8_kv(void **state) {
+    (void)state;
+    check_config(&(config){.name = "int8 KV, heads of 80",
+                           .model = {.n_embd = 96, .n_head = 2, .n_head_kv = 1, .head_dim = 80, .seed = 36},
+                           .activations = SOLO_ACTIVATIONS_F32,
+                           .kv_type = SOLO_KV_INT8,
+                           .pairs = SOLO_ROPE_HALVES,
+                           .rope_dim = 48,
+                           .max_team = 8, /* lavapipe's: one adapter by lanes, the other in memory */
+                           .subgroups = true,
+                           .slow_too = true});
 }
 
 /* Fused tensors, the long factors with theirs on cos and sin, and a window that positions 3 to 5
@@ -461,7 +479,7 @@ int main(void) {
         cmocka_unit_test(inputs_in_chunks),    cmocka_unit_test(rope_halves_in_part),
         cmocka_unit_test(phi3),                cmocka_unit_test(qwen2),
         cmocka_unit_test(qwen3),               cmocka_unit_test(gpt2),
-        cmocka_unit_test(gemma),
+        cmocka_unit_test(gemma),               cmocka_unit_test(int8_kv),
     };
     cmocka_set_test_filter(getenv("SOLO_TEST_FILTER")); /* a pattern: only these tests */
     return cmocka_run_group_tests(tests, gpu_open, gpu_close);

@@ -165,6 +165,35 @@ static void attend_against_formula(void **state) {
     }
 }
 
+/* A head of 16 in spans of 4. K's pairs are halves, of which 12 numbers turn: on the GPU 0 6 1 7, 2 8 3 9, .... */
+static void kv_rounds_by_spans(void **state) {
+    (void)state;
+    static const uint32_t turned[16] = {0, 6, 1, 7, 2, 8, 3, 9, 4, 10, 5, 11, 12, 13, 14, 15};
+    for (uint32_t k = 0; k < 2; k++) {
+        float row[16], was[16];
+        for (uint32_t d = 0; d < 16; d++) row[d] = was[d] = ((float)d + 1.3f) * (d % 3 ? 0.371f : -1.1f);
+        solo_ref_round_kv(SOLO_KV_INT8, row, 16, 12, SOLO_ROPE_HALVES, k == 0);
+        for (uint32_t i = 0; i < 16; i++) {
+            uint32_t at[4], d = k == 0 ? turned[i] : i;
+            double largest = 0;
+            for (uint32_t j = 0; j < 4; j++) {
+                at[j] = k == 0 ? turned[i / 4 * 4 + j] : i / 4 * 4 + j;
+                largest = fmax(largest, fabs((double)was[at[j]]));
+            }
+            double step = largest / 127, steps = (double)was[d] / step;
+            NEAR(row[d], rint(steps) * step, 1e-6 * largest);
+        }
+    }
+    float zeros[16] = {0}, halves[16] = {[3] = 1.0f + 1.0f / 4096, [9] = 0.1f};
+    solo_ref_round_kv(SOLO_KV_INT8, zeros, 16, 16, SOLO_ROPE_NEIGHBOURS, true);
+    for (uint32_t d = 0; d < 16; d++) NEAR(zeros[d], 0, 0);
+    solo_ref_round_kv(SOLO_KV_F16, halves, 16, 16, SOLO_ROPE_NEIGHBOURS, true);
+    NEAR(halves[3], 1, 0);
+    NEAR(halves[9], 0.0999755859375, 0);
+    solo_ref_round_kv(SOLO_KV_F32, halves, 16, 16, SOLO_ROPE_NEIGHBOURS, true);
+    NEAR(halves[9], 0.0999755859375, 0);
+}
+
 static void matvec_by_hand(void **state) {
     (void)state;
     float w[] = {1, 2, 3, 4, 5, 6}, x[] = {1, 10, 100}, y[3] = {0, 0, -7};
@@ -514,6 +543,7 @@ int main(void) {
         cmocka_unit_test(scores_are_capped), cmocka_unit_test(glu_by_hand),         cmocka_unit_test(rope_neighbours),
         cmocka_unit_test(rope_halves),         cmocka_unit_test(attend_maps_heads),
         cmocka_unit_test(attend_by_hand),      cmocka_unit_test(attend_against_formula),
+        cmocka_unit_test(kv_rounds_by_spans),
         cmocka_unit_test(matvec_by_hand),      cmocka_unit_test(matvec_of_each_type),
         cmocka_unit_test(embed_is_a_row),      cmocka_unit_test(step_neighbours),
         cmocka_unit_test(step_halves),         cmocka_unit_test(step_in_a_window),

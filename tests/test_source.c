@@ -165,11 +165,54 @@ static void descs(void **state) {
     solo_model_close(model);
     desc.bytes = bytes;
     assert_false(solo_model_open(&model, &desc, &err));
-    assert_non_null(strstr(err.text, "wanted one of path, bytes and read, found more"));
+    assert_non_null(strstr(err.text, "wanted one of path, bytes and read, and open with read only, found more"));
     h = host_of(bytes, n);
     assert_false(solo_model_open(&model, &(solo_model_desc){.read = host_read, .read_user = &h}, &err));
     assert_string_equal(err.text, "(memory): wanted a GGUF file, found an empty file");
     free(bytes);
+}
+
+/* A host's folder without files, or one that fails. */
+static bool no_files(void *user, const char *name, void **file, uint64_t *n_bytes) {
+    (void)n_bytes;
+    assert_non_null(name);
+    *file = NULL;
+    ++*(uint32_t *)user;
+    return true;
+}
+static bool cannot_open(void *user, const char *name, void **file, uint64_t *n_bytes) {
+    (void)user, (void)name, (void)file, (void)n_bytes;
+    return false;
+}
+
+/* One whose only file is a header of safetensors that does not fit its 12 bytes. */
+static bool short_shard(void *user, const char *name, void **file, uint64_t *n_bytes) {
+    *file = strcmp(name, "model.safetensors") == 0 ? user : NULL;
+    *n_bytes = *file ? ((host *)user)->n : 0;
+    return true;
+}
+
+static void folders(void **state) {
+    (void)state;
+    solo_model *model;
+    solo_error err = {0};
+    uint32_t n_asked = 0;
+    solo_model_desc desc = {.read = host_read, .open = no_files, .open_user = &n_asked, .label = "org/tiny"};
+    assert_false(solo_model_open(&model, &desc, &err));
+    assert_string_equal(err.text, "org/tiny/model.safetensors: wanted this file of a model's folder, found none");
+    assert_int_equal(n_asked, 4); /* three that would tell of shards, then the one without */
+    desc.open = cannot_open;
+    assert_false(solo_model_open(&model, &desc, &err));
+    assert_string_equal(err.text, "org/tiny/tensor-cache.json: cannot be opened");
+    const uint8_t bytes[12] = {200};
+    host h = host_of(bytes, sizeof bytes);
+    desc.open = short_shard, desc.open_user = &h;
+    assert_false(solo_model_open(&model, &desc, &err));
+    assert_string_equal(err.text, "org/tiny/model.safetensors: wanted a safetensors header in its 12 bytes, found "
+                                  "one of 200");
+    desc.read = NULL;
+    assert_false(solo_model_open(&model, &desc, &err));
+    assert_non_null(strstr(err.text, "open with read only, found none"));
 }
 
 int main(void) {
@@ -179,6 +222,7 @@ int main(void) {
         cmocka_unit_test(cut_files_are_refused_alike),
         cmocka_unit_test(failed_reads_are_told),
         cmocka_unit_test(descs),
+        cmocka_unit_test(folders),
     };
     return cmocka_run_group_tests_name("source", tests, NULL, NULL);
 }

@@ -230,7 +230,9 @@ static void expect_messages(const solo_geometry *g) {
     const solo_hparams *hp = g->desc.hp;
     bool f32 = g->desc.activations == SOLO_ACTIVATIONS_F32;
     uint32_t d = hp->n_embd, q = hp->n_head * hp->head_dim;
-    uint32_t kv = hp->n_head_kv * hp->head_dim / (g->desc.kv_type == SOLO_KV_F16 ? 2 : 1);
+    static const uint32_t a_word[] = {[SOLO_KV_F16] = 2, [SOLO_KV_F32] = 1, [SOLO_KV_INT8] = 4};
+    bool int8 = g->desc.kv_type == SOLO_KV_INT8;
+    uint32_t kv = hp->n_head_kv * (hp->head_dim / a_word[g->desc.kv_type] + (int8 ? 4 : 0));
     const range x[] = {{"X", 0, d},
                        {"y", g->x_y, f32 ? d : d / 4},
                        {"scales", g->x_scale, f32 ? 0 : d / g->qd},
@@ -286,10 +288,11 @@ static void expect_roles(const solo_geometry *g) {
     expect_cut(hp->n_embd, g->embed_tile, g->tiles_embed, g->qd);
     expect_cut(g->rows_q, g->combine_tile, g->tiles_combine, g->qa);
     assert_true(g->max_rows >= g->combine_tile);
-    const uint32_t whole = hp->has_head_norm ? hp->head_dim : 2; /* heads, or pairs, stay together */
+    const uint32_t span = g->kv_span ? g->kv_span : 2; /* spans that share a scale, or pairs, stay together */
+    const uint32_t whole = hp->has_head_norm ? hp->head_dim : span; /* or heads */
     expect_cut(g->rows_q, g->role[SOLO_ROLE_QKV].tile, g->tiles_q, whole);
-    expect_cut(g->rows_k, g->role[SOLO_ROLE_QKV].tile, g->tiles_k, 2);
-    expect_cut(g->rows_q + 2 * g->rows_k, g->role[SOLO_ROLE_QKV].tile, g->role[SOLO_ROLE_QKV].n_tile, 2);
+    expect_cut(g->rows_k, g->role[SOLO_ROLE_QKV].tile, g->tiles_k, span);
+    expect_cut(g->rows_q + 2 * g->rows_k, g->role[SOLO_ROLE_QKV].tile, g->role[SOLO_ROLE_QKV].n_tile, span);
     expect_cut(hp->n_embd, g->role[SOLO_ROLE_OUT].tile, g->role[SOLO_ROLE_OUT].n_tile, g->qd);
     expect_cut(hp->n_ff, g->role[SOLO_ROLE_GATE_UP].tile, g->role[SOLO_ROLE_GATE_UP].n_tile, g->qf);
     expect_cut(hp->n_embd, g->role[SOLO_ROLE_DOWN].tile, g->role[SOLO_ROLE_DOWN].n_tile, g->qd);
@@ -328,11 +331,12 @@ static uint32_t for_each_geometry(each_geometry *fn) {
     uint32_t n = 0;
     for (uint32_t s = 0; s < SOLO_COUNT(shapes); s++) {
         for (uint32_t i = 0; i < SOLO_COUNT(devices); i++) {
-            for (uint32_t k = 0; k < 4; k++) {
+            for (uint32_t k = 0; k < 5; k++) {
+                if (k == 4 && shapes[s].hp.head_dim % 16 != 0) continue; /* plans refuse int8 KV there */
                 solo_geometry_desc d = {
                     .hp = &shapes[s].hp, .n_ctx = k < 2 ? 4096 : 100,
                     .activations = k % 2 ? SOLO_ACTIVATIONS_F32 : SOLO_ACTIVATIONS_INT8,
-                    .kv_type = k == 1 || k == 2 ? SOLO_KV_F32 : SOLO_KV_F16,
+                    .kv_type = k == 4 ? SOLO_KV_INT8 : k == 1 || k == 2 ? SOLO_KV_F32 : SOLO_KV_F16,
                     .workgroup_size = devices[i].wg, .n_workgroup = devices[i].n_wg,
                     .max_team = devices[i].team, .max_workgroup_bytes = devices[i].bytes,
                     .n_block = k};
@@ -611,7 +615,10 @@ static void expect_declared(const tiny_desc *tiny) {
         solo_geometry g;
         solo_geometry_desc d = {.hp = &model->hp,
                                 .activations = f32 ? SOLO_ACTIVATIONS_F32 : SOLO_ACTIVATIONS_INT8,
-                                .kv_type = k & 2 ? SOLO_KV_F32 : SOLO_KV_F16,
+                                .kv_type = k % 4 == 3 && model->hp.head_dim % 16 == 0 ? SOLO_KV_INT8
+                                           : k & 2                                   ? SOLO_KV_F32
+                                                                                     : SOLO_KV_F16,
+                                .attend_lanes = k & 4,
                                 .n_ctx = 64,
                                 .workgroup_size = k & 2 ? 64 : 32,
                                 .n_workgroup = 16,

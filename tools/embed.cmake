@@ -1,12 +1,16 @@
-# Writes OUT, a C file that holds every DIR/*.wgsl as a byte array (string literals over 4095
-# characters are outside C11's promise) and solo_kernel_files[], sorted by name; see src/wgsl.h.
-file(GLOB paths ${DIR}/*.wgsl)
+# Writes OUT, a C file that holds every file of GLOB as a byte array (string literals over 4095 characters are
+# outside C11's promise) and ARRAY[], rows of TYPE {name, text, n_text} sorted by name, and their number COUNT, as
+# HEADER declares them. STRIP: an ending that the names lose.
+file(GLOB paths ${GLOB})
 list(SORT paths)
 set(arrays "")
 set(rows "")
 set(n 0)
 foreach(path IN LISTS paths)
     get_filename_component(name ${path} NAME)
+    if(STRIP)
+        string(REPLACE "${STRIP}" "" name ${name})
+    endif()
     file(READ ${path} hex HEX)
     string(LENGTH "${hex}" n_hex)
     math(EXPR n_text "${n_hex} / 2")
@@ -19,12 +23,12 @@ endforeach()
 if(n EQUAL 0)
     set(rows "    {\"\", \"\", 0},\n")
 endif()
-file(WRITE ${OUT}.tmp "/* Made by tools/embed.cmake from the files in kernels. */
-#include \"wgsl.h\"
+file(WRITE ${OUT}.tmp "/* Made by tools/embed.cmake. */
+#include \"${HEADER}\"
 
 ${arrays}
-const solo_kernel_file solo_kernel_files[] = {
+const ${TYPE} ${ARRAY}[] = {
 ${rows}};
-const uint32_t solo_n_kernel_file = ${n};
+const uint32_t ${COUNT} = ${n};
 ")
 file(RENAME ${OUT}.tmp ${OUT})

@@ -5,7 +5,8 @@ file(GLOB solo_kernels CONFIGURE_DEPENDS ${top}/kernels/*.wgsl)
 add_custom_command(
     OUTPUT ${CMAKE_BINARY_DIR}/kernels_embedded.c
     COMMAND ${CMAKE_COMMAND} -DOUT=${CMAKE_BINARY_DIR}/kernels_embedded.c
-            -DDIR=${top}/kernels -P ${top}/tools/embed.cmake
+            -DGLOB=${top}/kernels/*.wgsl -DHEADER=wgsl.h -DTYPE=solo_kernel_file -DARRAY=solo_kernel_files
+            -DCOUNT=solo_n_kernel_file -P ${top}/tools/embed.cmake
     DEPENDS ${solo_kernels} ${top}/tools/embed.cmake
     COMMENT "Embedding kernels/*.wgsl" VERBATIM)
 add_custom_command(

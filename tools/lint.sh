@@ -22,7 +22,7 @@ grep -nE '#include *["<].*webgpu\.h' "${library[@]}" src/cli/*.[ch] tests/*.[ch]
 grep -nE '\b(printf|fprintf|puts|putchar|fputs|perror|exit|_exit|getenv|abort)\(' "${library[@]}" |
     grep -vE '^src/base.c:.*(fprintf\(stderr, "%s:%d: Solo found a bug|abort\(\);)|^src/wgsl.c:.*getenv\("SOLO_WGSL_DIR"\)' |
     complain "the library never prints, exits or reads the environment"
-grep -nE '#include *"' src/cli/*.[ch] | grep -vE '"(solo|solo_files|cli|bench|pull)\.h"' | complain "the program uses solo.h only"
+grep -nE '#include *"' src/cli/*.[ch] | grep -vE '"(solo|solo_files|cli|bench|measure|sweep|pull)\.h"' | complain "the program uses solo.h only"
 grep -nE '@compute|@group|@binding' kernels/stage_*.wgsl | complain "a stage file has functions only"
 grep -nE '\b(act|kv|weights)\[' kernels/factor_*.wgsl | complain "a factoring leaves memory to the stages"
 grep -nE '\b(workgroup|storage)Barrier\(\)' "${kernels[@]}" | grep -vE '//.*[a-z]' |

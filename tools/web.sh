@@ -31,13 +31,16 @@ quietly() { # shows what a step said only if it failed
 quietly cmake --build $build
 node tools/web_check.mjs $build/solo.wasm
 
-# The same code, able to unwind its stack at the two imports that may wait.
+# The same code, able to unwind its stack at the three imports that may wait. Sorting, printing, JSON, templates and ids call back what
+# never does, which only their authors know: without them a quarter of the code is left as it is.
 mkdir -p web/wasm
 if [ $build/solo.wasm -nt web/wasm/solo-asyncify.wasm ]; then
-    quietly web/node_modules/.bin/wasm-opt $build/solo.wasm --enable-simd --enable-bulk-memory --enable-sign-ext \
-        --enable-nontrapping-float-to-int --enable-mutable-globals --asyncify \
-        --pass-arg=asyncify-imports@env.wgpuInstanceWaitAny,solo.read -Os -o web/wasm/solo-asyncify.wasm
-    cp $build/solo.wasm web/wasm/solo.wasm
+    opt=(web/node_modules/.bin/wasm-opt $build/solo.wasm --enable-simd --enable-bulk-memory --enable-sign-ext
+        --enable-nontrapping-float-to-int --enable-mutable-globals)
+    quietly "${opt[@]}" --strip-debug -o web/wasm/solo.wasm
+    quietly "${opt[@]}" --asyncify --pass-arg=asyncify-imports@env.wgpuInstanceWaitAny,solo.read,solo.open \
+        --pass-arg='asyncify-removelist@json_*,jsonp_*,hashtable_*,do_dump,dump_*,lex_*,parse_*,stream_get,printf_core,vfprintf,vfscanf,qsort*,strto*,__floatscan,fwrite,fputs,jinja_*,solo_jinja_*,solo_chat_*,evaluate*,*_filter,solo_*_encode,solo_tokenize' \
+        -Os -o web/wasm/solo-asyncify.wasm
 fi
 
 # Types and modules, then the two entries bundled, so that a page without a bundler loads two files.

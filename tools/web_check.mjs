@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 const names = (file) =>
   readFileSync(new URL(`../src/web/${file}`, import.meta.url), "utf8").split("\n").filter((line) => /^\w/.test(line));
 const module = new WebAssembly.Module(readFileSync(process.argv[2]));
-const renamed = { host_read: "solo.read", host_progress: "solo.progress" };
+const renamed = { host_read: "solo.read", host_open: "solo.open", host_progress: "solo.progress" };
 const allowed = new Set([
   ...names("imports.txt").map((name) => renamed[name] ?? `env.${name}`),
   ...["clock_time_get", "fd_close", "fd_seek", "fd_write"].map((name) => `wasi_snapshot_preview1.${name}`),

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { createReadStream, existsSync, readdirSync, statSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { defineConfig, type Plugin } from "vite";
@@ -23,7 +24,17 @@ const localModels: Plugin = {
   },
 };
 
+/** Of the page's results, where this is a checkout. */
+function commit(): string {
+  try {
+    return execFileSync("git", ["rev-parse", "--short", "HEAD"], { cwd: fileURLToPath(new URL("..", import.meta.url)), encoding: "utf8" }).trim();
+  } catch {
+    return "unknown";
+  }
+}
+
 export default defineConfig({
+  define: { __SOLO_COMMIT__: JSON.stringify(commit()) },
   base: "./", // dist/ works under any path of any host
   plugins: [localModels],
   worker: { format: "es" },

@@ -43,13 +43,17 @@ static bool set_key(solo_plan_desc *desc, const char *row, const char *key, cons
         if (strcmp(key, "across") == 0) desc->queue_across = true;
         return true;
     }
-    bool int8 = strcmp(value, "int8") == 0;
-    if (strcmp(key, "activations") == 0 && (int8 || strcmp(value, "f32") == 0)) {
-        desc->activations = int8 ? SOLO_ACTIVATIONS_INT8 : SOLO_ACTIVATIONS_F32;
+    static const struct { const char *key, *value; uint32_t kind; } words[] = {
+        {"activations", "int8", SOLO_ACTIVATIONS_INT8}, {"activations", "f32", SOLO_ACTIVATIONS_F32},
+        {"kv", "int8", SOLO_KV_INT8}, {"kv", "f16", SOLO_KV_F16}, {"kv", "f32", SOLO_KV_F32}};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(key, words[i].key) != 0 || strcmp(value, words[i].value) != 0) continue;
+        if (key[0] == 'k') desc->kv_type = (solo_kv_type)words[i].kind;
+        else desc->activations = (solo_activations)words[i].kind;
         return true;
     }
-    return cli_fail_text("%s: wanted wg=N, n=N, team=N, queue=N, across=N or activations=int8|f32, found '%s=%s'", row,
-                         key, value), false;
+    return cli_fail_text("%s: wanted wg=N, n=N, team=N, queue=N, across=N, activations=int8|f32 or kv=int8|f16|f32, "
+                         "found '%s=%s'", row, key, value), false;
 }
 
 /* NAME[:static|:ticket][@KEY=VALUE[,KEY=VALUE...]]; NAME may hold a colon itself ("chunk:8"). */
@@ -61,25 +65,25 @@ static bool parse_row(bench *b, const cli_options *options, const char *text) {
         return cli_fail_text("--factorings: wanted a name of at most %zu bytes, found '%s'",
                              sizeof row->name - 1, text), false;
     strcpy(row->name, text);
-    row->desc = options->plan;
+    row->run.plan_desc = options->plan;
     char rest[sizeof row->name];
     strcpy(rest, text);
     char *keys = strchr(rest, '@');
     if (keys) *keys++ = '\0';
     char *form = strrchr(rest, ':');
-    if (form && strcmp(form, ":static") == 0) row->desc.assignment = SOLO_ASSIGNMENT_STATIC;
-    else if (form && strcmp(form, ":ticket") == 0) row->desc.assignment = SOLO_ASSIGNMENT_TICKET;
+    if (form && strcmp(form, ":static") == 0) row->run.plan_desc.assignment = SOLO_ASSIGNMENT_STATIC;
+    else if (form && strcmp(form, ":ticket") == 0) row->run.plan_desc.assignment = SOLO_ASSIGNMENT_TICKET;
     else form = NULL;
     if (form) *form = '\0';
     strcpy(row->factoring, rest);
-    row->desc.factoring = row->factoring;
+    row->run.plan_desc.factoring = row->factoring;
     for (char *save, *key = keys ? strtok_r(keys, ",", &save) : NULL; key;
          key = strtok_r(NULL, ",", &save)) {
         char *value = strchr(key, '=');
         if (!value)
             return cli_fail_text("%s: wanted KEY=VALUE, found '%s'", row->name, key), false;
         *value++ = '\0';
-        if (!set_key(&row->desc, row->name, key, value)) return false;
+        if (!set_key(&row->run.plan_desc, row->name, key, value)) return false;
     }
     return true;
 }
@@ -114,62 +118,29 @@ static bool parse_rows(bench *b, const cli_options *options) {
 /* ---- rows --------------------------------------------------------------------------------- */
 
 /* A row that stops working keeps its error and is left out of what follows. */
-static void drop_row(bench_row *row, const solo_error *err) {
-    snprintf(row->error, sizeof row->error, "%.590s",
-             err->text[0] ? err->text : solo_status_text(err->status));
-    solo_session_close(row->session);
-    solo_plan_close(row->plan);
-    row->session = NULL, row->plan = NULL;
-}
+static void tell_dropped(const bench_row *row) { cli_note("%s: %s", row->name, row->run.error); }
 
 static void open_row(const bench *b, bench_row *row) {
-    solo_error err = {0};
     uint32_t n = 0;
-    row->desc.weights = b->engine.weights;
-    if (!solo_plan_open(&row->plan, &row->desc, &err) ||
-        !solo_session_open(&row->session, &(solo_session_desc){.plan = row->plan}, &err)) {
-        drop_row(row, &err);
-        cli_note("%s: %s", row->name, row->error);
-        return;
-    }
-    row->info = solo_plan_get_info(row->plan);
     for (uint32_t i = 0; i < b->n_position; i++)
         if (b->position[i] > n) n = b->position[i];
-    if (n + b->n_token <= row->info.n_ctx) return;
-    err.status = SOLO_CONTEXT_FULL;
-    snprintf(err.text, sizeof err.text, "wanted room for %u positions and %u tokens, found --ctx %u", n,
-             b->n_token, row->info.n_ctx);
-    drop_row(row, &err);
-    cli_note("%s: %s", row->name, row->error);
-}
-
-/* Whether both compute the same numbers: then their tokens must be the same. */
-static bool same_geometry(const solo_plan_info *a, const solo_plan_info *b) {
-    if (strcmp(a->activations, b->activations) || strcmp(a->kv_type, b->kv_type) ||
-        strcmp(a->reduce, b->reduce) || a->workgroup_size != b->workgroup_size ||
-        a->n_ctx != b->n_ctx || a->n_stage != b->n_stage)
-        return false;
-    for (uint32_t i = 0; i < a->n_stage; i++)
-        if (a->stage[i].n_tile != b->stage[i].n_tile || a->stage[i].team != b->stage[i].team ||
-            a->stage[i].tile_rows != b->stage[i].tile_rows)
-            return false;
-    return true;
+    if (!measure_open(&row->run, b->engine.weights, n + b->n_token)) tell_dropped(row);
 }
 
 /* What the tokens of the first sample are held to. The first row that ran is the measure. */
 static void compare_tokens(bench *b, bench_row *row, bench_series *series, uint32_t at) {
     const bench_row *first = NULL;
     for (uint32_t i = 0; i < b->n_row && !first; i++)
-        if (b->row[i].session && b->row[i].series[at].ids) first = &b->row[i];
+        if (b->row[i].run.session && b->row[i].series[at].ids) first = &b->row[i];
     const uint32_t *wanted = first->series[at].ids;
     series->n_leading = 0;
     while (series->n_leading < b->n_token && series->ids[series->n_leading] == wanted[series->n_leading])
         series->n_leading++;
-    bool other_numbers = strcmp(row->info.activations, first->info.activations) ||
-                         strcmp(row->info.kv_type, first->info.kv_type);
+    bool other_numbers = strcmp(row->run.info.activations, first->run.info.activations) ||
+                         strcmp(row->run.info.kv_type, first->run.info.kv_type);
     series->rule = row == first                              ? BENCH_RULE_FIRST
                    : other_numbers                           ? BENCH_RULE_NONE
-                   : same_geometry(&row->info, &first->info) ? BENCH_RULE_SAME
+                   : measure_same_geometry(&row->run.info, &first->run.info) ? BENCH_RULE_SAME
                                                              : BENCH_RULE_LEADING;
     uint32_t least = b->n_token < BENCH_LEADING ? b->n_token : BENCH_LEADING;
     series->agrees = series->rule == BENCH_RULE_NONE ||
@@ -178,56 +149,45 @@ static void compare_tokens(bench *b, bench_row *row, bench_series *series, uint3
 
 /* ---- samples ------------------------------------------------------------------------------ */
 
-/* One sample: n tokens after the prompt, whose KV rows stay from the sample before. */
+/* One sample of a row; the first one's ids are compared. */
 static void take_sample(bench *b, bench_row *row, uint32_t at, bool count) {
-    solo_error err = {0};
     bench_series *series = &row->series[at];
-    uint32_t n = b->n_token, *ids = malloc(n * sizeof *ids);
-    bool ok = ids && solo_session_sync(row->session, b->prompt, b->position[at], &err);
-    double t = cli_now();
-    for (uint32_t i = 0; ok && i < n; i++) ok = solo_session_next(row->session, &ids[i], &err);
-    t = cli_now() - t;
-    if (ok && count) series->sample[series->n_sample++] = n / t;
+    uint32_t *ids = malloc(b->n_token * sizeof *ids);
+    double tok_s;
+    uint64_t n_step = row->run.n_step, n_step_dispatch = row->run.n_step_dispatch;
+    bool ok = ids && measure_sample(&row->run, b->prompt, b->position[at], b->n_token, ids, &tok_s);
+    if (ok && count) {
+        series->sample[series->n_sample++] = tok_s;
+        series->n_step += row->run.n_step - n_step;
+        series->n_step_dispatch += row->run.n_step_dispatch - n_step_dispatch;
+    }
     if (ok && !series->ids) {
         series->ids = ids;
         compare_tokens(b, row, series, at);
         return;
     }
     free(ids);
-    if (!ok) {
-        drop_row(row, &err);
-        cli_note("%s: %s", row->name, row->error);
-    }
+    if (!ok) tell_dropped(row);
 }
 
 /* All rows at one position: each once uncounted, a second of decoding to warm the clocks, then the
  * counted samples, in turn. */
 static void run_position(bench *b, uint32_t at) {
-    double began = 0;
     bool any = true;
     for (uint32_t i = 0; i < b->n_row; i++)
-        if (b->row[i].session) take_sample(b, &b->row[i], at, false);
-    began = cli_now();
+        if (b->row[i].run.session) take_sample(b, &b->row[i], at, false);
+    double began = cli_now();
     while (any && !b->engine.device_info.is_software && cli_now() - began < 1) {
         any = false;
         for (uint32_t i = b->n_row; i-- > 0 && !any;) {
-            if (!b->row[i].session) continue;
+            if (!b->row[i].run.session) continue;
             take_sample(b, &b->row[i], at, false);
             any = true;
         }
     }
     for (uint32_t s = 0; s < b->n_sample; s++) {
         for (uint32_t i = 0; i < b->n_row; i++) {
-            bench_row *row = &b->row[i];
-            if (!row->session) continue;
-            solo_session_info before = solo_session_get_info(row->session);
-            take_sample(b, row, at, true);
-            if (!row->session) continue;
-            solo_session_info after = solo_session_get_info(row->session);
-            row->series[at].n_step += after.n_step - before.n_step;
-            row->series[at].n_step_dispatch += after.n_step_dispatch - before.n_step_dispatch;
-            row->ran_as = after.factoring;
-            row->fell_back = after.fell_back || row->info.note[0];
+            if (b->row[i].run.session) take_sample(b, &b->row[i], at, true);
         }
     }
 }
@@ -239,7 +199,7 @@ static bool make_prompt(bench *b) {
     for (uint32_t i = 0; i < b->n_position; i++)
         if (b->position[i] > n) n = b->position[i];
     b->prompt = malloc(n * sizeof *b->prompt);
-    for (uint32_t i = 0; b->prompt && i < n; i++) b->prompt[i] = (i * 7919u + 1000u) % n_vocab;
+    if (b->prompt) measure_prompt(b->prompt, n, n_vocab);
     return b->prompt || (cli_fail_text("no memory for a context of %u tokens", n), false);
 }
 
@@ -248,7 +208,7 @@ static int verdict(const bench *b) {
     int code = CLI_OK;
     for (uint32_t i = 0; i < b->n_row; i++) {
         const bench_row *row = &b->row[i];
-        if (row->error[0]) code = CLI_FAILED; /* its note was told */
+        if (row->run.error[0]) code = CLI_FAILED; /* its note was told */
         for (uint32_t at = 0; at < b->n_position; at++) {
             const bench_series *s = &row->series[at];
             if (s->ids && !s->agrees)
@@ -261,8 +221,7 @@ static int verdict(const bench *b) {
 
 static void close_all(bench *b) {
     for (uint32_t i = 0; i < b->n_row; i++) {
-        solo_session_close(b->row[i].session);
-        solo_plan_close(b->row[i].plan);
+        measure_close(&b->row[i].run);
         for (uint32_t at = 0; at < b->n_position; at++) free(b->row[i].series[at].ids);
     }
     free(b->prompt);

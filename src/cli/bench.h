@@ -2,10 +2,10 @@
 #ifndef SOLO_CLI_BENCH_H
 #define SOLO_CLI_BENCH_H
 
-#include "cli.h"
+#include "measure.h"
 
 enum {
-    BENCH_MAX_ROW = 24, BENCH_MAX_SAMPLE = 64, BENCH_MAX_POSITION = 8, BENCH_NAME_BYTES = 96,
+    BENCH_MAX_ROW = 24, BENCH_MAX_POSITION = 8, BENCH_NAME_BYTES = 96,
     BENCH_LEADING = 4, /* tokens that a row of another geometry must share with the first row's */
 };
 
@@ -19,7 +19,7 @@ typedef enum bench_rule {
 
 /* One row after one number of positions. */
 typedef struct bench_series {
-    double   sample[BENCH_MAX_SAMPLE]; /* tok/s, in the order taken */
+    double   sample[MEASURE_MAX_SAMPLE]; /* tok/s, in the order taken */
     uint32_t n_sample;
     uint32_t *ids; /* [n_token] of the first sample */
     uint32_t n_leading;
@@ -31,13 +31,7 @@ typedef struct bench_series {
 typedef struct bench_row {
     char name[BENCH_NAME_BYTES]; /* as asked for: "single:static@wg=256,n=128" */
     char factoring[BENCH_NAME_BYTES];
-    solo_plan_desc desc;
-    solo_plan *plan; /* NULL with error set: it did not open, or stopped working */
-    solo_session *session;
-    char error[600];
-    solo_plan_info info;
-    const char *ran_as;
-    bool fell_back;
+    measure_run run;
     bench_series series[BENCH_MAX_POSITION];
 } bench_row;
 

@@ -10,41 +10,14 @@
 #define SOLO_WEBGPU_BUILD "unknown" /* CMakeLists.txt: the pinned package and version, or the library */
 #endif
 
-typedef struct spread {
-    double median, min, max, q1, q3;
-} spread;
+static measure_spread spread_of(const bench_series *s) { return measure_spread_of(s->sample, s->n_sample); }
 
-static int compare(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Between the two samples around it, by line. */
-static double quantile(const double *sorted, uint32_t n, double q) {
-    double at = q * (n - 1);
-    uint32_t i = (uint32_t)at;
-    return i + 1 < n ? sorted[i] + (at - i) * (sorted[i + 1] - sorted[i]) : sorted[n - 1];
-}
-
-static spread spread_of(const bench_series *s) {
-    double sorted[BENCH_MAX_SAMPLE];
-    memcpy(sorted, s->sample, s->n_sample * sizeof *sorted);
-    qsort(sorted, s->n_sample, sizeof *sorted, compare);
-    return (spread){quantile(sorted, s->n_sample, 0.5), sorted[0], sorted[s->n_sample - 1],
-                    quantile(sorted, s->n_sample, 0.25), quantile(sorted, s->n_sample, 0.75)};
-}
-
-/* Weights once, and the KV rows of the mean context, of which a window bounds the earlier ones. */
 static double bytes_a_token(const bench *b, const bench_row *row, uint32_t at) {
-    double n = b->position[at] + b->n_token / 2.0, window = row->info.attn_window;
-    double whole = row->info.attn_global_every ? 1.0 / row->info.attn_global_every : 0; /* of the layers */
-    if (window > 0 && n > window - 1) n = whole * n + (1 - whole) * (window - 1);
-    return (double)row->info.weight_bytes + (double)row->info.kv_bytes_per_pos * n;
+    return measure_bytes(&row->run.info, b->position[at], b->n_token);
 }
 
-/* A software adapter's probe is bound by arithmetic and by whoever else has its cores: no ceiling. */
 static bool is_refused(const bench *b, double bytes_s) {
-    return b->read_rate > 0 && !b->engine.device_info.is_software && bytes_s > b->read_rate;
+    return measure_above_roofline(&b->engine.device_info, bytes_s, b->read_rate);
 }
 
 static double dispatches(const bench_series *s) {
@@ -56,7 +29,7 @@ static double dispatches(const bench_series *s) {
 static const char *const rules[] = {"first", "same", "leading", "none"};
 
 static json_t *geometry_json(const bench_row *row) {
-    const solo_plan_info *p = &row->info;
+    const solo_plan_info *p = &row->run.info;
     return json_pack("{s:i, s:i, s:i, s:s, s:i}", "workgroup_size", (int)p->workgroup_size,
                      "workgroups", (int)p->n_workgroup, "workgroup_bytes", (int)p->workgroup_bytes,
                      "reduce", p->reduce, "hand_offs", (int)p->n_hand_off);
@@ -66,28 +39,26 @@ static json_t *row_json(const bench *b, const bench_row *row, uint32_t at) {
     const bench_series *s = &row->series[at];
     if (s->n_sample == 0)
         return json_pack("{s:s, s:i, s:o}", "factoring", row->name, "n_pos", (int)b->position[at],
-                         "error", cli_json_text(row->error, strlen(row->error)));
-    spread x = spread_of(s);
+                         "error", cli_json_text(row->run.error, strlen(row->run.error)));
+    measure_spread x = spread_of(s);
     double bytes = bytes_a_token(b, row, at);
     bool above = is_refused(b, bytes * x.median);
-    json_t *samples = json_array();
-    for (uint32_t i = 0; i < s->n_sample; i++)
-        json_array_append_new(samples, json_real(s->sample[i]));
+    json_t *samples = measure_samples_json(s->sample, s->n_sample);
     json_t *o = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:o, s:i, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f}", "factoring",
-        row->name, "ran_as", row->ran_as, "assignment", row->info.assignment, "activations",
-        row->info.activations, "kv", row->info.kv_type, "geometry", geometry_json(row), "n_pos",
+        row->name, "ran_as", row->run.ran_as, "assignment", row->run.info.assignment, "activations",
+        row->run.info.activations, "kv", row->run.info.kv_type, "geometry", geometry_json(row), "n_pos",
         (int)b->position[at], "n_token", (int)b->n_token, "dispatches_per_token", dispatches(s),
         "tok_s", x.median, "tok_s_min", x.min, "tok_s_max", x.max, "tok_s_q1", x.q1, "tok_s_q3",
         x.q3, "ms_per_token", 1e3 / x.median);
     json_t *rest = json_pack(
         "{s:f, s:f, s:f, s:b, s:b, s:b, s:i, s:s, s:s*, s:s*, s:o}", "mb_per_token", bytes * 1e-6, "gb_s",
         bytes * x.median * 1e-9, "of_read", b->read_rate > 0 ? bytes * x.median / b->read_rate : 0.0,
-        "fell_back", (int)row->fell_back, "tokens_agree", s->n_leading == b->n_token, "tokens_ok",
+        "fell_back", (int)row->run.fell_back, "tokens_agree", s->n_leading == b->n_token, "tokens_ok",
         (int)s->agrees, "tokens_leading",
         (int)s->n_leading, "tokens_rule", rules[s->rule], "refused",
         above ? "above the read bandwidth measured on this device" : NULL, "error",
-        row->error[0] ? row->error : NULL, "samples_tok_s", samples);
+        row->run.error[0] ? row->run.error : NULL, "samples_tok_s", samples);
     json_object_update(o, rest);
     json_decref(rest);
     return o;
@@ -116,10 +87,10 @@ static void print_row(const bench *b, const bench_row *row, uint32_t at) {
     const bench_series *s = &row->series[at];
     char tokens[64] = "agree";
     if (s->n_sample == 0) {
-        printf("%-28s %s\n", row->name, row->error);
+        printf("%-28s %s\n", row->name, row->run.error);
         return;
     }
-    spread x = spread_of(s);
+    measure_spread x = spread_of(s);
     double bytes = bytes_a_token(b, row, at);
     if (s->n_leading < b->n_token)
         snprintf(tokens, sizeof tokens, "%s%" PRIu32 " of %" PRIu32 " leading", s->agrees ? "" : "DIFFER, ",
@@ -127,7 +98,7 @@ static void print_row(const bench *b, const bench_row *row, uint32_t at) {
     printf("%-28s %10.4g %10.1f %10.1f %10.1f %9.1f %9.3f %8.1f %7.1f%%  %s%s\n", row->name,
            dispatches(s), x.median, x.min, x.max, x.q3 - x.q1, 1e3 / x.median,
            bytes * x.median * 1e-9, b->read_rate > 0 ? 100 * bytes * x.median / b->read_rate : 0.0,
-           tokens, row->fell_back ? " (fell back)" : "");
+           tokens, row->run.fell_back ? " (fell back)" : "");
     if (is_refused(b, bytes * x.median))
         puts("  refused: above the read bandwidth measured on this device");
 }

@@ -36,6 +36,8 @@ enum {
     CLI_TAKES_SYNTH    = 1 << 16, /* PRESET OUT, --type, --output-type, --seed, --ctx */
     CLI_TAKES_CONVERT  = 1 << 17, /* IN OUT, --type */
     CLI_TAKES_PULL     = 1 << 18, /* NAME, --sha256, --endpoint, --stall */
+    CLI_TAKES_SWEEP    = 1 << 19, /* SPEC..., -o, --list, --quick, --commit */
+    CLI_TAKES_PLOT     = 1 << 20, /* IN, -o */
 };
 
 typedef struct cli_options {
@@ -46,7 +48,11 @@ typedef struct cli_options {
     uint32_t n;   /* tokens to write; 0: until the end or the context's */
     uint32_t top;
     const char *factorings, *commit; /* of a benchmark */
-    const char *in, *out;           /* arguments of commands that take no model */
+    const char *in, *out;           /* arguments of commands that take no model; out also by -o */
+    char      **arguments;          /* of a command that takes any number */
+    uint32_t    n_argument;
+    bool        list, quick;
+    const char *spec; /* whose rows to draw; NULL: all */
     const char *type, *output_type; /* of a file to write */
     const char *quant;              /* of a folder's matrices */
     const char *sha256, *endpoint;  /* of a file to fetch */
@@ -60,11 +66,12 @@ typedef struct cli_options {
     solo_plan_desc plan; /* weights unset */
 } cli_options;
 
+typedef int cli_command_run(const cli_options *options);
 typedef struct cli_command {
     const char *name, *summary;
     const char *doc; /* for --help: after the usage; '\v' starts what follows the options */
     unsigned    takes;
-    int (*run)(const cli_options *options);
+    cli_command_run *run;
 } cli_command;
 
 /* Fills *options from argv[1..]. A wrong command line is told on stderr and ends the process with
@@ -174,27 +181,15 @@ void cli_answer_tell(const cli_answer *answer, const cli_engine *engine); /* the
 
 /* ---- tables that several commands print (show.c, probe.c) --------------------------------- */
 
+const char *cli_device_kind(const solo_device_info *info); /* "gpu", "software", "reference" (json.c) */
 json_t *cli_device_json(const solo_device_info *info);
 void    cli_probe_print(const solo_probe_result *probe);
+json_t *cli_rates_json(const solo_probe_rates *rates);
 
 /* ---- commands ----------------------------------------------------------------------------- */
 
-int cli_run(const cli_options *options);
-int cli_chat(const cli_options *options);
-int cli_info(const cli_options *options);
-int cli_devices(const cli_options *options);
-int cli_explain(const cli_options *options);
-int cli_tokenize(const cli_options *options);
-int cli_detokenize(const cli_options *options);
-int cli_logits(const cli_options *options);
-int cli_perplexity(const cli_options *options);
-int cli_bench(const cli_options *options);
-int cli_synth(const cli_options *options);
-int cli_convert(const cli_options *options);
-int cli_pull(const cli_options *options);
-int cli_models(const cli_options *options);
-int cli_load(const cli_options *options);
-int cli_probe(const cli_options *options);
-int cli_tune(const cli_options *options);
+cli_command_run cli_run, cli_chat, cli_info, cli_devices, cli_explain, cli_tokenize, cli_detokenize,
+    cli_logits, cli_perplexity, cli_bench, cli_synth, cli_convert, cli_pull, cli_models,
+    cli_load, cli_probe, cli_tune, cli_sweep, cli_plot;
 
 #endif

@@ -6,15 +6,8 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static const char *command_name = "";
-
-double cli_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 void cli_set_command(const char *name) { command_name = name; }
 
@@ -131,15 +124,4 @@ failed:
     json_decref(array);
     free(out);
     return false;
-}
-
-json_t *cli_json_text(const char *bytes, size_t n) {
-    solo_utf8_stream stream = {0};
-    char *text = malloc(3 * (n + 8));
-    if (!text) return NULL;
-    size_t n_text = solo_utf8_push(&stream, bytes ? bytes : "", n, text);
-    n_text += solo_utf8_push(&stream, NULL, 0, text + n_text);
-    json_t *value = json_stringn(text, n_text);
-    free(text);
-    return value;
 }

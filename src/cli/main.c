@@ -35,8 +35,8 @@ static const cli_command commands[] = {
      CLI_TAKES_JSON, cli_devices},
     {"probe", "what a device can do, measured",
      "Measures what the choice of a factoring rests on: workgroups that run together, the cost of a "
-     "dispatch, of a round trip, of a hand-off inside a dispatch by workgroups, read bandwidth. Takes "
-     "about three seconds.",
+     "dispatch, of a round trip, of a hand-off inside a dispatch by workgroups, read bandwidth; and of a submit, of "
+     "copies, of arithmetic, and how wide a layer fits. Takes about five seconds.",
      CLI_TAKES_DEVICE | CLI_TAKES_PROBE | CLI_TAKES_JSON, cli_probe},
     {"explain", "how a plan runs a token: dispatches, stages, buffers",
      "Prints the plan for a model on a device: dispatches a token, the geometry of each stage, "
@@ -77,6 +77,17 @@ static const cli_command commands[] = {
      "another order and must share the first 4; those of other activations are counted only. A row that "
      "does not open is printed with its error, and the command fails at the end.",
      ENGINE | CLI_TAKES_BENCH | CLI_TAKES_NUMBERS | CLI_TAKES_JSON, cli_bench},
+    {"sweep", "experiments as data: specs of rows, checked and timed",
+     "Measures the rows of specs (files, names of --list, or all) and writes each to the result as it comes: given "
+     "again with the same result it goes on where it ended.\v"
+     "Models are made as needed. A row's output is held to the C reference and, bit for bit, to the factoring "
+     "stages at the same geometry: what is wrong has an error and no time. docs/sweep.md has specs and results; "
+     "OUT.csv holds the rows as a table.",
+     CLI_TAKES_DEVICE | CLI_TAKES_SWEEP, cli_sweep},
+    {"plot", "a sweep's curve: tokens a second against dispatches a token",
+     "Draws tokens a second against dispatches a token from a sweep's result, with the fitted costs of dispatches, "
+     "hand-offs and stages. Needs gnuplot.",
+     CLI_TAKES_PLOT | CLI_TAKES_JSON, cli_plot},
     {"synth", "a model file of a known shape with random weights",
      "Writes a model file of a known model's shape with random weights: for measuring speed where "
      "the real file is not at hand. It reads, runs and tokenizes like the real one, but writes "

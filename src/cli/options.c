@@ -17,7 +17,7 @@ enum { /* keys of options that have no letter */
     KEY_SPECIAL, KEY_BOS, KEY_TOP, KEY_IDS, KEY_FILE, KEY_WINDOW, KEY_MAX_IDS,
     KEY_KL, KEY_JSON, KEY_FACTORINGS, KEY_POSITIONS, KEY_SAMPLES, KEY_COMMIT, KEY_QUEUE, KEY_QUEUE_ACROSS,
     KEY_TYPE, KEY_OUTPUT_TYPE, KEY_QUANT, KEY_SHA256, KEY_ENDPOINT, KEY_STALL,
-    KEY_WORKGROUP_BYTES, KEY_ALL,
+    KEY_WORKGROUP_BYTES, KEY_ALL, KEY_LIST, KEY_QUICK, KEY_SPEC,
 };
 
 typedef struct option_row {
@@ -54,7 +54,12 @@ static const option_row rows[] = {
     ROW(CLI_TAKES_BENCH, "positions", KEY_POSITIONS, "LIST",
         "Context before each sample; several with commas between (128)", 1),
     ROW(CLI_TAKES_BENCH, "samples", KEY_SAMPLES, "N", "Samples of each, taken in turn (7)", 1),
-    ROW(CLI_TAKES_BENCH, "commit", KEY_COMMIT, "TEXT", "Written into the result", 1),
+    ROW(CLI_TAKES_SWEEP, "output", 'o', "OUT.jsonl", "The result; rows that it holds are not measured again", 1),
+    ROW(CLI_TAKES_PLOT, "output", 'o', "OUT", "The drawing: .svg or .png", 1),
+    ROW(CLI_TAKES_PLOT, "spec", KEY_SPEC, "NAME", "Draw that spec's rows only (all)", 1),
+    ROW(CLI_TAKES_SWEEP, "list", KEY_LIST, NULL, "List the specs that are built in", 1),
+    ROW(CLI_TAKES_SWEEP, "quick", KEY_QUICK, NULL, "Each spec's small form: shows that it runs, not how fast", 1),
+    ROW(CLI_TAKES_BENCH | CLI_TAKES_SWEEP, "commit", KEY_COMMIT, "TEXT", "Written into the result", 1),
     ROW(CLI_TAKES_SPECIAL, "special", KEY_SPECIAL, NULL,
         "Special tokens are text too: \"<|im_end|>\" is one token", 1),
     ROW(CLI_TAKES_BOS, "bos", KEY_BOS, NULL, "Begin as the file says a text begins", 1),
@@ -116,7 +121,7 @@ static const option_row rows[] = {
     ROW(CLI_TAKES_NUMBERS, "activations", KEY_ACTIVATIONS, "TYPE",
         "int8 (fast) or f32 (exact) (int8)", 3),
     ROW(CLI_TAKES_NUMBERS, "kv", KEY_KV, "TYPE",
-        "KV cache: auto, f16 or f32 (auto: f32 with f32 activations, else f16)", 3),
+        "KV cache: auto, int8, f16 or f32 (auto: f32 with f32 activations, else f16)", 3),
     ROW(CLI_TAKES_WGSL, "print-wgsl", KEY_WGSL, NULL,
         "Print the shader modules of the plan and end", 3),
 };
@@ -188,7 +193,7 @@ static error_t parse_sampling(int key, char *arg, struct argp_state *state, solo
 static error_t parse_plan(int key, char *arg, struct argp_state *state, solo_plan_desc *plan) {
     static const char *const assignments[] = {"auto", "static", "ticket", NULL};
     static const char *const activations[] = {"int8", "f32", NULL};
-    static const char *const kv_types[] = {"auto", "f16", "f32", NULL};
+    static const char *const kv_types[] = {"auto", "f16", "f32", "int8", NULL};
     solo_error err;
     switch (key) {
     case KEY_CTX:            plan->n_ctx = whole_u32(state, key, arg, 1); break;
@@ -221,6 +226,8 @@ static const char *arguments_of(const cli_command *command) {
     return command->takes & CLI_TAKES_SYNTH     ? "PRESET OUT"
            : command->takes & CLI_TAKES_CONVERT ? "IN OUT"
            : command->takes & CLI_TAKES_PULL    ? "NAME"
+           : command->takes & CLI_TAKES_SWEEP   ? "SPEC..."
+           : command->takes & CLI_TAKES_PLOT    ? "IN.jsonl"
                                                 : NULL;
 }
 
@@ -258,7 +265,22 @@ static error_t parse_key(int key, char *arg, struct argp_state *state) {
     case KEY_STALL:       o->stall = whole_u32(state, key, arg, 1); break;
     case KEY_WORKGROUP_BYTES: o->workgroup_bytes = whole_u32(state, key, arg, 0); break;
     case KEY_ALL:         o->all = true; break;
+    case KEY_LIST:        o->list = true; break;
+    case KEY_QUICK:       o->quick = true; break;
+    case KEY_SPEC:        o->spec = arg; break;
+    case 'o':             o->out = arg; break;
     case ARGP_KEY_ARG:
+        if (p->command->takes & CLI_TAKES_SWEEP) { /* this one and all behind it */
+            o->arguments = &state->argv[state->next - 1];
+            o->n_argument = (uint32_t)(state->argc - state->next + 1);
+            state->next = state->argc;
+            break;
+        }
+        if (p->command->takes & CLI_TAKES_PLOT) {
+            if (o->in) argp_error(state, "wanted one result, found '%s' after '%s'", arg, o->in);
+            o->in = arg;
+            break;
+        }
         if (arguments_of(p->command)) {
             bool two = !(p->command->takes & CLI_TAKES_PULL);
             if (two ? o->out : o->in)
@@ -274,7 +296,12 @@ static error_t parse_key(int key, char *arg, struct argp_state *state) {
     case ARGP_KEY_END:
         if ((p->command->takes & CLI_TAKES_MODEL) && !o->model)
             argp_error(state, "wanted a MODEL (a .gguf file, a model's folder, a name of `solo models`), found none");
-        if (arguments_of(p->command) && !(p->command->takes & CLI_TAKES_PULL ? o->in : o->out))
+        if (p->command->takes & (CLI_TAKES_SWEEP | CLI_TAKES_PLOT)) {
+            if (!o->list && !o->n_argument && !o->in)
+                argp_error(state, "wanted %s, found none", arguments_of(p->command));
+            if (!o->list && !o->out && !(o->json && (p->command->takes & CLI_TAKES_PLOT)))
+                argp_error(state, "wanted --output, found none");
+        } else if (arguments_of(p->command) && !(p->command->takes & CLI_TAKES_PULL ? o->in : o->out))
             argp_error(state, "wanted %s, found %s", arguments_of(p->command), o->in ? "the first alone" : "neither");
         if (o->prompt && o->prompt_file)
             argp_error(state, "wanted one of --prompt and --prompt-file, found both");

@@ -18,16 +18,29 @@ void cli_probe_print(const solo_probe_result *p) {
     if (p->read_bytes_s > 0) printf("read           %.1f GB/s\n", p->read_bytes_s * 1e-9);
 }
 
+static void print_rates(const solo_probe_rates *r) {
+    printf("submit         %.2f us, one more, not waited for\n", r->submit_us);
+    printf("copy           %.1f GB/s\n", r->copy_bytes_s * 1e-9);
+    printf("arithmetic     %.3g Gops/s of int8 dot products, %.3g of f32, ", r->dp4a_ops_s * 1e-9,
+           r->f32_ops_s * 1e-9);
+    if (r->f16_ops_s > 0) printf("%.3g of f16\n", r->f16_ops_s * 1e-9);
+    else puts("no f16");
+    printf("fits           a 4-bit layer up to a width of %" PRIu32 ", %" PRIu32 " layers of Phi-3-mini's\n",
+           r->max_width, r->max_layers);
+}
+
 int cli_probe(const cli_options *options) {
     solo_error err = {0};
     solo_device *device = NULL;
     solo_probe_result probe;
+    solo_probe_rates rates;
     int code = CLI_FAILED;
-    if (!solo_device_open(&device, &(solo_device_desc){.name = options->device}, &err) ||
+    if (!solo_device_open(&device, &(solo_device_desc){.name = options->device, .f16 = true}, &err) ||
         !solo_device_probe(device,
                            &(solo_probe_desc){.workgroup_size = options->plan.workgroup_size,
                                               .workgroup_bytes = options->workgroup_bytes},
-                           &probe, &err)) {
+                           &probe, &err) ||
+        !solo_device_probe_rates(device, &rates, &err)) {
         cli_fail(&err);
         goto done;
     }
@@ -35,6 +48,7 @@ int cli_probe(const cli_options *options) {
     if (options->json) {
         json_t *o = cli_device_json(&info);
         json_object_set_new(o, "probe", cli_probe_json(&probe));
+        json_object_set_new(o, "rates", cli_rates_json(&rates));
         code = cli_print_json(o);
         goto done;
     }
@@ -49,6 +63,7 @@ int cli_probe(const cli_options *options) {
                info.subgroup_max);
     else puts("subgroups      none");
     cli_probe_print(&probe);
+    print_rates(&rates);
     code = cli_finish_output();
 done:
     solo_device_close(device);

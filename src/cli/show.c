@@ -117,29 +117,6 @@ int cli_info(const cli_options *options) {
 
 enum { N_DEVICE_MAX = 32 };
 
-static const char *kind_of(const solo_device_info *d) {
-    return d->is_reference ? "reference" : d->is_software ? "software" : "gpu";
-}
-
-json_t *cli_device_json(const solo_device_info *d) {
-    json_t *o = json_object();
-    add_text(o, "name", d->name);
-    add_text(o, "backend", d->backend);
-    add_text(o, "driver", d->driver);
-    add_text(o, "kind", kind_of(d));
-    add_flag(o, "is_software", d->is_software);
-    add_flag(o, "has_subgroups", d->has_subgroups);
-    add_flag(o, "has_f16", d->has_f16);
-    add_count(o, "subgroup_min", d->subgroup_min);
-    add_count(o, "subgroup_max", d->subgroup_max);
-    add_count(o, "max_workgroup_size", d->max_workgroup_size);
-    add_count(o, "max_workgroup_bytes", d->max_workgroup_bytes);
-    add_count(o, "max_storage_buffers", d->max_storage_buffers);
-    add_count(o, "max_buffer_bytes", d->max_buffer_bytes);
-    add_count(o, "max_binding_bytes", d->max_binding_bytes);
-    return o;
-}
-
 static json_t *device_json(uint32_t index, const solo_device_info *d) {
     json_t *o = cli_device_json(d);
     add_count(o, "index", index);
@@ -157,7 +134,7 @@ static void print_device(uint32_t index, const solo_device_info *d) {
         size_text(d->max_buffer_bytes, buffer);
         size_text(d->max_binding_bytes, binding);
     }
-    printf("%-5" PRIu32 " %-9s %-8s %-9s %-3s %9" PRIu32 " %10s %10s  %s\n", index, kind_of(d),
+    printf("%-5" PRIu32 " %-9s %-8s %-9s %-3s %9" PRIu32 " %10s %10s  %s\n", index, cli_device_kind(d),
            d->backend, subgroups, d->has_f16 ? "yes" : "no", d->max_workgroup_size, buffer, binding,
            d->name);
 }

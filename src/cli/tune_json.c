@@ -27,19 +27,6 @@ static json_t *ms_json(double ms) {
     return value ? value : json_null();
 }
 
-json_t *cli_probe_json(const solo_probe_result *p) {
-    json_t *hand_off = json_array();
-    for (uint32_t i = 0; i < p->n_hand_off; i++)
-        json_array_append_new(hand_off, json_pack("{s:I, s:f}", "n_workgroup",
-                                                  (json_int_t)p->hand_off[i].n_workgroup, "us",
-                                                  p->hand_off[i].us));
-    return json_pack("{s:I, s:I, s:I, s:f, s:f, s:f, s:o}", "workgroup_size",
-                     (json_int_t)p->workgroup_size, "workgroup_bytes",
-                     (json_int_t)p->workgroup_bytes, "n_resident", (json_int_t)p->n_resident,
-                     "read_bytes_s", p->read_bytes_s, "dispatch_us", p->dispatch_us,
-                     "round_trip_us", p->round_trip_us, "hand_off", hand_off);
-}
-
 json_t *cli_tune_json(const solo_tune_result *r) {
     json_t *rows = json_array();
     for (uint32_t i = 0; i < r->n_row; i++) {

@@ -1,102 +1,140 @@
-// harness.mjs: what the browser tests share: a static server with Range, Chromium on its software adapter, a page that loads
-// the packed package, and checks that say which.
-import { createReadStream, existsSync, readFileSync, readdirSync, statSync } from "node:fs";
-import { createServer } from "node:http";
+/** What the browser tests share: Debian's Chromium on its software adapter through playwright-core, bundles of test pages, the
+ *  native program, and why none of it may be there. */
+import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
-import { extname, join, normalize } from "node:path";
-import { fileURLToPath } from "node:url";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 export const source = process.env.SOLO_SOURCE ?? fileURLToPath(new URL("../..", import.meta.url));
-const require = createRequire(join(source, "web/package.json"));
+export const solo = process.env.SOLO_BIN ?? join(source, "build/solo");
+export const tarball = process.env.SOLO_WEB_PACKAGE ?? join(source, "build/web/solo-engine.tgz");
+/** The packages of web/package.json: tests have none of their own. */
+export const packages = createRequire(join(source, "web/package.json"));
 
-export function unrun(why) {
-  console.log(`UNRUN: ${why}`);
-  process.exit(77);
-}
-
-/** Where Chromium is; a test without it is UNRUN. */
-export function chromiumPath() {
-  const path = process.env.SOLO_CHROMIUM ?? "/usr/bin/chromium";
-  if (!existsSync(path)) unrun(`no Chromium at ${path} (tools/setup.sh test installs it, SOLO_CHROMIUM names another)`);
-  return path;
-}
-
-const TYPES = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm", ".css": "text/css" };
-
-/** Serves folders ({"/": dir, "/models/": dir}) and texts ({"/x.html": "..."}) on a free port. */
-export async function serve(folders, texts = {}) {
-  const server = createServer((request, response) => {
-    const path = decodeURIComponent(new URL(request.url, "http://localhost").pathname);
-    if (path in texts) {
-      response.writeHead(200, { "Content-Type": TYPES[extname(path)] ?? "text/plain" });
-      return response.end(texts[path]);
-    }
-    const mount = Object.keys(folders).filter((each) => path.startsWith(each)).sort((a, b) => b.length - a.length)[0];
-    const file = mount && join(folders[mount], normalize("/" + path.slice(mount.length)));
-    if (!file || !existsSync(file) || !statSync(file).isFile()) {
-      response.writeHead(path === "/favicon.ico" ? 204 : 404);
-      return response.end();
-    }
-    const size = statSync(file).size;
-    const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "");
-    const headers = { "Content-Type": TYPES[extname(file)] ?? "application/octet-stream", "Accept-Ranges": "bytes" };
-    if (!range) {
-      response.writeHead(200, { ...headers, "Content-Length": size });
-      return createReadStream(file).pipe(response);
-    }
-    const from = Number(range[1]);
-    const to = Math.min(range[2] === "" ? size - 1 : Number(range[2]), size - 1);
-    response.writeHead(206, { ...headers, "Content-Length": to - from + 1, "Content-Range": `bytes ${from}-${to}/${size}` });
-    createReadStream(file, { start: from, end: to }).pipe(response);
-  });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return { address: `http://127.0.0.1:${server.address().port}`, close: () => server.close() };
-}
-
-export const CHROMIUM_FLAGS = [
-  "--no-sandbox", "--enable-unsafe-webgpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-  "--disable-component-update", "--disable-sync",
+const CHROMIUM = process.env.SOLO_CHROMIUM ?? "/usr/bin/chromium";
+const NEEDED = [
+  [CHROMIUM, "tools/setup.sh test installs it, SOLO_CHROMIUM names another"],
+  [join(source, "web/node_modules/playwright-core"), "tools/setup.sh test installs it"],
 ];
 
-export async function browser(flags = []) {
-  const { chromium } = require("playwright-core");
-  return chromium.launch({ executablePath: chromiumPath(), args: [...CHROMIUM_FLAGS, ...flags] });
+/** Why a test that also needs these ([path, who makes it]) cannot run here, or false. Says so, as run_test.sh wants it. */
+export function unrun(needed = []) {
+  const [missing] = [...NEEDED, ...needed].filter(([path]) => !existsSync(path));
+  if (missing) console.log(`UNRUN: ${missing[0]} is missing (${missing[1]})`);
+  return missing !== undefined;
 }
 
-/** A page whose console errors and uncaught errors end up in `errors`. */
-export async function newPage(context, url) {
-  const page = await context.newPage();
-  const errors = [];
-  page.on("console", (message) => {
-    if (message.type() === "error" || message.type() === "warning") errors.push(`console ${message.type()}: ${message.text()}`);
-  });
-  page.on("pageerror", (error) => errors.push(`uncaught: ${error.message}`));
-  await page.goto(url);
-  return { page, errors };
-}
-
-/** Ends the GPU process of the Chromium that this process started: a device lost by something that went wrong. */
-export function killGpuProcess() {
-  const parent = new Map();
-  const gpu = [];
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number)) {
-    try {
-      parent.set(pid, Number(readFileSync(`/proc/${pid}/stat`, "utf8").replace(/.*\) /s, "").split(" ")[1]));
-      if (readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("--type=gpu-process")) gpu.push(pid);
-    } catch {} // it ended meanwhile
-  }
-  const isOurs = (pid) => pid === process.pid || (pid > 1 && isOurs(parent.get(pid) ?? 0));
-  const ours = gpu.filter(isOurs);
-  ours.forEach((pid) => process.kill(pid, "SIGKILL"));
-  return ours.length;
-}
-
-let nFailed = 0;
 export function check(what, ok, found = "") {
-  const seconds = (performance.now() / 1000).toFixed(1);
-  console.log(`${ok ? "ok" : "FAILED"} ${seconds} s: ${what}${ok ? "" : `; found ${typeof found === "string" ? found : JSON.stringify(found)}`}`);
-  if (!ok) nFailed++;
+  assert.ok(ok, `${what}; found ${typeof found === "string" ? found : JSON.stringify(found)}`);
 }
-export function finish() {
-  process.exit(nFailed ? 1 : 0);
+
+/** The native program, quietly; what it prints. */
+export function run(...args) {
+  const env = { ...process.env, VK_ICD_FILENAMES: "/usr/lib/chromium/vk_swiftshader_icd.json" };
+  return execFileSync(solo, args, { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"], env });
+}
+
+/** A small GGUF's numbers as a folder of kind "hf" (two shards) or "mlc". */
+export function makeFolder(kind, gguf, folder) {
+  execFileSync("python3", [join(source, "tests/folders.py"), kind, gguf, folder], { stdio: "inherit" });
+}
+
+const ARGS = [
+  "--enable-unsafe-webgpu",
+  "--no-sandbox",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+/** A profile of its own, kept from page to page until closed, so that a test can "close the tab" and come back. */
+export async function startBrowser(options = {}) {
+  const profile = mkdtempSync(join(tmpdir(), "solo-web-"));
+  const { chromium } = packages("playwright-core");
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: CHROMIUM,
+    args: ARGS,
+    headless: true,
+    viewport: { width: 1280, height: 800 },
+    ...options,
+  });
+  context.setDefaultTimeout(20_000);
+  /** A page whose complaints end up in page.errors. */
+  async function open(url, { expected = [], prepare = async () => {} } = {}) {
+    const page = await context.newPage();
+    page.errors = watchErrors(page, expected);
+    await prepare(page);
+    await page.goto(url);
+    return page;
+  }
+  return {
+    context,
+    open,
+    async close() {
+      await context.close();
+      rmSync(profile, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Warnings and errors on the console and uncaught exceptions, of a page and its workers; `expected` are left out. */
+function watchErrors(page, expected) {
+  const errors = [];
+  const add = (text) => expected.some((pattern) => pattern.test(text)) || errors.push(text);
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) add(`${message.text()} ${message.location().url}`);
+  });
+  page.on("pageerror", (error) => add(String(error)));
+  page.on("crash", () => add("the page crashed"));
+  return errors;
+}
+
+/** Closes a page that must have said nothing on the console. */
+export async function close(page) {
+  assert.deepEqual(page.errors, [], "nothing on the console");
+  await page.close();
+}
+
+/** One file of JavaScript from a TypeScript entry. */
+export async function bundle(entry) {
+  const { build } = await import(pathToFileURL(packages.resolve("vite")).href);
+  const result = await build({
+    configFile: false,
+    logLevel: "warn",
+    build: { write: false, minify: false, target: "esnext", lib: { entry, formats: ["es"], fileName: "out" } },
+  });
+  return Buffer.from((Array.isArray(result) ? result[0] : result).output[0].code);
+}
+
+/** Processes that this one started, of Chromium's kind `type` (Linux). */
+function processes(type) {
+  const text = (pid, file) => {
+    try {
+      return readFileSync(`/proc/${pid}/${file}`, "utf8");
+    } catch {
+      return ""; // ended meanwhile
+    }
+  };
+  const all = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  const parent = new Map(all.map((pid) => [pid, /^PPid:\s+(\d+)/m.exec(text(pid, "status"))?.[1]]));
+  const mine = (pid) => pid !== undefined && (pid === String(process.pid) || mine(parent.get(pid)));
+  return all.filter((pid) => text(pid, "cmdline").includes(`--type=${type}`) && mine(pid)).map((pid) => ({
+    pid: Number(pid),
+    bytes: 1024 * Number(/^RssAnon:\s+(\d+)/m.exec(text(pid, "status"))?.[1] ?? 0),
+  }));
+}
+
+/** Private bytes of this process's renderers, all together. */
+export const rendererBytes = () => processes("renderer").reduce((sum, { bytes }) => sum + bytes, 0);
+
+/** Ends the GPU process: a device lost by something that went wrong. How many there were. */
+export function killGpuProcess() {
+  const ours = processes("gpu-process");
+  ours.forEach(({ pid }) => process.kill(pid, "SIGKILL"));
+  return ours.length;
 }

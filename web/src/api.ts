@@ -42,7 +42,7 @@ export interface PlanOptions {
   /** Positions; 0 or absent: the model's, at most 4096. */
   n_ctx?: number;
   assignment?: "auto" | "static" | "ticket";
-  kv_type?: "auto" | "f16" | "f32";
+  kv_type?: "auto" | "f16" | "f32" | "int8";
   n_workgroup?: number;
   workgroup_size?: number;
   queue?: number;
@@ -334,6 +334,68 @@ export interface BenchResult {
   build: "jspi" | "asyncify";
 }
 
+/** An experiment, multiplied out: docs/sweep.md has the forms of specs and results. */
+export interface SweepSpec {
+  name: string;
+  title: string;
+  question: string;
+  /** Of its rows, in order. */
+  keys: string[];
+}
+/** The first line of a result. */
+export interface SweepHead {
+  schema: "solo-sweep-1";
+  what: "head";
+  solo: string;
+  commit: string;
+  where: "native" | "page";
+  date: string;
+  webgpu: string;
+  browser: string | null;
+  toggles: string[];
+  quick: boolean;
+  device: Record<string, unknown>;
+  probe: Record<string, unknown>;
+  rates: Record<string, unknown>;
+}
+/** A further line: what a page shows of it; there is more. */
+export interface SweepRow {
+  what: "row";
+  spec: string;
+  key: string;
+  settings: Record<string, unknown>;
+  status: "ok" | "error" | "refused";
+  reason?: string;
+  tok_s?: number;
+  ms_per_token?: number;
+  dispatches_per_token?: number;
+  of_read?: number | null;
+  [other: string]: unknown;
+}
+export interface SweepCurves {
+  device: string;
+  probe: string;
+  left_out: number;
+  curves: {
+    name: string;
+    points: { factoring: string; dispatches: number; tok_s: number; fitted_tok_s: number | null }[];
+    fit: { dispatch_us: number; hand_off_us: number; stage_us: number; worst: number } | null;
+  }[];
+}
+export interface SweepOptions {
+  /** A spec's JSON. */
+  spec: string;
+  /** Its file's name, for messages. */
+  where?: string;
+  /** The spec's small variant: seconds instead of minutes. */
+  quick?: boolean;
+  /** Keys of rows that were measured before. */
+  skip?: string[];
+  onRow?: (row: SweepRow) => void;
+  /** Stops after the row at hand. */
+  signal?: AbortSignal;
+}
+
 /** What went wrong; `status` is one of the C library's. */
 export interface SoloErrorLike extends Error {
   status:
@@ -387,12 +449,21 @@ export interface Engine {
   factorings(): Promise<string[]>;
   bench(options?: BenchOptions): Promise<BenchResult>;
   probe(options?: ProbeOptions): Promise<ProbeResult>;
+  /** An experiment on models that are made for it, by the code and the rules of `solo sweep`: a result's lines, the head first.
+   *  A loaded model's plan makes room and is opened again. */
+  sweep(options: SweepOptions): Promise<{ head: SweepHead; rows: SweepRow[] }>;
+  sweepSpec(spec: string, options?: { where?: string; quick?: boolean }): Promise<SweepSpec>;
+  /** What `solo plot` draws of these lines. */
+  sweepCurves(lines: unknown[]): Promise<SweepCurves>;
   tokenize(text: string, options?: { add_bos?: boolean; parse_special?: boolean }): Promise<number[]>;
   detokenize(ids: number[]): Promise<string>;
   /** Called when the GPU device goes away. The next request loads the model again by itself. */
   onDeviceLost?: (message: string) => void;
   /** Called with sentences such as why a factoring was given up. */
   onNote?: (note: string) => void;
+  /** Called when the worker ended though nobody asked it to (it crashed, the browser ran out of memory). Every request fails
+   *  from then on: start another engine. */
+  onStopped?: (message: string) => void;
   /** Ends the worker. */
   terminate(): void;
 }

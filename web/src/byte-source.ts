@@ -12,12 +12,26 @@ export interface ByteSource {
   close(): void;
 }
 
+/** A model's folder, as Hugging Face (config.json, safetensors) or MLC has it: the engine asks for its files by name, opens
+ *  the shards of weights one after the other, and reads each from front to back. */
+export interface ModelFolder {
+  readonly name: string;
+  /** Undefined: there is no such file. `size`: what the folder itself says the file has, 0: nothing; with it the file need
+   *  not be looked at before it is read. */
+  open(name: string, size: number): Promise<ByteSource | undefined>;
+  /** Closes its files too. */
+  close(): void;
+}
+
 /** A model as a page names it; structured-cloneable, since it travels to the worker that opens it. */
 export type ModelRef =
-  | { url: string; /** lower-case hex */ sha256?: string; size?: number; headers?: Record<string, string> }
+  | { /** of a .gguf, or of a model's folder */ url: string; /** lower-case hex */ sha256?: string; size?: number;
+      headers?: Record<string, string>; /** of a folder: what its matrices become while they load: "q4_0", … */ quant?: string }
   | { file: Blob; name?: string }
   | { /** an entry of the page's cache */ cached: string }
-  | { bytes: ArrayBuffer; name?: string };
+  | { bytes: ArrayBuffer; name?: string }
+  /** The files of a picked folder. */
+  | { files: { name: string; file: Blob }[]; name?: string; quant?: string };
 
 /** What opening and reading a source reports, for progress bars. */
 export interface SourceProgress {
@@ -32,4 +46,6 @@ export interface SourceProgress {
 }
 
 /** Opens what a page named. The engine's worker calls the one it was given (see src/engine/worker.ts). */
-export type OpenSource = (ref: ModelRef, onProgress?: (progress: SourceProgress) => void) => Promise<ByteSource>;
+export type OpenSource = (ref: ModelRef, onProgress?: (progress: SourceProgress) => void) => Promise<ByteSource | ModelFolder>;
+
+export const isFolder = (opened: ByteSource | ModelFolder): opened is ModelFolder => "open" in opened;

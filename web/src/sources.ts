@@ -1,16 +1,8 @@
-/** Byte sources without a cache: a file that was picked, memory, an address. */
+/** Byte sources without a cache: files that were picked, memory, addresses. */
+import { SoloError } from "./error.js";
 import type { ByteSource, ModelRef, OpenSource } from "./byte-source.js";
-
-function ofBlob(name: string, blob: Blob): ByteSource {
-  return {
-    name,
-    size: blob.size,
-    async read(offset, into) {
-      into.set(new Uint8Array(await blob.slice(offset, offset + into.length).arrayBuffer()));
-    },
-    close() {},
-  };
-}
+import { blobSource, folderAt, folderOf, isReadable, type OpenPart } from "./folder.js";
+import { parseAddress } from "./load/address.js";
 
 const nameOf = (url: string): string => decodeURIComponent(new URL(url).pathname.split("/").pop() || url);
 
@@ -52,21 +44,23 @@ class Stream {
 }
 
 /** Read as one stream as long as reads go forwards; from elsewhere on by another request with Range, where the server has it. */
-async function ofUrl(ref: { url: string; headers?: Record<string, string> }): Promise<ByteSource> {
+async function ofUrl(ref: { url: string; headers?: Record<string, string> }, holdBytes = 0): Promise<ByteSource> {
   const url = new URL(ref.url, self.location.href).href;
   const name = nameOf(url);
-  const fail = (what: string): Error => new Error(`${name}: ${what}`);
+  const fail = (what: string): Error => new SoloError("FILE_IO", `${name}: ${what}`);
   const get = async (range: string): Promise<Response> => {
     const response = await fetch(url, { headers: { ...ref.headers, Range: range } }).catch(() => null);
-    if (!response) throw fail("the server did not answer (or forbids this page to read: no CORS)");
+    if (!response) throw new Missing("FILE_IO", `${name}: the server did not answer (or forbids this page to read: no CORS)`);
+    if ([401, 403, 404, 410].includes(response.status))
+      throw new Missing("FILE_IO", `${name}: wanted the file, found HTTP ${response.status} at ${url}`);
     if (!response.ok || !response.body) throw fail(`wanted the file, found HTTP ${response.status}`);
     return response;
   };
   const first = await get("bytes=0-");
   const ranged = /\/(\d+)$/.exec(first.headers.get("Content-Range") ?? "")?.[1];
   const size = Number(ranged ?? first.headers.get("Content-Length"));
-  if (!size) {
-    return ofBlob(name, await first.blob()); // a server that does not say how long it is
+  if (!size || size <= holdBytes) {
+    return blobSource(name, await first.blob()); // a server that does not say how long it is, or a file that is read here and there
   }
   let stream = new Stream(first.body!, 0);
   return {
@@ -88,9 +82,28 @@ async function ofUrl(ref: { url: string; headers?: Record<string, string> }): Pr
   };
 }
 
+/** The server does not give the file, which may be since it has none. */
+class Missing extends SoloError {}
+
+/** A file of a folder of up to so many bytes is held while it is read: weights and their scales are asked for by turns. */
+const HOLD_BYTES = 64 << 20;
+
+const openPart = (base: string, headers?: Record<string, string>): OpenPart => async (url) => {
+  try {
+    return { source: await ofUrl({ url, ...(headers && { headers }) }, HOLD_BYTES), kept: false };
+  } catch (error) {
+    if (error instanceof Missing && (await isReadable(base, headers))) return undefined;
+    throw error;
+  }
+};
+
 export const openSource: OpenSource = async (ref: ModelRef) => {
-  if ("file" in ref) return ofBlob(ref.name ?? (ref.file as File).name ?? "(file)", ref.file);
-  if ("bytes" in ref) return ofBlob(ref.name ?? "(memory)", new Blob([ref.bytes]));
-  if ("url" in ref) return ofUrl(ref);
-  throw new Error(`${ref.cached}: this build has no cache`);
+  if ("file" in ref) return blobSource(ref.name ?? (ref.file as File).name ?? "(file)", ref.file);
+  if ("bytes" in ref) return blobSource(ref.name ?? "(memory)", new Blob([ref.bytes]));
+  if ("files" in ref) return folderOf(ref.files, ref.name ?? "(folder)");
+  if ("url" in ref) {
+    const { folder, url, name } = parseAddress(ref.url, self.location.href);
+    return folder ? folderAt(url, name, openPart(url, ref.headers)) : ofUrl(ref);
+  }
+  throw new SoloError("UNSUPPORTED", `${ref.cached}: wanted an address, a file or bytes, found an entry of a cache; this build has none`);
 };

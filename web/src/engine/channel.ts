@@ -1,5 +1,5 @@
 /** The page's side of the worker: calls as promises, what a call says meanwhile as callbacks. */
-import type { SoloErrorLike } from "../api.js";
+import { SoloError, type Status } from "../error.js";
 import type { CallName, Calls, FromWorker, ToWorker } from "./protocol.js";
 
 /** What a call reports before its answer. */
@@ -14,37 +14,32 @@ interface Pending extends Listener {
   reject: (error: Error) => void;
 }
 
-/** As the page throws it: the core's status beside the message. */
-class EngineError extends Error implements SoloErrorLike {
-  override readonly name = "SoloError";
-  readonly status: SoloErrorLike["status"];
-  constructor(status: string, message: string) {
-    super(message);
-    this.status = status as SoloErrorLike["status"];
-  }
-}
-export const engineError = (status: SoloErrorLike["status"], message: string): Error => new EngineError(status, message);
-
 export class Channel {
   readonly worker: Worker;
   readonly #pending = new Map<number, Pending>();
   #nextId = 1;
+  #stopped: SoloError | undefined; // why nobody answers any more
   onLost: ((message: string) => void) | undefined;
   onNote: ((note: string) => void) | undefined;
+  onStopped: ((message: string) => void) | undefined;
 
   constructor(worker: Worker) {
     this.worker = worker;
     worker.addEventListener("message", (event) => this.#take(event.data as FromWorker));
     worker.addEventListener("error", (event) => {
       event.preventDefault(); // whoever waits is told
-      this.#failAll(`the engine's worker stopped: ${event.message || "it could not be loaded"}`);
+      this.#stop(`the engine's worker stopped: ${event.message || "it could not be loaded"}`);
     });
   }
 
   #take(message: FromWorker): void {
     if (message?.solo === "lost") return this.onLost?.(message.message);
     if (message?.solo === "note") return this.onNote?.(message.note);
-    if (!message?.solo || message.solo === "hello") return;
+    if (message?.solo === "hello") {
+      void navigator.locks.request(message.lock, () => this.#stop("the engine's worker was ended: the browser may have run out of memory"));
+      return;
+    }
+    if (!message?.solo) return;
     const pending = this.#pending.get(message.id);
     if (!pending) return;
     switch (message.solo) {
@@ -56,12 +51,16 @@ export class Channel {
         return pending.resolve(message.value as never);
       case "error":
         this.#pending.delete(message.id);
-        return pending.reject(new EngineError(message.status, message.message));
+        return pending.reject(new SoloError(message.status, message.message));
     }
   }
 
-  #failAll(why: string): void {
-    for (const pending of this.#pending.values()) pending.reject(new EngineError("BUG", why));
+  #stop(why: string, status: Status = "BUG"): void {
+    if (this.#stopped) return;
+    this.#stopped = new SoloError(status, why);
+    this.worker.terminate();
+    this.onStopped?.(why);
+    for (const pending of this.#pending.values()) pending.reject(this.#stopped);
     this.#pending.clear();
   }
 
@@ -72,6 +71,7 @@ export class Channel {
   /** Sends a call; its number serves to interrupt it. */
   begin<Name extends CallName>(name: Name, args: Calls[Name]["in"], listener: Listener = {}): { id: number; answer: Promise<Calls[Name]["out"]> } {
     const id = this.#nextId++;
+    if (this.#stopped) return { id, answer: Promise.reject(this.#stopped) };
     const answer = new Promise<Calls[Name]["out"]>((resolve, reject) => {
       this.#pending.set(id, { ...listener, resolve: resolve as (value: never) => void, reject });
     });
@@ -89,7 +89,7 @@ export class Channel {
     this.#post({ solo: "lose-device-for-test" });
   }
   terminate(): void {
-    this.worker.terminate();
-    this.#failAll("the engine was terminated");
+    this.onStopped = undefined; // whoever asks for it need not be told
+    this.#stop("the engine was terminated", "ARGUMENT");
   }
 }

@@ -1,7 +1,8 @@
 /** One instance of the core: solo.h's functions, as promises where they may wait. Two builds of the same code: "jspi" suspends the
  *  wasm stack itself, "asyncify" unwinds and rewinds it by instrumented code, for browsers that cannot. Calls must not overlap:
  *  they would share one C stack; whoever owns a Core serialises. */
-import type { ByteSource } from "../byte-source.js";
+import type { ByteSource, ModelFolder } from "../byte-source.js";
+import { SoloError, textOf, type Status } from "../error.js";
 import { Memory } from "../glue/memory.js";
 import { WebGpu } from "../glue/webgpu.js";
 import { wasiImports } from "../glue/wasi.js";
@@ -14,16 +15,6 @@ interface Jspi {
 }
 const jspi = WebAssembly as unknown as Partial<Jspi>;
 export const hasJspi = (): boolean => typeof jspi.Suspending === "function" && typeof jspi.promising === "function";
-
-/** What C code calls a bug or the world's error, as JavaScript has it. */
-export class SoloError extends Error {
-  override readonly name = "SoloError";
-  readonly status: string;
-  constructor(status: string, message: string) {
-    super(message);
-    this.status = status;
-  }
-}
 
 /** Bytes of the core's stack that asyncify keeps while it waits. */
 const UNWOUND_BYTES = 256 * 1024;
@@ -76,9 +67,10 @@ class Asyncify {
 
 /** Functions that may wait: all that reach the GPU's answers or a model's bytes. */
 const WAITING = [
-  "solo_model_open", "solo_device_list", "solo_device_open", "solo_device_close", "solo_device_probe", "solo_weights_open",
+  "solo_model_open", "solo_device_list", "solo_device_open", "solo_device_close", "solo_device_probe", "solo_device_probe_rates", "solo_weights_open",
   "solo_weights_close", "solo_plan_open", "solo_plan_close", "solo_tune", "solo_tune_open", "solo_session_open",
-  "solo_session_close", "solo_session_sync", "solo_session_next", "solo_session_logits", "solo_session_set_sampling",
+  "solo_session_close", "solo_session_sync", "solo_session_next", "solo_session_logits", "solo_session_set_sampling", "solo_web_sweep_open",
+  "solo_web_sweep_close", "solo_web_sweep_row",
 ];
 
 export type ProgressListener = (done: number, total: number) => void;
@@ -90,6 +82,7 @@ export class Core {
   readonly #exports: Record<string, (...args: (number | bigint)[]) => number>;
   readonly #waiting = new Map<string, (...args: (number | bigint)[]) => Promise<number>>();
   readonly #sources = new Map<number, ByteSource>();
+  readonly #folders = new Map<number, { folder: ModelFolder; files: number[] }>();
   readonly #listeners = new Map<number, ProgressListener>();
   #nextNumber = 1;
   #readError: unknown;
@@ -118,6 +111,7 @@ export class Core {
       env: { ...env, wgpuInstanceWaitAny: suspending(waitAny) } as WebAssembly.ModuleImports,
       solo: {
         read: suspending((source: number, off: number, n: number, into: number) => core.#read(source, off, n, into >>> 0)),
+        open: suspending((folder: number, name: number, size: number) => core.#open(folder, memory.cString(name), size >>> 0)),
         progress: (what: number, done: number, total: number) => core.#listeners.get(what)?.(done, total),
       } as WebAssembly.ModuleImports,
       wasi_snapshot_preview1: wasiImports(() => memory, (text) => core.#say(text)) as WebAssembly.ModuleImports,
@@ -142,7 +136,7 @@ export class Core {
   async #read(source: number, off: number, n: number, into: number): Promise<number> {
     try {
       const from = this.#sources.get(source);
-      if (!from) throw new Error("the source was closed");
+      if (!from) throw new SoloError("FILE_IO", "the source was closed");
       await from.read(off, this.memory.bytes.subarray(into, into + n));
       return 1;
     } catch (error) {
@@ -151,14 +145,43 @@ export class Core {
     }
   }
 
-  /** A number for a source, by which the core asks for its bytes; for a source opened again, the one it had. */
-  addSource(source: ByteSource, number = this.#nextNumber++): number {
+  /** A file of a folder: its number, 0: there is none, -1: it cannot be told. */
+  async #open(folder: number, name: string, size: number): Promise<number> {
+    try {
+      const from = this.#folders.get(folder);
+      if (!from) throw new SoloError("FILE_IO", "the folder was closed");
+      const file = await from.folder.open(name, this.memory.view.getFloat64(size, true));
+      if (!file) return 0;
+      this.memory.view.setFloat64(size, file.size, true);
+      const number = this.addSource(file);
+      from.files.push(number);
+      return number;
+    } catch (error) {
+      this.#readError = error;
+      return -1;
+    }
+  }
+
+  addFolder(folder: ModelFolder): number {
+    const number = this.#nextNumber++;
+    this.#folders.set(number, { folder, files: [] });
+    return number;
+  }
+
+  /** A number for a source, by which the core asks for its bytes. */
+  addSource(source: ByteSource): number {
+    const number = this.#nextNumber++;
     this.#sources.set(number, source);
     return number;
   }
+  /** Of a source or a folder. */
   closeSource(number: number): void {
     this.#sources.get(number)?.close();
     this.#sources.delete(number);
+    const folder = this.#folders.get(number);
+    this.#folders.delete(number);
+    folder?.files.forEach((file) => this.#sources.delete(file));
+    folder?.folder.close();
   }
 
   /** For the time of a call: the two fields of a desc that say whom to tell. */
@@ -172,10 +195,10 @@ export class Core {
     }
   }
 
+  /** Whatever unwinds C code by force, a trap of its own or an exception of what it called, leaves its stack as it was. */
   #trap(error: unknown): never {
-    if (!(error instanceof WebAssembly.RuntimeError)) throw error;
     this.broken = true;
-    throw new SoloError("BUG", `${this.#lastWords.trim() || "the core stopped"} (${error.message})`);
+    throw new SoloError("BUG", `${this.#lastWords.trim() || "the core stopped"} (${textOf(error)})`);
   }
 
   /** A function that never waits. */
@@ -204,13 +227,17 @@ export class Core {
       const waits = this.#waiting.has(name);
       const ok = waits ? await this.call(name, ...args, error) : this.callNow(name, ...args, error);
       if (ok & 0xff) return;
-      const status = this.memory.statusNames[this.memory.getNumber("solo_error.status", error)] ?? "BUG";
-      const text = this.memory.get("solo_error.text", error) as string;
-      if (this.#readError === undefined) throw new SoloError(status, text);
-      throw new SoloError(status, this.#readError instanceof Error ? this.#readError.message : String(this.#readError));
+      if (this.#readError !== undefined) throw this.#readError; // the page knows better than the core why
+      throw this.errorAt(error);
     } finally {
       if (!this.broken) this.memory.free(error);
     }
+  }
+
+  /** The solo_error at `at`. */
+  errorAt(at: number): SoloError {
+    const status = this.memory.statusNames[this.memory.getNumber("solo_error.status", at)] ?? "BUG";
+    return new SoloError(status as Status, this.memory.get("solo_error.text", at) as string);
   }
 
   /** solo_x_open(&x, desc, err): returns x. */

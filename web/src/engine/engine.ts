@@ -1,10 +1,11 @@
 /** The engine that a page holds: WebLLM's and OpenAI's shapes over the worker's calls. */
 import type {
-  AppConfig, BenchOptions, BenchResult, ChatCompletion, ChatCompletionChunk, ChatCompletions, ChatOptions, ChatRequest, Completion,
+  AppConfig, BenchOptions, BenchResult, BenchRow, ChatCompletion, ChatCompletionChunk, ChatCompletions, ChatOptions, ChatRequest, Completion,
   CompletionRequestBase, Completions, CompletionUsage, DeviceInfo, Engine, EngineConfig, InitProgressCallback, Inspection, ModelInfo,
-  ModelName, ModelRef, PlanInfo, PlanOptions, ProbeOptions, ProbeResult, SamplingOptions,
+  ModelName, ModelRef, PlanInfo, PlanOptions, ProbeOptions, ProbeResult, SamplingOptions, SweepCurves, SweepHead, SweepOptions, SweepRow, SweepSpec,
 } from "../api.js";
-import { Channel, engineError } from "./channel.js";
+import { SoloError } from "../error.js";
+import { Channel } from "./channel.js";
 import type { GenerateRequest, GenerateResult } from "./runtime.js";
 
 const startWorker = (): Worker => new Worker(new URL("./worker.js", import.meta.url), { type: "module", name: "solo" });
@@ -31,12 +32,12 @@ function pick<T extends object, K extends keyof T>(from: T, names: readonly K[])
 function checkRequest(request: Record<string, unknown>): void {
   for (const name of REFUSED)
     if (request[name] !== undefined && request[name] !== null && request[name] !== false)
-      throw engineError("UNSUPPORTED", `${name}: wanted it absent, since Solo has no such thing, found ${JSON.stringify(request[name])}`);
+      throw new SoloError("UNSUPPORTED", `${name}: wanted it absent, since Solo has no such thing, found ${JSON.stringify(request[name])}`);
   for (const name of REFUSED_UNLESS_ZERO)
     if (request[name])
-      throw engineError("UNSUPPORTED", `${name}: wanted 0 (repetition_penalty is what there is), found ${String(request[name])}`);
+      throw new SoloError("UNSUPPORTED", `${name}: wanted 0 (repetition_penalty is what there is), found ${String(request[name])}`);
   const n = request["n"];
-  if (n !== undefined && n !== null && n !== 1) throw engineError("UNSUPPORTED", `n: wanted 1 answer, found ${String(n)}`);
+  if (n !== undefined && n !== null && n !== 1) throw new SoloError("UNSUPPORTED", `n: wanted 1 answer, found ${String(n)}`);
 }
 
 /** Pieces of a stream, from a callback to whoever iterates. */
@@ -89,6 +90,7 @@ export class SoloEngine implements Engine {
   readonly completions: Completions;
   onDeviceLost?: (message: string) => void;
   onNote?: (note: string) => void;
+  onStopped?: (message: string) => void;
 
   /** Resolves once the core runs; reload() waits for it. */
   readonly started: Promise<void>;
@@ -98,6 +100,7 @@ export class SoloEngine implements Engine {
     this.#channel = new Channel(config.worker ?? startWorker());
     this.#channel.onLost = (message) => this.onDeviceLost?.(message);
     this.#channel.onNote = (note) => this.onNote?.(note);
+    this.#channel.onStopped = (message) => this.onStopped?.(message);
     this.chat = { completions: { create: this.#createChat.bind(this) as ChatCompletions["create"] } };
     this.completions = { create: this.#createCompletion.bind(this) as Completions["create"] };
     this.started = this.#channel.call("start", { build: config.build ?? "auto" }).then(() => {});
@@ -118,7 +121,7 @@ export class SoloEngine implements Engine {
     }
     if (!/^(https?:|blob:|data:|\.{0,2}\/)|\.gguf$/.test(model)) {
       const known = this.#config.appConfig?.model_list.map((each) => each.model_id).join(", ") || "none: appConfig.model_list is empty";
-      throw engineError("ARGUMENT", `model: wanted an address of a .gguf or an id of appConfig.model_list (${known}), found "${model}"`);
+      throw new SoloError("ARGUMENT", `model: wanted an address of a .gguf or an id of appConfig.model_list (${known}), found "${model}"`);
     }
     return { ref: { url: absolute(model) }, name: model, overrides: {} };
   }
@@ -176,7 +179,7 @@ export class SoloEngine implements Engine {
 
   async #createChat(request: ChatRequest): Promise<ChatCompletion | AsyncIterable<ChatCompletionChunk>> {
     if (!Array.isArray(request.messages) || request.messages.length === 0)
-      throw engineError("ARGUMENT", "messages: wanted a list of at least one message, found none");
+      throw new SoloError("ARGUMENT", "messages: wanted a list of at least one message, found none");
     const generate = { ...this.#request(request), messages: request.messages };
     const base = { id: `chatcmpl-${crypto.randomUUID()}`, created: Math.floor(Date.now() / 1000), model: this.#modelName };
     if (!request.stream) {
@@ -205,7 +208,7 @@ export class SoloEngine implements Engine {
   async #createCompletion(
     request: CompletionRequestBase & { stream?: boolean | null; stream_options?: { include_usage?: boolean } | null },
   ): Promise<Completion | AsyncIterable<Completion>> {
-    if (typeof request.prompt !== "string") throw engineError("ARGUMENT", `prompt: wanted text, found ${typeof request.prompt}`);
+    if (typeof request.prompt !== "string") throw new SoloError("ARGUMENT", `prompt: wanted text, found ${typeof request.prompt}`);
     const generate = { ...this.#request(request), prompt: request.prompt };
     const base = { id: `cmpl-${crypto.randomUUID()}`, object: "text_completion" as const, created: Math.floor(Date.now() / 1000), model: this.#modelName };
     const choice = (text: string, finish_reason: GenerateResult["finish_reason"] | null): Completion => ({
@@ -266,12 +269,28 @@ export class SoloEngine implements Engine {
 
   async bench(options: BenchOptions = {}): Promise<BenchResult> {
     const { onRow, signal, ...rest } = options;
-    const { id, answer } = this.#channel.begin("bench", rest, onRow ? { row: onRow } : {});
+    const { id, answer } = this.#channel.begin("bench", rest, onRow ? { row: (row) => onRow(row as BenchRow) } : {});
     const stop = () => this.#channel.interrupt(id);
     if (signal?.aborted) stop();
     signal?.addEventListener("abort", stop);
     return answer.finally(() => signal?.removeEventListener("abort", stop));
   }
+
+  async sweep({ onRow, signal, spec, where = "spec", quick = false, skip = [] }: SweepOptions): Promise<{ head: SweepHead; rows: SweepRow[] }> {
+    const rows: SweepRow[] = [];
+    const row = (found: BenchRow | SweepRow) => {
+      rows.push(found as SweepRow);
+      onRow?.(found as SweepRow);
+    };
+    const { id, answer } = this.#channel.begin("sweep", { spec, where, quick, skip }, { row });
+    const stop = () => this.#channel.interrupt(id);
+    if (signal?.aborted) stop();
+    signal?.addEventListener("abort", stop);
+    return { head: await answer.finally(() => signal?.removeEventListener("abort", stop)), rows };
+  }
+  sweepSpec = (spec: string, { where = "spec", quick = false } = {}): Promise<SweepSpec> =>
+    this.#channel.call("sweepSpec", { spec, where, quick });
+  sweepCurves = (lines: unknown[]): Promise<SweepCurves> => this.#channel.call("sweepCurves", { lines });
 
   async getGPUVendor(): Promise<string> {
     return (await this.deviceInfo()).vendor;

@@ -1,6 +1,7 @@
 /** The worker's side: takes calls off a queue, one at a time, since the core has one stack and the GPU one session. */
 import type { OpenSource } from "../byte-source.js";
-import { SoloError, type Build } from "./core.js";
+import { SoloError, statusOf, textOf } from "../error.js";
+import type { Build } from "./core.js";
 import type { CallName, Calls, FromWorker, ToWorker } from "./protocol.js";
 import { Runtime } from "./runtime.js";
 
@@ -40,11 +41,19 @@ export class EngineHost {
       deviceInfo: () => runtime.deviceInfo(),
       probe: (options) => runtime.probe(options),
       bench: (options, id) => runtime.bench(options, (row) => post({ solo: "row", id, row }), () => this.#interrupted.has(id)),
+      sweep: (options, id) => runtime.sweep(options, (row) => post({ solo: "row", id, row }), () => this.#interrupted.has(id)),
+      sweepSpec: (options) => runtime.sweepSpec(options),
+      sweepCurves: ({ lines }) => runtime.sweepCurves(lines),
       tokenize: ({ text, ...options }) => runtime.tokenize(text, options),
       detokenize: ({ ids }) => runtime.detokenize(ids),
       memoryBytes: async () => runtime.memoryBytes,
     };
-    post({ solo: "hello" });
+    // A lock is given back when its holder ends, however that comes: the page waits for this one.
+    const lock = `solo-engine/${crypto.randomUUID()}`;
+    void navigator.locks?.request(lock, () => {
+      post({ solo: "hello", lock });
+      return new Promise(() => {});
+    });
   }
 
   /** For `onmessage`; messages that are not the engine's are left alone. */
@@ -61,8 +70,7 @@ export class EngineHost {
       const call = this.#answers[name] as (args: unknown, id: number) => Promise<unknown>;
       this.#post({ solo: "result", id, value: await call(args, id) });
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      this.#post({ solo: "error", id, status: error instanceof SoloError ? error.status : "BUG", message });
+      this.#post({ solo: "error", id, status: statusOf(error), message: textOf(error) });
     }
     this.#running = 0;
     this.#interrupted.delete(id);

@@ -1,8 +1,9 @@
 /** What a page's thread and the engine's worker say to each other. */
 import type {
   BenchOptions, BenchResult, BenchRow, DeviceInfo, InitProgressReport, Inspection, ModelInfo, ModelRef, PlanInfo, PlanOptions,
-  ProbeOptions, ProbeResult,
+  ProbeOptions, ProbeResult, SweepCurves, SweepHead, SweepRow, SweepSpec,
 } from "../api.js";
+import type { Status } from "../error.js";
 import type { GenerateRequest, GenerateResult } from "./runtime.js";
 
 /** What a page may ask for: arguments and answer of each. Answered one at a time, in order. */
@@ -22,6 +23,9 @@ export interface Calls {
   deviceInfo: { in: undefined; out: DeviceInfo };
   probe: { in: ProbeOptions; out: ProbeResult };
   bench: { in: Omit<BenchOptions, "onRow" | "signal">; out: BenchResult };
+  sweep: { in: { spec: string; where: string; quick: boolean; skip: string[] }; out: SweepHead };
+  sweepSpec: { in: { spec: string; where: string; quick: boolean }; out: SweepSpec };
+  sweepCurves: { in: { lines: unknown[] }; out: SweepCurves };
   tokenize: { in: { text: string; add_bos?: boolean; parse_special?: boolean }; out: number[] };
   detokenize: { in: { ids: number[] }; out: string };
   memoryBytes: { in: undefined; out: number };
@@ -35,11 +39,12 @@ export type ToWorker =
   | { solo: "lose-device-for-test" };
 
 export type FromWorker =
-  | { solo: "hello" }
+  /** `lock` is held as long as the worker runs. */
+  | { solo: "hello"; lock: string }
   | { solo: "result"; id: number; value: unknown }
-  | { solo: "error"; id: number; status: string; message: string }
+  | { solo: "error"; id: number; status: Status; message: string }
   | { solo: "text"; id: number; text: string }
-  | { solo: "row"; id: number; row: BenchRow }
+  | { solo: "row"; id: number; row: BenchRow | SweepRow }
   | { solo: "progress"; id: number; report: InitProgressReport }
   | { solo: "lost"; message: string }
   | { solo: "note"; note: string };

@@ -2,10 +2,12 @@
  *  their order, nothing of OpenAI's shapes and nothing of messages between threads. */
 import type {
   BenchOptions, BenchResult, BenchRow, ChatMessage, DeviceInfo, FinishReason, InitProgressReport, Inspection, ModelInfo, ModelRef,
-  PlanInfo, PlanOptions, ProbeOptions, ProbeResult, SamplingOptions, StageInfo,
+  PlanInfo, PlanOptions, ProbeOptions, ProbeResult, SamplingOptions, StageInfo, SweepCurves, SweepHead, SweepRow, SweepSpec,
 } from "../api.js";
-import type { OpenSource, SourceProgress } from "../byte-source.js";
-import { Core, SoloError, hasJspi, type Build } from "./core.js";
+import { isFolder, type OpenSource, type SourceProgress } from "../byte-source.js";
+import { SoloError } from "../error.js";
+import { Core, hasJspi, type Build } from "./core.js";
+import { curvesOf, describeSpec, runSweep } from "./sweep.js";
 import { TextWriter } from "./text.js";
 
 export interface GenerateRequest extends SamplingOptions {
@@ -31,12 +33,14 @@ interface Loaded {
   source: number;
   model: number;
   info: ModelInfo;
-  bytes: number;
   weights: number;
   plan: number;
   session: number;
   options: PlanOptions;
 }
+
+/** solo_model_desc's fields. */
+type ModelDesc = Record<string, number | string | undefined> & { n_bytes?: number };
 
 type Report = (report: Omit<InitProgressReport, "timeElapsed">) => void;
 
@@ -155,21 +159,23 @@ export class Runtime {
 
   /* ---- models ------------------------------------------------------------------------------ */
 
-  async #openModel(ref: ModelRef, onProgress?: (progress: SourceProgress) => void, number?: number) {
+  /** `source` is the number of what the core reads, one file or a folder; the rest says so to it. */
+  async #openModel(ref: ModelRef, onProgress?: (progress: SourceProgress) => void): Promise<{ source: number; desc: ModelDesc }> {
     const core = await this.#core_();
     const opened = await this.#openSource(ref, onProgress);
-    const source = core.addSource(opened, number);
-    return { source, bytes: opened.size, name: opened.name };
+    const desc = { label: opened.name, read: core.callNow("solo_web_reader") };
+    if (!isFolder(opened)) {
+      const source = core.addSource(opened);
+      return { source, desc: { ...desc, read_user: source, n_bytes: opened.size } };
+    }
+    const source = core.addFolder(opened);
+    const quant = "quant" in ref ? ref.quant : undefined; // a file stays as it is
+    return { source, desc: { ...desc, open: core.callNow("solo_web_opener"), open_user: source, quant } };
   }
 
-  async #parseModel(source: number, bytes: number, name: string): Promise<number> {
+  async #parseModel(values: ModelDesc): Promise<number> {
     const core = this.#core!;
-    const [desc, free] = core.memory.make("solo_model_desc", {
-      read: core.callNow("solo_web_reader"),
-      read_user: source,
-      n_bytes: bytes,
-      label: name,
-    });
+    const [desc, free] = core.memory.make("solo_model_desc", values);
     try {
       return await core.open("solo_model_open", desc);
     } finally {
@@ -187,10 +193,10 @@ export class Runtime {
   async inspect(ref: ModelRef, n_ctx?: number): Promise<Inspection> {
     const device = await this.#device_();
     const core = this.#core!;
-    const { source, bytes, name } = await this.#openModel(ref);
+    const { source, desc: head } = await this.#openModel(ref);
     let model = 0;
     try {
-      model = await this.#parseModel(source, bytes, name);
+      model = await this.#parseModel(head);
       const info = this.#modelInfo(model);
       const out = core.memory.alloc(8);
       const [desc, free] = core.memory.make("solo_weights_desc", { model, device });
@@ -206,7 +212,7 @@ export class Runtime {
       core.memory.free(out);
       const ctx = n_ctx || Math.min(info.n_ctx_train, 4096);
       const kv_bytes = 2 * 2 * info.n_layer * info.n_head_kv * info.head_dim * ctx; // K and V, f16
-      return { model: info, file_bytes: bytes, weight_bytes, kv_bytes, n_ctx: ctx, fits: why === "", why };
+      return { model: info, file_bytes: head.n_bytes ?? info.n_bytes, weight_bytes, kv_bytes, n_ctx: ctx, fits: why === "", why };
     } finally {
       if (model && !core.broken) core.callNow("solo_model_close", model);
       core.closeSource(source);
@@ -220,13 +226,13 @@ export class Runtime {
     const core = this.#core!;
     report({ progress: 0.01, phase: "head", text: "Reading the model's head" });
     let last: SourceProgress | undefined;
-    const { source, bytes, name } = await this.#openModel(ref, (progress) => {
+    const { source, desc } = await this.#openModel(ref, (progress) => {
       last = progress;
     });
-    const loaded: Loaded = { ref, source, bytes, options, model: 0, info: {} as ModelInfo, weights: 0, plan: 0, session: 0 };
+    const loaded: Loaded = { ref, source, options, model: 0, info: {} as ModelInfo, weights: 0, plan: 0, session: 0 };
     this.#loaded = loaded;
     try {
-      loaded.model = await this.#parseModel(source, bytes, name);
+      loaded.model = await this.#parseModel(desc);
       loaded.info = this.#modelInfo(loaded.model);
       await this.#openWeights(loaded, (done, total) => {
         const text = `Loading ${loaded.info.name}: ${mib(done)} of ${mib(total)} on the GPU`;
@@ -472,10 +478,7 @@ export class Runtime {
     owned.push(out, error);
     try {
       if (!(core.callNow("solo_chat_render", model, list, messages.length, 1, out, error) & 0xff))
-        throw new SoloError(
-          memory.statusNames[memory.getNumber("solo_error.status", error)] ?? "BUG",
-          memory.get("solo_error.text", error) as string,
-        );
+        throw core.errorAt(error);
       owned.push(memory.u32(out));
       return memory.cString(memory.u32(out));
     } finally {
@@ -616,6 +619,32 @@ export class Runtime {
     return { rows, device, model: loaded.info, positions, tokens, version: this.#core!.memory.version, build: this.build };
   }
 
+  /** Rows on models of their own; the loaded one's plan makes room meanwhile. */
+  async sweep(
+    options: { spec: string; where: string; quick: boolean; skip: string[] }, onRow: (row: SweepRow) => void, stopped: () => boolean,
+  ): Promise<SweepHead> {
+    const device = await this.#device_();
+    const core = this.#core!;
+    const loaded = this.#loaded;
+    if (loaded) await this.#closePlan(loaded);
+    try {
+      const { device: about, probe, rates } = await runSweep(core, device, options, onRow, stopped);
+      const browser = browserName();
+      return {
+        schema: "solo-sweep-1", what: "head", solo: core.memory.version, commit: "unknown", where: "page",
+        date: new Date().toISOString().slice(0, 10), webgpu: browser, browser, toggles: [], quick: options.quick, device: about, probe, rates,
+      };
+    } finally {
+      if (loaded && !this.#lost && !core.broken) await this.#openPlan(loaded);
+    }
+  }
+  async sweepSpec({ spec, where, quick }: { spec: string; where: string; quick: boolean }): Promise<SweepSpec> {
+    return describeSpec(await this.#core_(), spec, where, quick);
+  }
+  async sweepCurves(lines: unknown[]): Promise<SweepCurves> {
+    return curvesOf(await this.#core_(), lines);
+  }
+
   async #logitsHash(session: number, prompt: number[]): Promise<string> {
     const { memory } = this.#core!;
     await this.#sync(session, prompt);
@@ -676,6 +705,15 @@ export class Runtime {
     }
     return row;
   }
+}
+
+/** Its name and major version, nothing else of whoever browses. */
+function browserName(): string {
+  const { userAgentData, userAgent } = navigator as Navigator & { userAgentData?: { brands: { brand: string; version: string }[] } };
+  const brand = userAgentData?.brands.filter(({ brand }) => !/not.*brand/i.test(brand)).sort((a, b) => Number(a.brand === "Chromium") - Number(b.brand === "Chromium"))[0];
+  if (brand) return `${brand.brand} ${brand.version}`;
+  const said = /(Firefox|Chrome|Version)\/(\d+)/.exec(userAgent);
+  return said ? `${said[1] === "Version" ? "Safari" : said[1]} ${said[2]}` : "a browser";
 }
 
 function fnv1a(words: Iterable<number>): string {

@@ -1,6 +1,8 @@
 /** The core's memory as a page sees it: numbers, text and structs, the latter by the layout that the core itself gives
  *  (src/web/layout.c), so that no offset is written down here. */
 
+import { SoloError } from "../error.js";
+
 type Kind = "b" | "B" | "H" | "i" | "u" | "U" | "I" | "f" | "d" | "t" | "s" | "p";
 
 interface Field {
@@ -68,7 +70,7 @@ export class Memory {
 
   alloc(n: number): number {
     const at = (this.#exports["malloc"] as (n: number) => number)(n) >>> 0;
-    if (at === 0) throw new RangeError(`out of memory: wanted ${n} bytes more than the ${this.byteLength} there are`);
+    if (at === 0) throw new SoloError("MEMORY", `out of memory: wanted ${n} bytes more than the ${this.byteLength} there are`);
     return at;
   }
   free(at: number): void {

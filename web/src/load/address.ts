@@ -1,5 +1,5 @@
 /** What a person types in the address box, made a URL. */
-import { LoadError } from "./error.js";
+import { SoloError } from "../error.js";
 
 export const HUB = "https://huggingface.co";
 
@@ -11,23 +11,49 @@ export interface Address {
   sha256?: string;
   /** Where the address is a file on a Hugging Face hub: what its interface for checksums wants. */
   hub?: { repo: string; revision: string; path: string };
+  /** Whether it is that of a model's folder; `url` then ends in "/". */
+  folder?: true;
 }
 
-/** Takes a URL, a path on this server, or a file on the hub by its shape: org/repo/file.gguf, org/repo:file.gguf. A
- *  hub's page of a file (…/blob/…) becomes the file itself (…/resolve/…). */
-export function parseAddress(text: string, base: string, hub = HUB): Address {
+/** Files of a folder that a person may name for the whole of it. */
+const OF_FOLDER = /\/(config|mlc-chat-config|tokenizer|(tensor|ndarray)-cache)\.json$|\/[^/]+\.safetensors(\.index\.json)?$/;
+
+/** The address of a folder, where that is what `url` says: by its end, as a repository of the hub, by a file in it. */
+function folderAddress(url: URL, hub: string): Address | undefined {
+  const repo = url.origin === new URL(hub).origin && /^\/([^/]+\/[^/]+)(?:\/tree\/([^/]+))?\/?$/.exec(url.pathname);
+  if (repo) url.pathname = `/${repo[1]}/resolve/${repo[2] ?? "main"}/`;
+  else if (OF_FOLDER.test(url.pathname)) url.pathname = url.pathname.replace(/\/blob\//, "/resolve/").replace(/[^/]+$/, "");
+  else if (!url.pathname.endsWith("/")) return undefined;
+  url.search = url.hash = "";
+  return { url: url.href, name: folderName(url), folder: true };
+}
+
+/** A folder's last step; of the hub's, the repository. */
+export function folderName(url: URL): string {
+  const steps = url.pathname.split("/").filter(Boolean);
+  return decodeURIComponent((steps.at(-2) === "resolve" ? steps.at(-3) : steps.at(-1)) ?? url.host);
+}
+
+/** Takes a URL, a path on this server, or a file or folder on the hub by its shape: org/repo/file.gguf, org/repo:file.gguf,
+ *  org/repo. A hub's page of a file (…/blob/…) becomes the file itself (…/resolve/…). isFile: it is no folder's, whatever
+ *  its name. */
+export function parseAddress(text: string, base: string, hub = HUB, isFile = false): Address {
   const typed = text.trim();
+  const repo = /^[\w-][\w.-]*\/(?![\w.-]+\.gguf$)[\w.-]+$/.test(typed);
   const short = /^([\w.-]+\/[\w.-]+)(?::|\/(?!\/))((?:[\w.-]+\/)*[\w.-]+\.\w+)$/.exec(typed);
   let url: URL;
   try {
     const dotted = /^\.{0,2}\//.test(typed);
-    url = short && !dotted ? new URL(`${hub}/${short[1]}/resolve/main/${short[2]}`) : new URL(typed, base);
+    if (repo) url = new URL(`${hub}/${typed}`);
+    else url = short && !dotted ? new URL(`${hub}/${short[1]}/resolve/main/${short[2]}`) : new URL(typed, base);
   } catch {
-    throw new LoadError("ARGUMENT", `wanted the address of a .gguf file, or org/repo/file.gguf; found "${typed}"`);
+    throw new SoloError("ARGUMENT", `wanted the address of a .gguf file or of a model's folder, org/repo/file.gguf or org/repo; found "${typed}"`);
   }
   if (typed === "" || !/^(https?|blob|data):$/.test(url.protocol)) {
-    throw new LoadError("ARGUMENT", `wanted an address that begins with http:// or https://; found "${typed}"`);
+    throw new SoloError("ARGUMENT", `wanted an address that begins with http:// or https://; found "${typed}"`);
   }
+  const folder = !isFile && url.protocol.startsWith("http") && folderAddress(url, hub);
+  if (folder) return folder;
   const sha256 = /^#sha256=([0-9a-f]{64})$/i.exec(url.hash)?.[1]?.toLowerCase();
   url.hash = "";
   const name = decodeURIComponent(url.pathname.split("/").pop() || url.host);

@@ -3,7 +3,9 @@
  *  read.
  *
  *  *  Listing and deleting work anywhere; writing needs a Worker (createSyncAccessHandle). */
-import { bytesText, LoadError } from "./error.js";
+import { SoloError } from "../error.js";
+import { folderName } from "./address.js";
+import { bytesText } from "./error.js";
 import type { Validator } from "./network.js";
 
 const FOLDER = "solo-models";
@@ -21,6 +23,10 @@ export interface CacheEntry extends Validator {
   hashState?: string;
   /** Milliseconds since 1970. */
   used: number;
+  /** The address of the folder that it is a file of. */
+  folder?: string;
+  /** There was no such file in the folder when the server was last asked. */
+  absent?: boolean;
 }
 
 async function folder(): Promise<FileSystemDirectoryHandle> {
@@ -52,7 +58,43 @@ export async function readEntry(id: string): Promise<CacheEntry | undefined> {
   }
 }
 
-/** Latest used first. */
+/** What stands in the list in place of a folder's files. */
+export interface KeptModel {
+  /** Of its files. */
+  ids: string[];
+  url: string;
+  name: string;
+  isFolder: boolean;
+  size: number;
+  received: number;
+  complete: boolean;
+}
+
+/** Models, a folder being one; latest used first. */
+export async function listModels(): Promise<KeptModel[]> {
+  const models = new Map<string, KeptModel>();
+  for (const { id, url, name, folder, size, received, complete, absent } of await listCache()) {
+    const key = folder ?? url;
+    const known = models.get(key);
+    const model = known ?? {
+      ids: [],
+      url: key,
+      name: folder ? folderName(new URL(folder)) : name,
+      isFolder: folder !== undefined,
+      size: 0,
+      received: 0,
+      complete: true,
+    };
+    model.ids.push(id);
+    model.size += size;
+    model.received += received;
+    model.complete &&= complete || absent === true;
+    models.set(key, model);
+  }
+  return [...models.values()];
+}
+
+/** Files; latest used first. */
 export async function listCache(): Promise<CacheEntry[]> {
   if (!(await cacheWorks())) return [];
   const found: CacheEntry[] = [];
@@ -67,7 +109,7 @@ export async function removeCached(id: string): Promise<void> {
   const lock = await hold(id, "exclusive", { ifAvailable: true });
   if (!lock) {
     const entry = await readEntry(id);
-    throw new LoadError("FILE_IO", `${entry?.name ?? id} is being loaded, here or in another tab: stop that first`);
+    throw new SoloError("FILE_IO", `${entry?.name ?? id} is being loaded, here or in another tab: stop that first`);
   }
   try {
     await removeFiles(id);
@@ -106,9 +148,9 @@ export function hold(
 
 /** Room is asked for before the first byte comes. What estimate() says is a guess, and in some browsers a fixed
  *  number. */
-async function quotaError(name: string, wanted: number, free: number): Promise<LoadError> {
+async function quotaError(name: string, wanted: number, free: number): Promise<SoloError> {
   const { usage = 0 } = await navigator.storage.estimate();
-  return new LoadError(
+  return new SoloError(
     "FILE_IO",
     `${name}: wanted room for ${bytesText(wanted)} in this browser's storage, found about ` +
       `${bytesText(free)} (this site uses ${bytesText(usage)}). Delete kept models, or free disk space.`,
@@ -142,7 +184,7 @@ export class StoredFile {
       if (this.data.write(bytes, { at }) === bytes.length) return;
     } catch (error) {
       if ((error as Error).name !== "QuotaExceededError") {
-        throw new LoadError(
+        throw new SoloError(
           "FILE_IO",
           `${name}: writing to this browser's storage failed: ${(error as Error).message}`,
         );

@@ -4,7 +4,8 @@
 import { createSHA256, type IHasher } from "hash-wasm";
 import type { ByteSource, SourceProgress } from "../byte-source.js";
 import type { CacheEntry } from "./cache.js";
-import { bytesText, LoadError, Retryable } from "./error.js";
+import { SoloError } from "../error.js";
+import { bytesText, Retryable } from "./error.js";
 import { checkMagic, pieces, request, sameVersion, type Answer } from "./network.js";
 
 /** Where the bytes are kept: StoredFile or MemoryFile. */
@@ -25,6 +26,9 @@ export interface DownloadOptions {
   /** Tries in a row without a byte, then reading fails. */
   attempts: number;
   ahead: number;
+  /** Of a folder: it need not begin as a model does, and where its size is not known (a text that was packed on the way)
+   *  it is taken whole first. */
+  part?: boolean;
   /** After close(); nothing of the file may be kept where entry.received is 0. */
   onEnd?: (entry: CacheEntry) => Promise<void>;
 }
@@ -35,6 +39,8 @@ const TAIL_BYTES = 4096;
 const MAX_PAUSE_S = 120;
 const SAVE_EVERY = 32 << 20;
 const REPORT_MS = 200;
+/** Of a file whose size nobody says: a vocabulary, not weights. */
+const MAX_HELD_BYTES = 64 << 20;
 
 export class Download implements ByteSource {
   readonly name: string;
@@ -67,14 +73,17 @@ export class Download implements ByteSource {
   ): Promise<Download> {
     const wanted = entry.size;
     const abort = new AbortController();
-    const first = await Download.retry(options, () => connect(entry, options, abort.signal));
+    const first = await Download.retry(options, async () => {
+      const answer = await connect(entry, options, abort.signal);
+      return options.part && entry.size === 0 ? held(answer, entry, options) : answer;
+    });
     if (entry.size === 0) {
       void first.body.cancel().catch(() => {});
-      throw new LoadError("FILE_IO", `${entry.name}: the server does not say how long the file is (no Content-Length)`);
+      throw new SoloError("FILE_IO", `${entry.name}: the server does not say how long the file is (no Content-Length)`);
     }
     if (wanted > 0 && entry.size !== wanted) {
       void first.body.cancel().catch(() => {});
-      throw new LoadError(
+      throw new SoloError(
         "FILE_IO",
         `${entry.name}: wanted a file of ${wanted} bytes, the server has one of ${entry.size}`,
       );
@@ -97,19 +106,19 @@ export class Download implements ByteSource {
   async read(offset: number, into: Uint8Array): Promise<void> {
     const end = offset + into.length;
     if (end > this.size) {
-      throw new LoadError("FILE_IO", `${this.name}: wanted bytes up to ${end}, the file has ${this.size}`);
+      throw new SoloError("FILE_IO", `${this.name}: wanted bytes up to ${end}, the file has ${this.size}`);
     }
     this.wanted = Math.max(this.wanted, end);
     for (;;) {
       this.changed();
       if (this.failure) throw this.failure;
-      if (this.closed) throw new LoadError("FILE_IO", `${this.name}: was closed`);
+      if (this.closed) throw new SoloError("FILE_IO", `${this.name}: was closed`);
       // The end is given out when the whole is known to be right.
       if (this.done || (end <= this.entry.received && end < this.size - TAIL_BYTES)) break;
       await this.change();
     }
     if (this.store.read(offset, into) !== into.length) {
-      throw new LoadError(
+      throw new SoloError(
         "FILE_IO",
         `${this.name}: the browser's copy of the file is cut short; delete it and load again`,
       );
@@ -120,7 +129,7 @@ export class Download implements ByteSource {
     if (this.closed) return;
     this.closed = true;
     clearTimeout(this.reporting);
-    this.abort.abort(new LoadError("FILE_IO", `${this.name}: was closed`));
+    this.abort.abort(new SoloError("FILE_IO", `${this.name}: was closed`));
     this.changed();
     void this.running.then(() => {
       if (!this.done && !this.failure) this.save();
@@ -147,7 +156,7 @@ export class Download implements ByteSource {
         return await what();
       } catch (error) {
         if (!(error instanceof Retryable)) throw error;
-        if (attempt >= options.attempts) throw new LoadError("FILE_IO", `${error.message}, ${attempt} times in a row`);
+        if (attempt >= options.attempts) throw new SoloError("FILE_IO", `${error.message}, ${attempt} times in a row`);
         const seconds = pauseSeconds(options, attempt, error);
         options.onProgress?.({ received: 0, total: 0, from: "network", rate: 0, note: pauseText(error, seconds) });
         await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
@@ -190,7 +199,7 @@ export class Download implements ByteSource {
   }
 
   private async receive(answer: Answer): Promise<void> {
-    const { entry } = this;
+    const { entry, options } = this;
     let skip = entry.received - answer.from; // bytes at hand that a server without Range sends again
     if (skip > 0) {
       this.note = `the server cannot resume: the first ${bytesText(skip)} come again`;
@@ -210,7 +219,7 @@ export class Download implements ByteSource {
         joined.set(piece, head.length);
         head = piece = joined;
         if (piece.length < 4 && piece.length < entry.size) continue;
-        checkMagic(entry.name, entry.url, piece);
+        checkMagic(entry.name, entry.url, piece, options.part);
       }
       if (entry.received + piece.length > entry.size) {
         throw new Spoilt(`${entry.name}: the server said ${entry.size} bytes and sends more`);
@@ -278,12 +287,12 @@ export class Download implements ByteSource {
     const { entry } = this;
     if (error instanceof Retryable) {
       this.save();
-      error = new LoadError(
+      error = new SoloError(
         "FILE_IO",
         `${entry.name}: ${error.message}, ${this.options.attempts} times in a row. ` +
           `${bytesText(entry.received)} of ${bytesText(entry.size)} are kept; loading again goes on from there.`,
       );
-    } else if (error instanceof LoadError) {
+    } else if (error instanceof SoloError) {
       if (error instanceof Spoilt || error.status === "FILE_FORMAT") entry.received = 0;
       this.save();
     }
@@ -334,8 +343,21 @@ async function connect(entry: CacheEntry, options: DownloadOptions, signal: Abor
   return answer;
 }
 
+/** An answer that does not say how long it is, received whole. */
+async function held(answer: Answer, entry: CacheEntry, options: DownloadOptions): Promise<Answer> {
+  const all: Uint8Array<ArrayBuffer>[] = [];
+  let n = 0;
+  for await (const piece of pieces(answer.body, options.stallMs)) {
+    all.push(piece.slice());
+    if ((n += piece.length) > MAX_HELD_BYTES)
+      throw new SoloError("FILE_IO", `${entry.name}: the server does not say how long the file is, and it has more than ${bytesText(MAX_HELD_BYTES)}`);
+  }
+  entry.size = n;
+  return { ...answer, size: n, body: new Blob(all).stream() };
+}
+
 /** What was received is of no use: damaged, or of another version of the file. It is deleted. */
-export class Spoilt extends LoadError {
+export class Spoilt extends SoloError {
   constructor(message: string) {
     super("FILE_IO", `${message}. What had been received is deleted.`);
   }

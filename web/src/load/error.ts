@@ -1,16 +1,4 @@
-/** What a person reads when a model does not load: what was wanted, what was found, where. `status` is one of the C
- *  library's, so that the page treats these and the engine's own alike. */
-export type LoadStatus = "FILE_IO" | "FILE_FORMAT" | "MEMORY" | "ARGUMENT";
-
-export class LoadError extends Error {
-  override readonly name = "SoloError";
-  constructor(
-    readonly status: LoadStatus,
-    message: string,
-  ) {
-    super(message);
-  }
-}
+/** What loading says of bytes and of servers. */
 
 /** Worth another try: the connection dropped, stalled, or the server was busy. */
 export class Retryable extends Error {

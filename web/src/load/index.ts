@@ -1,5 +1,6 @@
 /** Opens what a page named: an address, a picked file, a kept model. Runs in the engine's Worker. */
-import type { ByteSource, ModelRef, OpenSource, SourceProgress } from "../byte-source.js";
+import type { ByteSource, ModelFolder, ModelRef, OpenSource, SourceProgress } from "../byte-source.js";
+import { blobSource, folderAt, folderOf, isReadable } from "../folder.js";
 import { askHub, HUB, parseAddress } from "./address.js";
 import {
   cacheId,
@@ -14,8 +15,9 @@ import {
   type Hold,
 } from "./cache.js";
 import { Download, Spoilt, type DownloadOptions } from "./download.js";
-import { bytesText, LoadError } from "./error.js";
-import { checkMagic } from "./network.js";
+import { SoloError } from "../error.js";
+import { bytesText } from "./error.js";
+import { Absent, checkMagic, Refused } from "./network.js";
 
 export interface LoadOptions {
   stallMs?: number;
@@ -41,11 +43,13 @@ const DEFAULTS: Settings = {
 
 export function createOpenSource(options: LoadOptions = {}): OpenSource {
   const settings = { ...DEFAULTS, ...options };
-  return async (ref: ModelRef, onProgress: OnProgress = () => {}): Promise<ByteSource> => {
+  return async (ref: ModelRef, onProgress: OnProgress = () => {}): Promise<ByteSource | ModelFolder> => {
     if ("bytes" in ref) return openBytes(ref.bytes, ref.name ?? "(memory)", onProgress);
     if ("file" in ref) return openFile(ref.file, ref.name ?? (ref.file as File).name ?? "(file)", onProgress);
     if ("cached" in ref) return openKept(ref.cached, settings, onProgress);
-    return openAddress(ref, settings, onProgress);
+    if ("files" in ref) return folderOf(ref.files, ref.name ?? "(folder)");
+    const { folder, url, name } = parseAddress(ref.url, self.location.href, settings.hub);
+    return folder ? openFolder(url, name, ref, settings, onProgress) : openAddress(ref, settings, onProgress);
   };
 }
 
@@ -65,44 +69,67 @@ function openBytes(buffer: ArrayBuffer, name: string, onProgress: OnProgress): B
 
 function within(name: string, size: number, at: number, into: Uint8Array): void {
   if (at + into.length > size) {
-    throw new LoadError("FILE_IO", `${name}: wanted bytes up to ${at + into.length}, the file has ${size}`);
+    throw new SoloError("FILE_IO", `${name}: wanted bytes up to ${at + into.length}, the file has ${size}`);
   }
 }
 
 async function openFile(file: Blob, name: string, onProgress: OnProgress): Promise<ByteSource> {
-  const read = async (at: number, n: number) => {
-    try {
-      return new Uint8Array(await file.slice(at, at + n).arrayBuffer());
-    } catch (error) {
-      throw new LoadError(
-        "FILE_IO",
-        `${name}: could not be read (${(error as Error).message}); was it moved or changed?`,
-      );
-    }
-  };
-  checkMagic(name, name, await read(0, 64));
+  const source = blobSource(name, file);
+  const head = new Uint8Array(Math.min(64, file.size));
+  await source.read(0, head);
+  checkMagic(name, name, head);
   onProgress({ received: file.size, total: file.size, from: "file", rate: 0 });
-  return {
-    name,
-    size: file.size,
-    read: async (at, into) => {
-      within(name, file.size, at, into);
-      into.set(await read(at, into.length));
-    },
-    close: () => {},
-  };
+  return source;
 }
 
 async function openKept(id: string, settings: Settings, onProgress: OnProgress): Promise<ByteSource> {
   const entry = await readEntry(id);
-  if (!entry) throw new LoadError("FILE_IO", `the model ${id} is no longer kept in this browser`);
+  if (!entry) throw new SoloError("FILE_IO", `the model ${id} is no longer kept in this browser`);
   return openAddress({ url: entry.url, ...(entry.sha256 && { sha256: entry.sha256 }) }, settings, onProgress);
 }
 
 type UrlRef = Extract<ModelRef, { url: string }>;
 
-async function openAddress(ref: UrlRef, settings: Settings, onProgress: OnProgress): Promise<ByteSource> {
-  const address = parseAddress(ref.url, self.location.href, settings.hub);
+/** Each of its files as a model of its own, kept and resumed like one. */
+function openFolder(base: string, name: string, ref: UrlRef, settings: Settings, onProgress: OnProgress): ModelFolder {
+  const headers = ref.headers && { headers: ref.headers };
+  return folderAt(
+    base,
+    name,
+    async (url, size, report) => {
+      const id = await cacheId(url);
+      const absent = (await cacheWorks()) && (await readEntry(id))?.absent === true;
+      try {
+        // What was absent may have come; without the network it is still absent.
+        const asked = absent ? { ...settings, attempts: 1 } : settings;
+        const source = await openAddress({ url, ...headers, ...(size && { size }) }, asked, report, base);
+        return { source, kept: !(source instanceof Download) };
+      } catch (error) {
+        const missing = error instanceof Absent || (error instanceof Refused && (await isReadable(base, ref.headers)));
+        if (!missing && !absent) throw error;
+        await noteAbsent(id, url, base); // again: the try took the note away
+        return undefined;
+      }
+    },
+    onProgress,
+  );
+}
+
+async function noteAbsent(id: string, url: string, folder: string): Promise<void> {
+  if (!(await cacheWorks())) return;
+  const lock = (await hold(id, "exclusive"))!;
+  const name = decodeURIComponent(url.slice(folder.length));
+  try {
+    const store = await StoredFile.open(id, name, 0, 0);
+    store.save({ id, url, name, folder, size: 0, received: 0, complete: false, absent: true, used: Date.now() });
+    store.close();
+  } finally {
+    lock.release();
+  }
+}
+
+async function openAddress(ref: UrlRef, settings: Settings, onProgress: OnProgress, folder?: string): Promise<ByteSource> {
+  const address = parseAddress(ref.url, self.location.href, settings.hub, folder !== undefined);
   const entry: CacheEntry = {
     id: "",
     url: address.url,
@@ -111,10 +138,12 @@ async function openAddress(ref: UrlRef, settings: Settings, onProgress: OnProgre
     received: 0,
     complete: false,
     used: Date.now(),
+    ...(folder && { folder }),
   };
   const sha256 = ref.sha256 ?? address.sha256;
   if (sha256) entry.sha256 = sha256.toLowerCase();
-  const download: DownloadOptions = { ...settings, onProgress, ...(ref.headers && { headers: ref.headers }) };
+  const part = folder !== undefined;
+  const download: DownloadOptions = { ...settings, part, onProgress, ...(ref.headers && { headers: ref.headers }) };
   const learn = async () => {
     // from the hub, and only when the network is used at all
     if (entry.sha256 || !address.hub) return;
@@ -127,7 +156,7 @@ async function openAddress(ref: UrlRef, settings: Settings, onProgress: OnProgre
     await learn();
     return Download.open(entry, download, async ({ name, size }) => {
       if (size <= settings.memoryLimit) return new MemoryFile(size);
-      throw new LoadError(
+      throw new SoloError(
         "MEMORY",
         `${name}: this browser lets the page store no files (a private window?), so the model ` +
           `must fit ${bytesText(settings.memoryLimit)} of memory; it has ${bytesText(size)}`,
@@ -166,6 +195,7 @@ async function openCached(
 /** An entry of the same content as asked for, as far as one can tell. */
 function usable(entry: CacheEntry | undefined, fresh: CacheEntry): CacheEntry | undefined {
   if (!entry) return undefined;
+  if (entry.absent) return undefined;
   const other = (fresh.sha256 && entry.sha256 !== fresh.sha256) || (fresh.size > 0 && entry.size !== fresh.size);
   return other ? undefined : entry;
 }
@@ -174,7 +204,8 @@ async function waitFor(entry: CacheEntry, mode: LockMode, onProgress?: OnProgres
   const now = await hold(entry.id, mode, { ifAvailable: true });
   if (now) return now;
   const timer = setInterval(async () => {
-    const other = await readEntry(entry.id);
+    if (entry.absent) return undefined;
+  const other = await readEntry(entry.id);
     onProgress?.({
       received: other?.received ?? 0,
       total: other?.size ?? 0,
@@ -192,7 +223,7 @@ async function waitFor(entry: CacheEntry, mode: LockMode, onProgress?: OnProgres
 
 async function openStored(entry: CacheEntry, lock: Hold, onProgress?: OnProgress): Promise<ByteSource> {
   const file = await openComplete(entry.id).catch((error: Error) => {
-    throw new LoadError(
+    throw new SoloError(
       "FILE_IO",
       `${entry.name}: the browser's copy cannot be opened (${error.message}); delete it and load again`,
     );
@@ -206,7 +237,7 @@ async function openStored(entry: CacheEntry, lock: Hold, onProgress?: OnProgress
       within(entry.name, entry.size, at, into);
       const n = await file.read(at, into).catch(() => 0);
       if (n !== into.length) {
-        throw new LoadError(
+        throw new SoloError(
           "FILE_IO",
           `${entry.name}: the browser's copy is cut short or gone; delete it and load again`,
         );

@@ -1,5 +1,6 @@
 /** One request for the rest of a file, and what can be wrong with the answer. */
-import { bytesText, LoadError, Retryable } from "./error.js";
+import { SoloError } from "../error.js";
+import { bytesText, Retryable } from "./error.js";
 
 /** Tells two versions of a file apart. Both fields may be hidden by CORS. */
 export interface Validator {
@@ -56,19 +57,25 @@ export async function request(url: string, from: number, options: RequestOptions
   return readHead(response, from, options, url);
 }
 
+/** The server was reached and has no such file. */
+export class Absent extends SoloError {}
+/** It was reached and does not let this page read the file, if it has it. */
+export class Refused extends SoloError {}
+
 function readHead(response: Response, from: number, options: RequestOptions, url: string): Answer {
   const { status, headers } = response;
   const refuse = (error: Error): never => {
     void response.body?.cancel().catch(() => {});
     throw error;
   };
-  const bad = (text: string) => refuse(new LoadError("FILE_IO", `${options.name}: ${text}`));
-  if (status === 404 || status === 410) bad(`there is no such file on the server (status ${status}) at ${url}`);
+  const bad = (text: string) => refuse(new SoloError("FILE_IO", `${options.name}: ${text}`));
+  if (status === 404 || status === 410)
+    refuse(new Absent("FILE_IO", `${options.name}: there is no such file on the server (status ${status}) at ${url}`));
   if (status === 401 || status === 403) {
-    bad(
+    const text =
       `the server wants a login or permission (status ${status}) for ${url}. If the model's terms must be accepted ` +
-        `first, download the file and open it here.`,
-    );
+      `first, download the file and open it here.`;
+    refuse(new Refused("FILE_IO", `${options.name}: ${text}`));
   }
   if (status === 416)
     bad(`the server has no bytes after ${bytesText(from)}, though it had said that the file is longer`);
@@ -110,7 +117,7 @@ function htmlText(url: string): string {
 async function diagnose(url: string, from: number, options: RequestOptions, error: unknown): Promise<Error> {
   const { host, protocol } = new URL(url);
   if (protocol === "http:" && self.location.protocol === "https:") {
-    return new LoadError("FILE_IO", `${options.name}: a page served over https may not load from http://${host}`);
+    return new SoloError("FILE_IO", `${options.name}: a page served over https may not load from http://${host}`);
   }
   if (navigator.onLine === false) return new Retryable("this device is offline");
   try {
@@ -125,23 +132,24 @@ async function diagnose(url: string, from: number, options: RequestOptions, erro
   }
   if (from > 0 || new URL(url).origin === self.location.origin)
     return new Retryable(`the connection to ${host} failed`);
-  return new LoadError(
+  return new Refused(
     "FILE_IO",
-    `${options.name}: ${host} answers, but does not let this page read the file (no CORS: its answer lacks ` +
+    `${options.name}: ${host} answers, but does not let this page read ${url} (no CORS: its answer lacks ` +
       `Access-Control-Allow-Origin, which some servers leave out too where there is no such file). Download the file and ` +
       `open it here, or use another server.`,
   );
 }
 
-/** A model begins with "GGUF". What often comes in its place is named; throws then. */
-export function checkMagic(name: string, url: string, head: Uint8Array): void {
+/** A model begins with "GGUF", a file of a folder with anything. What often comes in their place is named; throws then. */
+export function checkMagic(name: string, url: string, head: Uint8Array, any = false): void {
   const magic = new TextDecoder("latin1").decode(head.subarray(0, 64));
   if (magic.slice(0, 4) === "GGUF".slice(0, head.length)) return;
-  const bad = (text: string) => new LoadError("FILE_FORMAT", `${name}: ${text}`);
+  const bad = (text: string) => new SoloError("FILE_FORMAT", `${name}: ${text}`);
   if (/^\s*<(!doctype|html|\?xml|head|body)/i.test(magic)) throw bad(htmlText(url));
   if (magic.startsWith("version https://git-lfs")) {
     throw bad("this is a Git LFS pointer, a note of 130 bytes, not the model that it stands for");
   }
+  if (any) return;
   if (magic.startsWith("PK\x03\x04")) throw bad("this is a ZIP archive; wanted the .gguf file inside");
   const shown = /^[\x20-\x7e\r\n\t]+$/.test(magic)
     ? JSON.stringify(magic.slice(0, 24))

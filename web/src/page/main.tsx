@@ -51,14 +51,38 @@ function Lost() {
   );
 }
 
+function Crashed() {
+  return (
+    <section class="screen" role="alert">
+      <h1>The engine stopped</h1>
+      <p>{problem.value}</p>
+      <p class="dim">
+        That is a fault of Solo or of the browser, not yours. The conversation is kept, and so is what was downloaded; the
+        engine starts afresh.
+      </p>
+      <div class="row">
+        {lastRef.value && (
+          <button class="primary" onClick={() => void recover()}>
+            Load the model again
+          </button>
+        )}
+        <button class={lastRef.value ? "" : "primary"} onClick={() => void start()}>
+          {lastRef.value ? "Choose another model" : "Start again"}
+        </button>
+      </div>
+    </section>
+  );
+}
+
 function Main() {
   if (phase.value === "unable") return <Unable />;
   if (phase.value === "lost") return <Lost />;
+  if (phase.value === "crashed") return <Crashed />;
   if (phase.value === "starting") return <p class="screen dim">Starting the engine…</p>;
   if (view.value === "probe") return <Probe />;
   if (phase.value === "loading") return <Loading />;
-  if (!model.value) return <Picker />;
-  return view.value === "chat" ? <Chat /> : <Spectrum />;
+  if (view.value === "spectrum") return <Spectrum />;
+  return model.value ? <Chat /> : <Picker />;
 }
 
 function App() {
@@ -83,7 +107,7 @@ function App() {
         <span class="where dim">{device.value?.name}</span>
       </header>
       <main id="main" tabIndex={-1}>
-        {phase.value !== "unable" && phase.value !== "lost" && <Problem />}
+        {!["unable", "lost", "crashed"].includes(phase.value) && <Problem />}
         <Note />
         <Main />
       </main>

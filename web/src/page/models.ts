@@ -1,4 +1,5 @@
-/** Small models to begin with. Files on the hub are named by their shape; see load/address.ts. */
+/** Small models to begin with. Files on the hub are named by their shape; see load/address.ts. The addresses are their
+ *  publishers': no test reaches them, and where one has moved the page says so with the address. */
 export interface Preset {
   title: string;
   url: string;

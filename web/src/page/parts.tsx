@@ -80,9 +80,11 @@ export const rateText = (n: number): string =>
   n >= 1000 ? Math.round(n).toLocaleString("en") : n >= 100 ? n.toFixed(0) : n.toFixed(1);
 export const countText = (n: number): string => (n >= 10 || Number.isInteger(n) ? String(Math.round(n)) : n.toFixed(2));
 
-export function download(name: string, value: unknown): void {
+export const download = (name: string, value: unknown): void => save(name, JSON.stringify(value, null, 2), "application/json");
+
+export function save(name: string, text: string, type: string): void {
   const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([JSON.stringify(value, null, 2)], { type: "application/json" }));
+  link.href = URL.createObjectURL(new Blob([text], { type }));
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);

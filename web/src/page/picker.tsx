@@ -1,10 +1,35 @@
 /** Choosing a model: presets, an address, a file, those kept in the browser. */
+import { signal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
-import { listCache, removeCached, type CacheEntry } from "../load/cache.js";
+import { listModels, removeCached, type KeptModel } from "../load/cache.js";
 import { bytesText } from "../load/error.js";
 import { parseAddress } from "../load/address.js";
 import { localModels, PRESETS, type Preset } from "./models.js";
-import { device, load, problem, remembered, textOf } from "./state.js";
+import { textOf } from "../error.js";
+import { device, load, problem, remembered } from "./state.js";
+
+type Picked = { name: string; file: File };
+
+const quant = signal("");
+/** What a folder's matrices become; nothing for a file. */
+const weights = () => (quant.value ? { quant: quant.value } : {});
+
+/** A file, or the files of a folder, that were dropped. */
+async function dropped(data: DataTransfer): Promise<{ files: Picked[]; name: string }> {
+  const entry = data.items[0]?.webkitGetAsEntry?.();
+  if (!entry?.isDirectory) return { files: [...data.files].slice(0, 1).map((file) => ({ name: file.name, file })), name: "" };
+  const reader = (entry as FileSystemDirectoryEntry).createReader();
+  const files: Picked[] = [];
+  for (;;) {
+    // At most a hundred at a time, then none.
+    const some = await new Promise<FileSystemEntry[]>((resolve, reject) => reader.readEntries(resolve, reject));
+    if (some.length === 0) return { files, name: entry.name };
+    for (const each of some.filter((each) => each.isFile)) {
+      const file = await new Promise<File>((resolve, reject) => (each as FileSystemFileEntry).file(resolve, reject));
+      files.push({ name: file.name, file });
+    }
+  }
+}
 
 /** Weights are split over at most four bindings. */
 function tooLarge(bytes: number): string {
@@ -16,9 +41,10 @@ function tooLarge(bytes: number): string {
 
 function PresetRow({ preset, kept }: { preset: Preset; kept: boolean }) {
   const why = tooLarge(preset.bytes);
+  const hint = `${preset.title} is a suggestion of this page; its publisher may have moved the file.`;
   return (
     <li>
-      <button class="preset" disabled={why !== ""} onClick={() => void load({ url: preset.url })}>
+      <button class="preset" disabled={why !== ""} onClick={() => void load({ url: preset.url }, hint)}>
         <strong>{preset.title}</strong>
         <span class="dim">
           {bytesText(preset.bytes)}
@@ -30,10 +56,10 @@ function PresetRow({ preset, kept }: { preset: Preset; kept: boolean }) {
   );
 }
 
-function Kept({ entries, refresh }: { entries: CacheEntry[]; refresh: () => void }) {
-  const remove = async (entry: CacheEntry) => {
+function Kept({ entries, refresh }: { entries: KeptModel[]; refresh: () => void }) {
+  const remove = async (entry: KeptModel) => {
     try {
-      await removeCached(entry.id);
+      for (const id of entry.ids) await removeCached(id);
     } catch (error) {
       problem.value = textOf(error);
     }
@@ -45,7 +71,7 @@ function Kept({ entries, refresh }: { entries: CacheEntry[]; refresh: () => void
       <h2>Kept in this browser</h2>
       <ul class="kept">
         {entries.map((entry) => (
-          <li key={entry.id}>
+          <li key={entry.url}>
             <span class="name" title={entry.url}>
               {entry.name}
               <small class="dim">
@@ -54,7 +80,7 @@ function Kept({ entries, refresh }: { entries: CacheEntry[]; refresh: () => void
                   : `${bytesText(entry.received)} of ${bytesText(entry.size)} received`}
               </small>
             </span>
-            <button onClick={() => void load({ cached: entry.id })} aria-label={`Load ${entry.name}`}>
+            <button onClick={() => void load({ url: entry.url, ...weights() })} aria-label={`Load ${entry.name}`}>
               {entry.complete ? "Load" : "Go on"}
             </button>
             <button class="plain" onClick={() => void remove(entry)} aria-label={`Delete ${entry.name}`}>
@@ -70,19 +96,32 @@ function Kept({ entries, refresh }: { entries: CacheEntry[]; refresh: () => void
 
 export function Picker() {
   const [local, setLocal] = useState<Preset[]>([]);
-  const [entries, setEntries] = useState<CacheEntry[]>([]);
+  const [entries, setEntries] = useState<KeptModel[]>([]);
   const [address, setAddress] = useState(remembered());
   const [over, setOver] = useState(false);
-  const refresh = () => void listCache().then(setEntries);
+  const refresh = () => void listModels().then(setEntries);
   useEffect(() => {
     void localModels().then(setLocal);
     refresh();
   }, []);
-  const take = (file: File | undefined | null) => file && void load({ file, name: file.name });
+  const take = (files: Picked[], name: string) => {
+    if (files.length === 1 && /\.gguf$/i.test(files[0]!.name)) void load({ file: files[0]!.file, name: files[0]!.name });
+    else if (files.some(({ name }) => /\.(json|safetensors)$/.test(name))) void load({ files, name, ...weights() });
+    else if (files.length === 1) void load({ file: files[0]!.file, name: files[0]!.name }); // the loader says what it is
+    else if (files.length > 0) problem.value = `${name}: wanted a .gguf file or a model's folder (config.json, safetensors), found ${files.length} other files`;
+  };
+  /** Of a picked folder what lies in itself. */
+  const pick = (input: HTMLInputElement) => {
+    const list = [...(input.files ?? [])];
+    const name = list[0]?.webkitRelativePath.split("/")[0] ?? "";
+    const inside = list.filter((file) => name === "" || file.webkitRelativePath === `${name}/${file.name}`);
+    input.value = ""; // the same again is a change
+    take(inside.map((file) => ({ name: file.name, file })), name);
+  };
   const submit = (event: Event) => {
     event.preventDefault();
     try {
-      void load({ url: address.trim() && parseAddress(address, location.href) && address.trim() });
+      void load({ url: address.trim() && parseAddress(address, location.href) && address.trim(), ...weights() });
     } catch (error) {
       problem.value = textOf(error);
     }
@@ -94,7 +133,11 @@ export function Picker() {
       class={`picker ${over ? "over" : ""}`}
       onDragOver={(event) => (event.preventDefault(), setOver(true))}
       onDragLeave={() => setOver(false)}
-      onDrop={(event) => (event.preventDefault(), setOver(false), take(event.dataTransfer?.files[0]))}
+      onDrop={(event) => {
+        event.preventDefault();
+        setOver(false);
+        if (event.dataTransfer) void dropped(event.dataTransfer).then(({ files, name }) => take(files, name));
+      }}
     >
       <header class="hero">
         <h1>A language model on your own GPU</h1>
@@ -107,7 +150,7 @@ export function Picker() {
       </ul>
       <section class="card">
         <form onSubmit={submit}>
-          <label for="address">Any .gguf by its address, or as org/repo/file.gguf</label>
+          <label for="address">Any .gguf or model folder by its address, or as org/repo</label>
           <div class="row">
             <input
               id="address"
@@ -124,11 +167,29 @@ export function Picker() {
             </button>
           </div>
         </form>
-        <label class="drop">
-          <input type="file" accept=".gguf" class="hidden" onChange={(event) => take(event.currentTarget.files?.[0])} />
-          <span>
-            <b>Open a file</b> or drop it here
-          </span>
+        <div class="drop">
+          <label>
+            <input type="file" accept=".gguf" class="hidden" onChange={(event) => pick(event.currentTarget)} />
+            <b>Open a file</b>
+          </label>
+          <label>
+            <input
+              type="file"
+              ref={(input) => void (input && (input.webkitdirectory = true))}
+              class="hidden"
+              onChange={(event) => pick(event.currentTarget)}
+            />
+            <b>Open a folder</b>
+          </label>
+          or drop either here
+        </div>
+        <label class="inline">
+          <span>Weights of a folder</span>
+          <select value={quant.value} onChange={(event) => (quant.value = event.currentTarget.value)}>
+            <option value="">as they are</option>
+            <option value="q8_0">8 bits (q8_0)</option>
+            <option value="q4_0">4 bits (q4_0)</option>
+          </select>
         </label>
       </section>
       {entries.length > 0 && <Kept entries={entries} refresh={refresh} />}

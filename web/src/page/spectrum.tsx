@@ -5,12 +5,15 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import type { BenchResult, BenchRow } from "../api.js";
 import { countText, download, Field, rateText } from "./parts.js";
-import { device, factorings, idle, model, phase, working } from "./state.js";
+import { Experiments } from "./experiments.js";
+import { ink } from "./plot.js";
+import { dark, device, factorings, idle, model, working } from "./state.js";
 
 const rows = signal<BenchRow[]>([]);
 const result = signal<BenchResult | undefined>(undefined);
 const chosen = signal<string[] | undefined>(undefined); // undefined: all
 const size = signal({ tokens: 32, samples: 3, positions: 128 });
+const busy = signal(false);
 let stop: AbortController | undefined;
 
 function keep(row: BenchRow): void {
@@ -22,6 +25,7 @@ async function run(): Promise<void> {
   const running = (stop = new AbortController());
   rows.value = [];
   result.value = undefined;
+  busy.value = true;
   await working(async (engine) => {
     const { tokens, samples, positions } = size.value;
     const done = await engine.bench({
@@ -35,6 +39,7 @@ async function run(): Promise<void> {
     result.value = done;
     done.rows.forEach(keep);
   });
+  busy.value = false;
 }
 
 const timed = (): BenchRow[] => rows.value.filter((row) => row.status !== "failed" && row.tokens_per_second > 0);
@@ -43,17 +48,6 @@ const best = (): BenchRow | undefined =>
   timed()
     .filter((row) => row.status === "ok")
     .sort((a, b) => b.tokens_per_second - a.tokens_per_second)[0];
-
-const dark = signal(matchMedia("(prefers-color-scheme: dark)").matches);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => (dark.value = event.matches));
-
-/** A variable of the style sheet as a color that a canvas takes. */
-function ink(at: HTMLElement, name: string): string {
-  at.style.color = `var(${name})`;
-  const color = getComputedStyle(at).color;
-  at.style.color = "";
-  return color;
-}
 
 /** Points with their names, the winner's larger; a name that would cover another one moves down. */
 function drawPoints(u: uPlot, shown: BenchRow[], winner: BenchRow | undefined, accent: string, dim: string): void {
@@ -188,7 +182,8 @@ const SIZES = [
   ["positions", "Positions before", 1, 4096],
 ] as const;
 
-export function Spectrum() {
+/** The factorings on the model that is loaded. */
+function ThisModel() {
   const all = factorings.value;
   const picked = chosen.value ?? all;
   const toggle = (name: string) => {
@@ -197,17 +192,11 @@ export function Spectrum() {
       : all.filter((each) => each === name || picked.includes(each));
     chosen.value = next.length === all.length ? undefined : next;
   };
-  const running = phase.value === "working";
+  const running = busy.value;
   return (
-    <div class="spectrum">
-      <header class="hero">
-        <h1>How many dispatches should a token take?</h1>
-        <p>
-          The same kernels, grouped from over five hundred dispatches a token to one for several, timed here with{" "}
-          <strong>{model.value?.name}</strong> on {device.value?.name || "this device"}.
-        </p>
-      </header>
+    <>
       <section class="card">
+        <h2>{model.value!.name}</h2>
         <fieldset class="checks" disabled={running}>
           <legend>Factorings</legend>
           {all.map((name) => (
@@ -267,6 +256,23 @@ export function Spectrum() {
       </section>
       <Chart />
       {rows.value.length > 0 && <Table />}
+    </>
+  );
+}
+
+export function Spectrum() {
+  return (
+    <div class="spectrum">
+      <header class="hero">
+        <h1>How many dispatches should a token take?</h1>
+        <p>
+          The same kernels, grouped from over five hundred dispatches a token to one for several, timed on{" "}
+          {device.value?.name || "this device"}
+          {model.value ? "" : ". With a model loaded its factorings are timed too"}.
+        </p>
+      </header>
+      {model.value && <ThisModel />}
+      <Experiments />
     </div>
   );
 }

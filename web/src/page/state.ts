@@ -2,10 +2,13 @@
 import { computed, signal } from "@preact/signals";
 import type { DeviceInfo, InitProgressReport, ModelInfo, ModelRef, PlanInfo, SourceProgress } from "../api.js";
 import { SoloEngine } from "../engine/engine.js";
+import { SoloError, textOf } from "../error.js";
+import { parseAddress } from "../load/address.js";
 import { bytesText } from "../load/error.js";
 
-/** starting → empty → loading → ready ⇄ working; lost: the GPU went away; unable: this browser or device cannot. */
-export type Phase = "starting" | "unable" | "empty" | "loading" | "ready" | "working" | "lost";
+/** starting → empty → loading → ready ⇄ working; lost: the GPU went away; crashed: the engine did; unable: this browser or
+ *  device cannot. */
+export type Phase = "starting" | "unable" | "empty" | "loading" | "ready" | "working" | "lost" | "crashed";
 
 export const phase = signal<Phase>("starting");
 export const problem = signal(""); // the last thing that went wrong, for a person
@@ -21,14 +24,16 @@ export const lastRef = signal<ModelRef | undefined>(undefined);
 /** Whether the engine takes a request now. */
 export const idle = computed(() => phase.value === "ready");
 
+const darkScheme = matchMedia("(prefers-color-scheme: dark)");
+export const dark = signal(darkScheme.matches);
+darkScheme.addEventListener("change", (event) => (dark.value = event.matches));
+
 let engine: SoloEngine | undefined;
 
 export function theEngine(): SoloEngine {
   if (!engine) throw new Error("the engine is not running");
   return engine;
 }
-
-export const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** Starts the worker and opens the device; "unable" says why neither works. */
 export async function start(): Promise<void> {
@@ -39,13 +44,15 @@ export async function start(): Promise<void> {
   if (!("gpu" in navigator)) return unable(noWebGpu());
   const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module", name: "solo" });
   worker.addEventListener("message", ({ data }) => data?.page === "source" && (source.value = data.source));
-  worker.addEventListener("error", (event) => unable(`The engine's worker did not start: ${event.message ?? ""}`));
   const started = (engine = new SoloEngine({ worker, initProgressCallback: (said) => (report.value = said) }));
   engine.onNote = (text) => (note.value = text);
   engine.onDeviceLost = (message) => {
     if (started !== engine) return;
     problem.value = message;
     phase.value = "lost";
+  };
+  engine.onStopped = (message) => {
+    if (started === engine && phase.value !== "starting") crashed(message);
   };
   try {
     await engine.started;
@@ -62,13 +69,31 @@ function unable(why: string): void {
   phase.value = "unable";
 }
 
+/** What must never happen, did: nothing of the engine is of use. */
+function crashed(why: string): void {
+  problem.value = why;
+  phase.value = "crashed";
+}
+const isCrash = (error: unknown): boolean => error instanceof SoloError && error.status === "BUG";
+/** Whether a screen of its own says what is wrong. */
+const isOver = (): boolean => ["lost", "crashed"].includes(phase.value);
+
 function noWebGpu(): string {
   return window.isSecureContext
     ? "This browser has no WebGPU. Recent Chrome, Edge, Safari and Firefox have it; in some it is behind a setting."
     : "WebGPU is only given to pages that come over https, or from localhost.";
 }
 
-export async function load(ref: ModelRef): Promise<void> {
+/** A failure of loading, with the address it is about and what may be behind it. */
+function failureText(error: unknown, ref: ModelRef, hint: string): string {
+  const text = textOf(error);
+  if (!("url" in ref)) return text;
+  const { url } = parseAddress(ref.url, location.href);
+  return [text, !text.includes(url) && `The address is ${url}`, hint].filter(Boolean).join(" ");
+}
+
+/** `hint`: a sentence for when the address does not have the model. */
+export async function load(ref: ModelRef, hint = ""): Promise<void> {
   const mine = theEngine();
   phase.value = "loading";
   problem.value = note.value = "";
@@ -91,8 +116,10 @@ export async function load(ref: ModelRef): Promise<void> {
     phase.value = "ready";
     remember(ref);
   } catch (error) {
-    if (mine !== engine || (phase.value as Phase) === "lost") return; // stopped by hand, or the lost screen says it
-    problem.value = textOf(error);
+    if (mine !== engine || isOver()) return; // stopped by hand, or another screen says it
+    if (isCrash(error)) return crashed(textOf(error));
+    const elsewhere = error instanceof SoloError && ["FILE_IO", "FILE_FORMAT"].includes(error.status);
+    problem.value = failureText(error, ref, elsewhere ? hint : "");
     phase.value = "empty";
   }
 }
@@ -112,22 +139,25 @@ export async function leaveModel(): Promise<void> {
   phase.value = "empty";
 }
 
-/** After a lost device: a fresh worker, and the same model again. */
+/** After a lost device or a crash: a fresh worker, and the same model again. */
 export async function recover(): Promise<void> {
   const ref = lastRef.value;
   await start();
   if (ref && (phase.value as Phase) === "empty") await load(ref);
 }
 
-/** Runs `what` while nothing else may; an error becomes `problem` unless the device went away. */
+/** Runs `what` while nothing else may; an error becomes `problem` unless another screen says it. */
 export async function working<T>(what: (engine: SoloEngine) => Promise<T>): Promise<T | undefined> {
   const before = phase.value;
+  const mine = theEngine();
   phase.value = "working";
   problem.value = "";
   try {
-    return await what(theEngine());
+    return await what(mine);
   } catch (error) {
-    if ((phase.value as Phase) !== "lost") problem.value = textOf(error);
+    if (mine !== engine || isOver()) return undefined;
+    if (isCrash(error)) crashed(textOf(error));
+    else problem.value = textOf(error);
     return undefined;
   } finally {
     if (phase.value === "working") phase.value = before;

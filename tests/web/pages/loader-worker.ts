@@ -1,9 +1,11 @@
 /** The loader as the engine uses it, behind messages: {id, call, args} → {id, result | error}, and {progress}. */
-import type { ByteSource, ModelRef } from "../../src/byte-source.js";
-import { listCache, removeCached } from "../../src/load/cache.js";
-import { createOpenSource, type LoadOptions } from "../../src/load/index.js";
+import { isFolder, type ByteSource, type ModelFolder, type ModelRef } from "../../../web/src/byte-source.js";
+import { parseAddress } from "../../../web/src/load/address.js";
+import { listCache, listModels, removeCached } from "../../../web/src/load/cache.js";
+import { createOpenSource, type LoadOptions } from "../../../web/src/load/index.js";
 
 const sources = new Map<number, ByteSource>();
+let folder: ModelFolder | undefined; // opened last
 let nextSource = 1;
 
 async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
@@ -11,14 +13,27 @@ async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   return [...digest].map((b) => b.toString(16).padStart(2, "0")).join("");
 }
 
+function add(source: ByteSource) {
+  sources.set(nextSource, source);
+  return { source: nextSource++, size: source.size, name: source.name };
+}
+
 const calls = {
   async open(ref: ModelRef, options: LoadOptions) {
     const source = await createOpenSource({ stallMs: 1000, backoffMs: 50, attempts: 4, ...options })(ref, (progress) =>
       postMessage({ progress }),
     );
-    sources.set(nextSource, source);
-    return { source: nextSource++, size: source.size, name: source.name };
+    if (isFolder(source)) {
+      folder = source;
+      return { name: source.name };
+    }
+    return add(source);
   },
+  async openIn(name: string, size = 0) {
+    const source = await folder!.open(name, size);
+    return source && add(source);
+  },
+  closeFolder: async () => folder!.close(),
   /** As the engine reads: in order, in pieces; the SHA-256 of all. */
   async readAll(id: number, piece = 4 << 20) {
     const source = sources.get(id)!;
@@ -43,7 +58,9 @@ const calls = {
     sources.delete(id);
     await new Promise((resolve) => setTimeout(resolve, 50));
   },
+  parse: async (text: string, hub: string) => parseAddress(text, self.location.href, hub),
   list: () => listCache(),
+  models: () => listModels(),
   remove: (id: string) => removeCached(id),
   /** As in a private window: nothing can be stored. */
   noStorage() {

@@ -3,16 +3,14 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
-import { bundle, noBrowser, rendererBytes, startBrowser, watchErrors } from "./browser.mjs";
+import { bundle, close, rendererBytes, startBrowser, unrun } from "./harness.mjs";
 import { fakeModel, startServer } from "./server.mjs";
 
 const MB = 1 << 20;
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 const here = (name) => new URL(name, import.meta.url).pathname;
 
-if (noBrowser) console.log(`UNRUN: ${noBrowser}`);
-
-describe("loader", { skip: noBrowser, timeout: 120_000 }, () => {
+describe("loader", { skip: unrun(), timeout: 120_000 }, () => {
   let home, other, browser;
   const model = fakeModel(6 * MB + 12345);
   const sum = sha256(model);
@@ -33,16 +31,10 @@ describe("loader", { skip: noBrowser, timeout: 120_000 }, () => {
 
   /** A fresh page; every request of it that fails on purpose shows on the console, so only exceptions count. */
   async function open() {
-    const page = await browser.context.newPage();
-    page.errors = watchErrors(page, [/Failed to load resource/, /CORS policy/, /net::ERR/]);
-    await page.goto(home.url("/loader.html"));
+    const page = await browser.open(home.url("/loader.html"), { expected: [/Failed to load resource/, /CORS policy/, /net::ERR/] });
     await page.waitForFunction(() => window.call);
     const call = (...args) => page.evaluate((a) => window.call(...a), args);
-    const close = async () => {
-      assert.deepEqual(page.errors, []);
-      await page.close();
-    };
-    return { page, call, close, progress: () => page.evaluate(() => window.progress) };
+    return { page, call, close: () => close(page), progress: () => page.evaluate(() => window.progress) };
   }
   /** Opens, reads all, closes; the SHA-256. */
   async function load({ call }, ref, options = {}) {
@@ -222,7 +214,7 @@ describe("loader", { skip: noBrowser, timeout: 120_000 }, () => {
       [{ status: 401 }, /wants a login or permission \(status 401\)/],
       [{ status: 503 }, /busy or broken \(status 503\), 4 times in a row/],
       [{ status: 302 }, /failed|wanted status 200/],
-      [{ cors: false }, /does not let this page read the file \(no CORS/],
+      [{ cors: false }, /does not let this page read \S+ \(no CORS/],
       [{ type: "text/html", bytes: text("<!doctype html><p>Sign in") }, /a web page came in place of a model/],
       [{ bytes: text("<html><p>Sign in".padEnd(9000)) }, /a web page came in place of a model/],
       [{ bytes: text("version https://git-lfs.github.com/spec/v1\noid sha256:00") }, /Git LFS pointer/],
@@ -337,6 +329,88 @@ describe("loader", { skip: noBrowser, timeout: 120_000 }, () => {
     ]);
     const web = tab.page.evaluate(() => window.call("open", { file: new File(["<html>x"], "bad.gguf") }));
     await assert.rejects(web, /bad.gguf: a web page came/);
+    await tab.close();
+  });
+
+  test("a model's folder: its files by name, few at a time, what it lacks, without the network, as one in the list", async () => {
+    const tab = await open();
+    const shards = [fakeModel(9 * MB, 5), fakeModel(9 * MB, 6), fakeModel(9 * MB, 7)];
+    const base = `/org/tiny-${next++}/`;
+    const put = (name, options) => other.files.set(base + name, options);
+    put("config.json", { bytes: Buffer.from(`{"a": "${"x".repeat(5000)}"}`), gzip: true }); // its length is not said
+    put("chat_template.jinja", { status: 404 });
+    shards.forEach((bytes, i) => put(`shard-${i}.bin`, { bytes }));
+    const folder = { url: other.url(base) };
+    assert.deepEqual(await tab.call("open", folder), { name: base.split("/").at(-2) });
+
+    const config = await tab.call("openIn", "config.json");
+    assert.equal(config.size, other.files.get(`${base}config.json`).bytes.length);
+    for (const { source } of [config, await tab.call("openIn", "config.json")]) // by whoever asks again too
+      assert.equal(await tab.call("readAll", source), sha256(other.files.get(`${base}config.json`).bytes));
+    // Servers say in several ways that they have no such file; here each but the last lets pages read the answer.
+    assert.equal(await tab.call("openIn", "chat_template.jinja"), undefined);
+    put("secret.json", { status: 403 });
+    put("closed.json", { cors: false, status: 404 });
+    await assert.rejects(tab.call("openIn", "secret.json"), /wants a login or permission \(status 403\)/);
+    await assert.rejects(tab.call("openIn", "closed.json"), /does not let this page read .*closed.json \(no CORS/);
+    put("tokenizer.json", { bytes: Buffer.from("{}") }); // the folder can be read: what is refused is not there
+    assert.equal(await tab.call("openIn", "secret.json"), undefined);
+    assert.equal(await tab.call("openIn", "closed.json"), undefined);
+    const first = await tab.call("openIn", "shard-0.bin");
+    await tab.call("read", first.source, 0, 1000);
+    const [second, third] = [await tab.call("openIn", "shard-1.bin", 9 * MB), await tab.call("openIn", "shard-2.bin", 9 * MB)];
+    assert.equal(other.requests(`${base}shard-1.bin`).length, 0, "with its size said, a shard is not asked for before it is read");
+    for (const [i, { source }] of [first, second, third].entries()) {
+      // By turns, as weights and their scales: neither connection is given up for the other.
+      assert.equal(await tab.call("read", source, 0, 5000), sha256(shards[i].subarray(0, 5000)));
+      if (i > 0) assert.equal(await tab.call("read", first.source, 7 * MB, 100), sha256(shards[0].subarray(7 * MB, 7 * MB + 100)));
+    }
+    assert.equal(await tab.call("readAll", first.source), sha256(shards[0]));
+    assert.equal(await tab.call("readAll", second.source), sha256(shards[1]));
+    assert.equal(await tab.call("readAll", third.source), sha256(shards[2]));
+    const last = (await tab.progress()).at(-1);
+    assert.equal(last.total, 27 * MB + config.size);
+    await tab.call("closeFolder");
+    const lied = await tab.call("open", folder).then(() => tab.call("openIn", "shard-1.bin", 8 * MB));
+    await assert.rejects(tab.call("read", lied.source, 0, 100), /shard-1.bin: wanted a file of 8388608 bytes, the server has one of 9437184/);
+    await tab.call("closeFolder");
+
+    const paths = [...other.files.keys()].filter((path) => path.startsWith(base));
+    const gone = paths.map((path) => [path, other.files.get(path)]);
+    for (const path of paths) other.files.set(path, { dead: true }); // what was not there fails as well
+    const again = await open();
+    await again.call("open", folder);
+    for (const [name, bytes] of [["shard-0.bin", shards[0]], ["shard-2.bin", shards[2]]]) {
+      const { source } = await again.call("openIn", name);
+      assert.equal(await again.call("readAll", source), sha256(bytes), "from the browser's storage");
+    }
+    for (let i = 0; i < 2; i++)
+      assert.equal(await again.call("openIn", "chat_template.jinja"), undefined, "as when the server was last asked");
+    await again.call("closeFolder");
+    gone.forEach(([path, file]) => other.files.set(path, file));
+
+    const [kept] = (await again.call("models")).filter((each) => each.url === folder.url);
+    assert.deepEqual([kept.name, kept.isFolder, kept.received > 18 * MB], [base.split("/").at(-2), true, true]);
+    for (const id of kept.ids) await again.call("remove", id);
+    assert.ok(!(await again.call("models")).some((each) => each.url === folder.url));
+    await tab.close();
+    await again.close();
+  });
+
+  test("addresses of folders: the hub's repositories, a file of one, a path", async () => {
+    const tab = await open();
+    const cases = [
+      ["org/repo", `${other.origin}/org/repo/resolve/main/`, "repo"],
+      [`${other.origin}/org/repo/tree/v2`, `${other.origin}/org/repo/resolve/v2/`, "repo"],
+      [`${other.origin}/org/repo/blob/main/config.json`, `${other.origin}/org/repo/resolve/main/`, "repo"],
+      ["/models/tiny/", `${home.origin}/models/tiny/`, "tiny"],
+      ["https://example.org/a%20b/model-00001-of-00002.safetensors?download=true", "https://example.org/a%20b/", "a b"],
+      ["https://example.org/x/mlc-chat-config.json", "https://example.org/x/", "x"],
+    ];
+    for (const [text, url, name] of cases)
+      assert.deepEqual(await tab.call("parse", text, other.origin), { url, name, folder: true }, text);
+    for (const text of ["org/repo/tiny.gguf", "models/tiny.gguf", "https://example.org/tiny", "./tiny.gguf"])
+      assert.equal((await tab.call("parse", text, other.origin)).folder, undefined, text);
     await tab.close();
   });
 

@@ -1,14 +1,27 @@
-/** A file server with the faults of real ones, asked for file by file. Each file: {bytes, …}, see serve(). */
+/** A file server with the faults of real ones, asked for file by file: each of `files` is {bytes, …}, see serve(). What is not
+ *  among them comes from `folders` ({"/models/": dir}), without faults. */
 import { once } from "node:events";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { createServer } from "node:http";
+import { extname, join, normalize } from "node:path";
 import { Readable } from "node:stream";
+import { gzipSync } from "node:zlib";
 
-export async function startServer() {
+const TYPES = { ".html": "text/html", ".js": "text/javascript", ".wasm": "application/wasm", ".css": "text/css" };
+
+function fromFolder(folders, path) {
+  const mount = Object.keys(folders).filter((each) => path.startsWith(each)).sort((a, b) => b.length - a.length)[0];
+  const file = mount && join(folders[mount], normalize("/" + decodeURIComponent(path.slice(mount.length))));
+  if (!file || !existsSync(file) || !statSync(file).isFile()) return undefined;
+  return { bytes: readFileSync(file), type: TYPES[extname(file)] };
+}
+
+export async function startServer(folders = {}) {
   const files = new Map();
   const log = []; // {path, range, status}
   const server = createServer((request, response) => {
     const path = new URL(request.url, "http://x").pathname;
-    const file = files.get(path);
+    const file = files.get(path) ?? fromFolder(folders, path);
     const entry = { path, method: request.method, range: request.headers.range ?? "", status: 0 };
     if (path !== "/favicon.ico") log.push(entry);
     response.on("close", () => (entry.status = response.statusCode));
@@ -31,11 +44,12 @@ export async function startServer() {
   };
 }
 
-/** file: bytes; type; cors (false: none); range (false: not offered); etag; status; length (a lie); cutAfter: [n, …] (of
+/** file: bytes; dead (no answer); gzip (packed on the way); type; cors (false: none); range (false: not offered); etag; status; length (a lie); cutAfter: [n, …] (of
  *  the first request, the second, …: bytes sent before the connection is destroyed); stallAfter: [n, …]; bytesPerSecond;
  *  repeat (so many bytes: these over and over, always from the first). */
 async function serve(file, request, response) {
   const { bytes = Buffer.alloc(0) } = file;
+  if (file.dead) return void response.destroy();
   const headers = { "Content-Type": file.type ?? "application/octet-stream" };
   if (file.cors !== false) headers["Access-Control-Allow-Origin"] = "*";
   if (file.etag) {
@@ -43,6 +57,7 @@ async function serve(file, request, response) {
     headers["Access-Control-Expose-Headers"] = "ETag, Content-Range";
   }
   if (file.status) return void response.writeHead(file.status, headers).end(file.body ?? "");
+  if (file.gzip) return void response.writeHead(200, { ...headers, "Content-Encoding": "gzip" }).end(gzipSync(bytes));
   let from = 0;
   const asked = /^bytes=(\d+)-$/.exec(request.headers.range ?? "");
   const fresh = !request.headers["if-range"] || request.headers["if-range"] === file.etag;

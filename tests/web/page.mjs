@@ -1,40 +1,32 @@
 /** The built page in Chromium, with the real engine on a toy model of random weights, on SwiftShader. */
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { noBrowser, startBrowser, watchErrors } from "./browser.mjs";
+import { close, makeFolder, packages, run, solo, source, startBrowser, unrun } from "./harness.mjs";
 import { startServer } from "./server.mjs";
 
-const top = new URL("../..", import.meta.url).pathname;
-const solo = process.env.SOLO_BIN ?? join(top, "build/solo");
 const shots = process.env.SOLO_SCREENSHOTS; // a folder: pictures of every view are left there
-const missing =
-  noBrowser ||
-  [join(top, "dist/index.html"), solo]
-    .map((path) => !existsSync(path) && `${path} is missing (make web)`)
-    .find(Boolean);
-if (missing) console.log(`UNRUN: ${missing}`);
+const needed = [join(source, "dist/index.html"), solo].map((path) => [path, "make web"]);
 
-describe("page", { skip: missing, timeout: 300_000 }, () => {
+describe("page", { skip: unrun(needed), timeout: 300_000 }, () => {
   let folder, server, url, faulty, browser;
 
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), "solo-page-"));
     mkdirSync(join(folder, "models"));
-    execFileSync(solo, ["synth", "toy:64x2x4", join(folder, "models/tiny.gguf"), "--ctx", "512"], { stdio: "ignore" });
+    run("synth", "toy:64x2x4", join(folder, "models/tiny.gguf"), "--ctx", "512");
     server = spawn(process.execPath, [
-      join(top, "tools/serve_web.mjs"),
+      join(source, "tools/serve_web.mjs"),
       "--port",
       "0",
       "--models",
       join(folder, "models"),
     ]);
     url = await new Promise((resolve) => server.stdout.once("data", (line) => resolve(String(line).trim())));
-    faulty = await startServer();
+    faulty = await startServer({ "/folders/": folder }); // of another origin, whose 404 pages may not read
     browser = await startBrowser();
   });
   after(async () => {
@@ -44,17 +36,7 @@ describe("page", { skip: missing, timeout: 300_000 }, () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  async function open(prepare = async () => {}, expected = []) {
-    const page = await browser.context.newPage();
-    page.errors = watchErrors(page, expected);
-    await prepare(page);
-    await page.goto(url);
-    return page;
-  }
-  async function close(page) {
-    assert.deepEqual(page.errors, [], "nothing on the console");
-    await page.close();
-  }
+  const open = (prepare, expected) => browser.open(url, { prepare, expected });
   const picker = (page) => page.getByRole("heading", { name: "A language model on your own GPU" }).waitFor();
   const message = (page) => page.getByRole("textbox", { name: "Message" });
   const ready = (page) => message(page).waitFor({ timeout: 90_000 });
@@ -77,7 +59,7 @@ describe("page", { skip: missing, timeout: 300_000 }, () => {
         await page.setViewportSize({ width, height });
         await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
         if (shots) await page.screenshot({ path: join(shots, `${name}-${width}-${colorScheme}.png`) });
-        await page.addScriptTag({ path: createRequire(import.meta.url).resolve("axe-core") });
+        await page.addScriptTag({ path: packages.resolve("axe-core") });
         const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
         const found = violations.map((v) => `${v.id}: ${v.nodes[0].html} ${v.nodes[0].failureSummary}`);
         assert.deepEqual(found, [], `${name}, ${width} wide, ${colorScheme}`);
@@ -156,7 +138,7 @@ describe("page", { skip: missing, timeout: 300_000 }, () => {
     for (const name of ["Tokens a sample", "Samples", "Positions before"])
       await page.getByLabel(name, { exact: true }).fill("2");
     await page.keyboard.press("Tab");
-    await page.getByRole("button", { name: "Run" }).click();
+    await page.getByRole("button", { name: "Run", exact: true }).click();
     await page.getByText(/^Fastest: /).waitFor({ timeout: 120_000 });
     const cells = await page
       .locator("tbody tr")
@@ -178,6 +160,50 @@ describe("page", { skip: missing, timeout: 300_000 }, () => {
     await look(page, "lost");
     await page.getByRole("button", { name: "Load the model again" }).click();
     await page.getByText("Compiling the kernels").waitFor(); // as far as that the way is the one of any load
+
+    // No event tells the page that a worker is gone, as a browser out of memory would end it.
+    await page.workers()[0].evaluate(() => self.close());
+    await page.getByRole("heading", { name: "The engine stopped" }).waitFor();
+    await page.getByText("the engine's worker was ended").waitFor();
+    await page.getByRole("button", { name: "Load the model again" }).waitFor();
+    await look(page, "crashed");
+    await page.getByRole("button", { name: "Choose another model" }).click();
+    await page.getByRole("link", { name: "Chat" }).click();
+    await picker(page);
+    await close(page);
+  });
+
+  test("experiments: a spec of the program's, on models made here, into a file that the tools take", async () => {
+    const page = await open();
+    await page.getByRole("link", { name: "Spectrum" }).click();
+    await page.getByLabel("Spec").selectOption("int4");
+    await page.getByText(/0 of \d+ rows/).waitFor();
+    await page.getByLabel("Spec").selectOption("spectrum");
+    await page.getByText("0 of 3 rows").waitFor();
+    await page.getByRole("button", { name: "Run the experiment" }).click();
+    await page.getByText("1 of 3 rows").waitFor({ timeout: 120_000 });
+    await page.getByRole("button", { name: "Stop after this row" }).click();
+    await page.getByRole("button", { name: "Go on" }).click(); // with the rows that are missing
+    await page.getByText("3 of 3 rows").waitFor({ timeout: 120_000 });
+    await page.getByText(/fitted: a dispatch/).waitFor();
+    await look(page, "experiments");
+    const [file] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("button", { name: "Download the result" }).click(),
+    ]);
+    assert.match(file.suggestedFilename(), /swiftshader.*-spectrum\.jsonl$/);
+    const path = join(folder, "result.jsonl");
+    await file.saveAs(path);
+    execFileSync("python3", [join(source, "tools/devices.py"), "--check", path], { stdio: "pipe" });
+    const [head, ...rows] = readFileSync(path, "utf8").trim().split("\n").map((line) => JSON.parse(line));
+    assert.deepEqual([head.where, head.quick, head.device.is_software], ["page", true, true]);
+    assert.deepEqual(rows.map((row) => [row.plan.factoring, row.dispatches_per_token, row.status]), [
+      ["unfused", 47, "ok"],
+      ["roles", 18, "ok"],
+      ["stages", 15, "ok"],
+    ]);
+    const curves = JSON.parse(run("plot", path, "--json")).curves; // the program reads it as its own
+    assert.equal(curves[0].points.length, 3);
     await close(page);
   });
 
@@ -192,6 +218,18 @@ describe("page", { skip: missing, timeout: 300_000 }, () => {
     await page.getByRole("button", { name: "Copied" }).waitFor();
     const copied = JSON.parse(await page.evaluate(() => navigator.clipboard.readText()));
     assert.ok(copied.read_bytes_s > 0 && copied.device.max_binding_bytes > 0 && copied.dispatch_us > 0);
+
+    // The core traps: what it says, and the engine afresh.
+    await page.workers()[0].evaluate(() => {
+      GPUQueue.prototype.submit = () => {
+        throw new WebAssembly.RuntimeError("memory access out of bounds");
+      };
+    });
+    await page.getByRole("button", { name: "Measure" }).click();
+    await page.getByRole("heading", { name: "The engine stopped" }).waitFor();
+    await page.getByText("memory access out of bounds").waitFor();
+    await page.getByRole("button", { name: "Start again" }).click();
+    await page.getByText("What runs here").waitFor();
     await close(page);
   });
 
@@ -224,19 +262,74 @@ describe("page", { skip: missing, timeout: 300_000 }, () => {
       ["/short.gguf", /short.gguf: .+/],
     ];
     for (const [path, text] of cases) {
-      await page.getByLabel(/Any .gguf by its address/).fill(faulty.url(path));
+      await page.getByLabel(/by its address/).fill(faulty.url(path));
       await page.keyboard.press("Enter");
       const alert = page.getByRole("alert").filter({ hasText: text });
       await alert.waitFor();
       await alert.getByRole("button", { name: "Dismiss" }).click();
       await picker(page);
     }
-    await page.getByLabel(/Any .gguf by its address/).fill("ftp://nowhere");
+    await page.getByLabel(/by its address/).fill("ftp://nowhere");
     await page.keyboard.press("Enter");
     await page.getByRole("alert").filter({ hasText: "begins with http" }).waitFor();
-    const input = page.locator("input[type=file]");
+    const input = page.locator("input[accept]");
     await input.setInputFiles({ name: "notes.gguf", mimeType: "text/plain", buffer: Buffer.from("shopping list") });
     await page.getByRole("alert").filter({ hasText: "notes.gguf: wanted a GGUF file" }).waitFor();
+
+    // A suggested model whose publisher moved it, or whose server sends something else.
+    const answers = [
+      { status: 404, text: /SmolLM2-135M-Instruct-Q4_0.gguf: there is no such file on the server \(status 404\) at / },
+      { status: 200, contentType: "text/html", body: "<!doctype html><p>moved", text: /a web page came in place of a model from / },
+    ];
+    for (const { text, ...answer } of answers) {
+      const headers = { "Access-Control-Allow-Origin": "*" };
+      await page.context().route("https://huggingface.co/**", (route) => route.fulfill({ ...answer, headers }));
+      await page.getByRole("button", { name: /^SmolLM2 135M/ }).click();
+      const alert = page.getByRole("alert").filter({ hasText: text });
+      await alert.getByText(/https:\/\/huggingface.co\/bartowski\/SmolLM2-135M-Instruct-GGUF\/resolve\/main\//).waitFor();
+      await alert.getByText(/SmolLM2 135M is a suggestion of this page; its publisher may have moved/).waitFor();
+      await alert.getByRole("button", { name: "Dismiss" }).click();
+      await page.context().unroute("https://huggingface.co/**");
+    }
+    await close(page);
+  });
+
+  test("a model's folder: by its address, kept, picked", async () => {
+    run("synth", "toy:64x2x4", join(folder, "hf.gguf"), "--ctx", "512", "--type", "f16", "--output-type", "f16");
+    makeFolder("hf", join(folder, "hf.gguf"), join(folder, "tiny-hf"));
+    const page = await open(
+      (page) => page.addInitScript(() => (localStorage["solo.sampling"] = JSON.stringify({ max_tokens: 10 }))),
+      [/Failed to load resource/, /CORS policy/],
+    );
+    await picker(page);
+    await page.getByLabel("Weights of a folder").selectOption("q4_0");
+    await page.getByLabel(/by its address/).fill(faulty.url("/folders/tiny-hf/"));
+    await page.keyboard.press("Enter");
+    await ready(page);
+    await page.getByText("tiny-hf", { exact: false }).first().waitFor();
+    await page.keyboard.type("Hello");
+    await page.keyboard.press("Enter");
+    await answered(page);
+
+    await page.context().route(faulty.url("/folders/**"), (route) => route.abort());
+    await page.reload();
+    await picker(page);
+    await look(page, "picker-folder");
+    await page.getByRole("button", { name: "Load tiny-hf" }).click();
+    await page.getByText("Compiling the kernels").waitFor(); // all of it was there
+    await page.getByRole("button", { name: "Stop" }).click();
+    await picker(page);
+    await page.getByRole("button", { name: "Delete tiny-hf" }).click();
+    await page.getByRole("button", { name: "Delete tiny-hf" }).waitFor({ state: "detached" });
+    await page.context().unroute(faulty.url("/folders/**"));
+
+    await page.locator("input[type=file]:not([accept])").setInputFiles(join(folder, "tiny-hf"));
+    await page.getByText("Compiling the kernels").waitFor();
+    await page.getByRole("button", { name: "Stop" }).click();
+    await picker(page);
+    rmSync(join(folder, "tiny-hf/tokenizer.json"));
+    await page.locator("input[type=file]:not([accept])").setInputFiles(join(folder, "tiny-hf"));
+    await page.getByRole("alert").filter({ hasText: "tiny-hf/tokenizer.json: wanted this file of a model's folder, found none" }).waitFor();
     await close(page);
   });
 
@@ -245,7 +338,7 @@ describe("page", { skip: missing, timeout: 300_000 }, () => {
     await picker(page);
     const bytes = readFileSync(join(folder, "models/tiny.gguf"));
     faulty.files.set("/slow.gguf", { bytes, stallAfter: [100_000] });
-    await page.getByLabel(/Any .gguf by its address/).fill(faulty.url("/slow.gguf"));
+    await page.getByLabel(/by its address/).fill(faulty.url("/slow.gguf"));
     await page.keyboard.press("Enter");
     await page.getByText(/of 170 kB/).waitFor();
     await page.getByRole("button", { name: "Stop" }).click();
