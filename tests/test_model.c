@@ -310,7 +310,7 @@ static void test_argument(void **state) {
     solo_model *m;
     solo_error err = {0};
     assert_false(solo_model_open(&m, &(solo_model_desc){0}, &err));
-    assert_has(&err, "wanted one of path, bytes and read, found none");
+    assert_has(&err, "wanted one of path, bytes and read, and open with read only, found none");
     assert_int_equal(err.status, SOLO_ARGUMENT);
     assert_false(
         solo_model_open(&m, &(solo_model_desc){.path = "x", .bytes = (const uint8_t *)"x"}, &err));
