@@ -101,7 +101,7 @@ fn stage_attend(layer: u32, tile: u32, lane: u32) {
   refill_out(layer, tile, lane); // on their way until attention is put together
   att_begin();
   // Short contexts leave subgroups without a position; those with one should have the multiprocessor for themselves.
-  let at_work = span.lo + lane / MAX_TEAM * (MAX_TEAM / ATT_TEAM) < span.hi;
+  let at_work = apart(span.lo + lane / MAX_TEAM * (MAX_TEAM / ATT_TEAM) < span.hi);
   var turn = 0u;
   for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
     let p = p0 + lane / ATT_TEAM;

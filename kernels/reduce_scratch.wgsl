@@ -30,6 +30,9 @@ fn across(v: f32, step: u32, lane: u32) -> f32 {
   return other;
 }
 
+// As in reduce_subgroup, but here all lanes meet in barriers: nobody goes a way of its own.
+fn apart(c: bool) -> bool { return true; }
+
 fn team_max(x: f32, team: u32, lane: u32) -> f32 {
   var v = x;
   for (var step = team / 2u; step > 0u; step /= 2u) {

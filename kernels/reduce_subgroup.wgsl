@@ -38,6 +38,9 @@ fn pair_across(v: vec2<f32>, step: u32) -> vec2<f32> {
 // The value of the lane `step` away, which is in the same team.
 fn across(v: f32, step: u32, lane: u32) -> f32 { return subgroupShuffleXor(v, step); }
 
+// Whether this lane goes a way that depends on its subgroup: those may part.
+fn apart(c: bool) -> bool { return c; }
+
 fn team_max(x: f32, team: u32, lane: u32) -> f32 {
   var v = x;
   if (team > 16u) { v = max(v, subgroupShuffleXor(v, 16u)); }
