@@ -96,7 +96,7 @@ typedef struct solo_model_info {
     uint64_t n_param, n_tensor, n_bytes; /* n_bytes: of all tensors */
     uint32_t attn_window, attn_global_every; /* positions attended to, 0: all; but by each so-manyth layer */
     uint32_t rope_dim;    /* dimensions of a head that RoPE turns */
-    const char *rope_factors; /* of frequencies: "none", "all" (one set for all contexts), "by context" */
+    const char *rope_factors; /* of frequencies: "none", "all" (one set for all contexts), "by context", "yarn" */
     uint32_t n_ctx_orig;  /* "by context": longer contexts take the long factors, others the short */
     float    rope_base, rope_attn_factor, norm_eps;
     bool     tied; /* output shares the embedding */

@@ -13,7 +13,7 @@ fn finish_logits(row: u32, v: f32) -> f32 {
   return capped(normed(v, sum_logits(0u) + row, HAS_BIAS_LOGITS, bias_logits(0u) + row), LOGIT_CAP);
 }
 
-// A row of out or down: a model has a bias for both or for neither.
+// A row of out or down: both have a bias, of zeros where the file has none, or neither.
 fn biased(v: f32, bias: u32) -> f32 {
   if (HAS_BIAS_OUT) { return v + vector_at(bias); }
   return v;

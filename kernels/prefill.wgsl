@@ -124,7 +124,9 @@ fn pf_out_out(t: u32, i: u32, v: vec4<f32>) {
 fn pf_out_gate(t: u32, i: u32, v: vec4<f32>) {
   pf[PF_GU_AT + t * PF_GU + i] = v + pf_four(HAS_BIAS_GATE_UP, bias_gate_up(place.layer) + 4u * i);
 }
-fn pf_out_up(t: u32, i: u32, v: vec4<f32>) { pf[PF_GU_AT + t * PF_GU + N_FF / 4u + i] = v; }
+fn pf_out_up(t: u32, i: u32, v: vec4<f32>) {
+  pf[PF_GU_AT + t * PF_GU + N_FF / 4u + i] = v + pf_four(HAS_BIAS_GATE_UP, bias_gate_up(place.layer) + N_FF + 4u * i);
+}
 fn pf_out_down(t: u32, i: u32, v: vec4<f32>) {
   pf_add(t, i, v + pf_four(HAS_BIAS_DOWN, bias_down(place.layer) + 4u * i));
 }

@@ -21,6 +21,7 @@ void solo_assembly_close(solo_assembly *a) {
     if (a->close) a->close(a->user);
     solo_gguf_writer_free(&a->w);
     free(a->head.at), free(a->making), free(a->rows.at), free(a->scales.at), free(a->numbers);
+    free(a->turned);
     free(a);
 }
 
@@ -117,6 +118,32 @@ static bool pack_row(solo_assembly *a, const solo_making *m, uint64_t row, uint8
     return true;
 }
 
+/* Columns lie far apart in an array: it is read once and turned as a whole. The last one stays for its other rows. */
+static const uint8_t *column_at(solo_assembly *a, const solo_array *of, uint64_t column) {
+    const uint64_t size = of->n_bytes / (of->rows * of->cols);
+    if (a->turned_of != of) {
+        uint8_t *plain = solo_alloc((size_t)of->n_bytes);
+        a->turned_of = NULL;
+        a->turned = solo_realloc(a->turned, (size_t)of->n_bytes);
+        bool ok = solo_source_read(of->source, of->off, of->n_bytes, plain, &a->why);
+        for (uint64_t c = 0; c < of->cols && ok; c++)
+            for (uint64_t r = 0; r < of->rows; r++)
+                memcpy(a->turned + (c * of->rows + r) * size, plain + (r * of->cols + c) * size, (size_t)size);
+        free(plain);
+        if (!ok) return NULL;
+        a->turned_of = of;
+    }
+    return a->turned + column * of->rows * size;
+}
+
+/* A vector of heads whose halves become neighbours. */
+static void put_turned(const solo_assembly *a, const solo_making *m, uint8_t *out) {
+    float *numbers = solo_alloc((size_t)m->cols * sizeof *numbers);
+    for (uint64_t i = 0; i < m->cols; i++) numbers[i] = a->numbers[row_from(m, i)];
+    solo_quantize(m->type, numbers, m->cols, out);
+    free(numbers);
+}
+
 static bool make_row(solo_assembly *a, const solo_making *m, uint64_t r, uint8_t *out) {
     if (!m->from) {
         solo_quantize(m->type, m->numbers + r * m->cols, m->cols, out);
@@ -126,11 +153,12 @@ static bool make_row(solo_assembly *a, const solo_making *m, uint64_t r, uint8_t
     const solo_type from = !m->from->is_packed ? m->from->type
                            : m->scale->type == SOLO_TYPE_F16 ? SOLO_TYPE_Q4_0 : SOLO_TYPE_Q4_F;
     const uint64_t n = bytes_of_row(from, m->cols);
-    const bool same = from == m->type;
+    const bool turns_numbers = m->turn && !m->rows, same = from == m->type && m->plus == 0.0f && !turns_numbers;
     if (m->from->is_packed && same) return pack_row(a, m, row, out);
     uint8_t *packed = m->from->is_packed ? solo_alloc((size_t)n) : NULL;
     const uint8_t *blocks = packed;
-    if (!packed) blocks = row_at(a, m, &a->rows, m->from, row);
+    if (m->columns) blocks = column_at(a, m->from, row);
+    else if (!packed) blocks = row_at(a, m, &a->rows, m->from, row);
     else if (!pack_row(a, m, row, packed)) blocks = NULL;
     if (blocks && same) memcpy(out, blocks, (size_t)n);
     if (blocks && !same) {
@@ -139,7 +167,9 @@ static bool make_row(solo_assembly *a, const solo_making *m, uint64_t r, uint8_t
             a->numbers = solo_realloc(a->numbers, a->n_numbers * sizeof *a->numbers);
         }
         solo_dequant(from, blocks, m->cols, a->numbers);
-        solo_quantize(m->type, a->numbers, m->cols, out);
+        for (uint64_t i = 0; i < m->cols; i++) a->numbers[i] += m->plus;
+        if (turns_numbers) put_turned(a, m, out);
+        else solo_quantize(m->type, a->numbers, m->cols, out);
     }
     free(packed);
     return blocks != NULL;

@@ -24,7 +24,10 @@ typedef struct solo_making {
     const solo_array *from; /* NULL: numbers */
     const solo_array *scale; /* of a packed array: [rows][cols / 32] */
     uint64_t          row0;
-    uint32_t          turn; /* not 0: rows of heads of that length, whose halves RoPE pairs, become neighbours */
+    bool              columns; /* rows are the array's columns */
+    float             plus; /* added to each number */
+    uint32_t          turn; /* not 0: rows of heads of that length, whose halves RoPE pairs, become neighbours; of a
+                             * vector its numbers */
     float            *numbers; /* malloc'd, becomes the assembly's */
     uint64_t          off, n_bytes; /* filled in */
 } solo_making;
@@ -45,6 +48,8 @@ typedef struct solo_assembly {
     solo_window  rows, scales;
     float       *numbers; /* scratch, a row */
     size_t       n_numbers;
+    const solo_array *turned_of; /* whose columns are rows in turned; NULL: nobody's */
+    uint8_t     *turned;
     void       (*close)(void *user); /* what the arrays belong to */
     void        *user;
     solo_error   why; /* of the last read that failed */

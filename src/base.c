@@ -2,6 +2,8 @@
  * Holds no state. */
 #include "base.h"
 
+#include "bytes.h"
+
 #include <time.h>
 
 const char *solo_status_text(solo_status status) {
@@ -102,26 +104,7 @@ char *solo_strndup(const char *at, size_t n) {
     return copy;
 }
 
-float solo_f16_to_f32(uint16_t h) {
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exp = (h >> 10) & 31, frac = h & 0x3ff, bits;
-    if (exp == 31) {
-        bits = sign | 0x7f800000u | frac << 13;
-    } else if (exp) {
-        bits = sign | (exp + 112) << 23 | frac << 13;
-    } else if (frac) {
-        exp = 113; /* a subnormal half is a normal float: shift its leading one into place */
-        while (!(frac & 0x400)) {
-            frac <<= 1;
-            exp--;
-        }
-        bits = sign | exp << 23 | (frac & 0x3ff) << 13;
-    } else {
-        bits = sign;
-    }
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
+float solo_f16_to_f32(uint16_t h) { return f32_of_half(h); }
 
 uint16_t solo_f32_to_f16(float f) {
     uint32_t bits;

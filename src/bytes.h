@@ -35,4 +35,13 @@ static inline uint32_t bits_of_f32(float f) {
     return bits;
 }
 
+/* Exact, and without branches, so that loops of it are vectorised. A subnormal half is a normal float less the 1 that
+ * its bits do not have. */
+static inline float f32_of_half(uint16_t h) {
+    const uint32_t bits = (uint32_t)(h & 0x7fff) << 13;
+    const uint32_t subnormal = bits_of_f32(f32_of_bits(bits + (113u << 23)) - 0x1p-14f);
+    uint32_t out = bits < 1u << 23 ? subnormal : bits + (bits < 31u << 23 ? 112u << 23 : 224u << 23);
+    return f32_of_bits(out | (uint32_t)(h & 0x8000) << 16);
+}
+
 #endif

@@ -73,6 +73,16 @@ typedef struct arch_row {
     {"attn_q.weight",         ONE(LAYER(q), DIM_Q),                     DIM_EMBD, USE_MATRIX, false}, \
     {"attn_k.weight",         ONE(LAYER(k), DIM_KV),                    DIM_EMBD, USE_MATRIX, false}, \
     {"attn_v.weight",         ONE(LAYER(v), DIM_KV),                    DIM_EMBD, USE_MATRIX, false}
+#define Q_K_V_BIASES(optional)                                                                     \
+    {"attn_q.bias",           ONE(LAYER(q_bias), DIM_NONE),             DIM_Q,    USE_VECTOR, optional}, \
+    {"attn_k.bias",           ONE(LAYER(k_bias), DIM_NONE),             DIM_KV,   USE_VECTOR, optional}, \
+    {"attn_v.bias",           ONE(LAYER(v_bias), DIM_NONE),             DIM_KV,   USE_VECTOR, optional}
+#define OUT_BIAS /* as the three above: where attention_bias says so */                            \
+    {"attn_output.bias",      ONE(LAYER(out_bias), DIM_NONE),           DIM_EMBD, USE_VECTOR, true}
+#define FFN_BIASES /* mlp_bias */                                                                  \
+    {"ffn_gate.bias",         ONE(LAYER(gate_bias), DIM_NONE),          DIM_FF,   USE_VECTOR, true}, \
+    {"ffn_up.bias",           ONE(LAYER(up_bias), DIM_NONE),            DIM_FF,   USE_VECTOR, true}, \
+    {"ffn_down.bias",         ONE(LAYER(down_bias), DIM_NONE),          DIM_EMBD, USE_VECTOR, true}
 #define FFN_GATE_UP                                                                                \
     {"ffn_gate.weight",       ONE(LAYER(gate), DIM_FF),                 DIM_EMBD, USE_MATRIX, false}, \
     {"ffn_up.weight",         ONE(LAYER(up), DIM_FF),                   DIM_EMBD, USE_MATRIX, false}
@@ -81,7 +91,7 @@ typedef struct arch_row {
     {"attn_k_norm.weight",    ONE(LAYER(k_norm), DIM_NONE),             DIM_HEAD, USE_VECTOR, false}
 
 static const tensor_row llama_layer[] = {
-    ATTN_NORM, ATTN_Q_K_V, ATTN_OUTPUT, FFN_NORM, FFN_GATE_UP, FFN_DOWN,
+    ATTN_NORM, ATTN_Q_K_V, ATTN_OUTPUT, FFN_NORM, FFN_GATE_UP, FFN_DOWN, Q_K_V_BIASES(true), OUT_BIAS, FFN_BIASES,
 };
 
 static const tensor_row llama_whole[] = {
@@ -108,14 +118,11 @@ static const tensor_row phi3_whole[] = {
 static const tensor_row plain_whole[] = {TOKEN_EMBD, OUTPUT, OUTPUT_NORM};
 
 static const tensor_row qwen2_layer[] = {
-    ATTN_NORM, ATTN_Q_K_V, ATTN_OUTPUT, FFN_NORM, FFN_GATE_UP, FFN_DOWN,
-    {"attn_q.bias",           ONE(LAYER(q_bias), DIM_NONE),             DIM_Q,    USE_VECTOR, false},
-    {"attn_k.bias",           ONE(LAYER(k_bias), DIM_NONE),             DIM_KV,   USE_VECTOR, false},
-    {"attn_v.bias",           ONE(LAYER(v_bias), DIM_NONE),             DIM_KV,   USE_VECTOR, false},
+    ATTN_NORM, ATTN_Q_K_V, ATTN_OUTPUT, FFN_NORM, FFN_GATE_UP, FFN_DOWN, Q_K_V_BIASES(false), OUT_BIAS, FFN_BIASES,
 };
 
 static const tensor_row qwen3_layer[] = {
-    ATTN_NORM, ATTN_Q_K_V, HEAD_NORMS, ATTN_OUTPUT, FFN_NORM, FFN_GATE_UP, FFN_DOWN,
+    ATTN_NORM, ATTN_Q_K_V, HEAD_NORMS, ATTN_OUTPUT, FFN_NORM, FFN_GATE_UP, FFN_DOWN, Q_K_V_BIASES(true), OUT_BIAS,
 };
 
 /* The first matrix of the feed-forward part is what the activation takes, which Solo calls gate. */
@@ -275,6 +282,28 @@ static bool is_str(solo_str s, const char *text) {
     return s.n == strlen(text) && memcmp(s.at, text, s.n) == 0;
 }
 
+/* YaRN's own numbers, and its factor on cos and sin, which multiplies the file's. */
+static bool read_yarn(context *c) {
+    solo_hparams *hp = &c->model->hp;
+    float more = 1.0f, log_multiplier = 0.0f;
+    hp->yarn_mix = 1.0f, hp->yarn_fast = 32.0f, hp->yarn_slow = 1.0f;
+    if (!get_f32(c, "rope.scaling.yarn_ext_factor", false, &hp->yarn_mix) ||
+        !get_f32(c, "rope.scaling.yarn_beta_fast", false, &hp->yarn_fast) ||
+        !get_f32(c, "rope.scaling.yarn_beta_slow", false, &hp->yarn_slow) ||
+        !get_f32(c, "rope.scaling.yarn_attn_factor", false, &more) ||
+        !get_f32(c, "rope.scaling.yarn_log_multiplier", false, &log_multiplier))
+        return false;
+    bool ok = hp->yarn_mix > 0.0f && hp->yarn_mix <= 1.0f && hp->yarn_slow > 0.0f && hp->yarn_fast > hp->yarn_slow &&
+              !isinf(hp->yarn_fast) && more > 0.0f && !isinf(more) && log_multiplier == 0.0f && hp->n_rope == 1;
+    if (!ok)
+        return solo_fail(c->err, SOLO_UNSUPPORTED,
+                         "%s: keys '%s...': wanted yarn_ext_factor above 0 to 1, yarn_beta_fast above yarn_beta_slow "
+                         "above 0, yarn_attn_factor above 0, no yarn_log_multiplier, one table of RoPE, found others",
+                         c->path, key_of(c, "rope.scaling.yarn"));
+    hp->rope_attn_factor *= more * (float)(1 + 0.1 * log((double)hp->rope_scale));
+    return true;
+}
+
 /* As the writers mean it: an absent type is linear, a factor of 0 or none is 1; scale_linear is the
  * older name of the factor. "longrope" scales as linear does; its own is in tensors. */
 static bool read_rope_scaling(context *c) {
@@ -283,13 +312,12 @@ static bool read_rope_scaling(context *c) {
     float scale = 0.0f;
     if (!solo_gguf_get_str(c->gguf, key_of(c, "rope.scaling.type"), false, &type, c->err))
         return false;
-    bool none = is_str(type, "none");
-    if (!none && !is_str(type, "linear") && !(c->arch->rope == ROPE_LONG && is_str(type, "longrope")))
-        return solo_fail(c->err, SOLO_UNSUPPORTED, "%s: key '%s': wanted %s, found \"%.*s\"",
-                         c->path, key_of(c, "rope.scaling.type"),
-                         c->arch->rope == ROPE_LONG ? "\"none\", \"linear\" or \"longrope\""
-                                            : "\"none\" or \"linear\"",
-                         type.n < 60 ? (int)type.n : 60, type.at);
+    const char *own = c->arch->rope == ROPE_LONG ? "longrope" : "yarn";
+    const bool none = is_str(type, "none"), yarn = c->arch->rope != ROPE_LONG && is_str(type, "yarn");
+    if (!none && !is_str(type, "linear") && !is_str(type, own))
+        return solo_fail(c->err, SOLO_UNSUPPORTED,
+                         "%s: key '%s': wanted \"none\", \"linear\" or \"%s\", found \"%.*s\"", c->path,
+                         key_of(c, "rope.scaling.type"), own, type.n < 60 ? (int)type.n : 60, type.at);
     if (!get_f32(c, "rope.scale_linear", false, &scale)) return false;
     if (!get_f32(c, "rope.scaling.factor", false, &scale)) return false;
     if (scale < 0.0f)
@@ -306,7 +334,7 @@ static bool read_rope_scaling(context *c) {
                          key_of(c, "rope.scaling.attn_factor"), (double)hp->rope_attn_factor);
     hp->n_ctx_orig = hp->n_ctx_train;
     return get_u32(c, "rope.scaling.original_context_length", false, &hp->n_ctx_orig) &&
-           in_range(c, "rope.scaling.original_context_length", hp->n_ctx_orig, 1, 1 << 27);
+           in_range(c, "rope.scaling.original_context_length", hp->n_ctx_orig, 1, 1 << 27) && (!yarn || read_yarn(c));
 }
 
 static bool read_rope(context *c) {
@@ -478,6 +506,28 @@ static bool take_tensor(context *c, const tensor_row *row, const char *name, voi
     return true;
 }
 
+static bool has_tensor(const context *c, const tensor_row *row, uint32_t layer) {
+    const char *at = (const char *)&c->model->layer[layer] + row->part[0].at;
+    return *(const solo_tensor *const *)(const void *)at != NULL;
+}
+
+/* What the first layer has, all have, since kernels are the same for every layer; and q, k and v alike. */
+static bool check_optional(context *c) {
+    const solo_layer *first = c->model->layer;
+    for (uint32_t l = 1; l < c->model->hp.n_layer; l++)
+        for (uint32_t i = 0; i < c->arch->n_layer_row; i++) {
+            const tensor_row *row = &c->arch->layer[i];
+            if (row->optional && has_tensor(c, row, l) != has_tensor(c, row, 0))
+                return solo_fail(c->err, SOLO_UNSUPPORTED,
+                                 "%s: tensor 'blk.N.%s': wanted it in all layers or in none, found it in layer %u %s",
+                                 c->path, row->name, has_tensor(c, row, l) ? l : 0, has_tensor(c, row, l)
+                                 ? "and not in layer 0" : "and not in all");
+        }
+    if (!first->q_bias == !first->k_bias && !first->k_bias == !first->v_bias) return true;
+    return solo_fail(c->err, SOLO_UNSUPPORTED, "%s: tensors 'blk.N.attn_q.bias', attn_k, attn_v: wanted all or none, "
+                     "found some", c->path);
+}
+
 static bool read_tensors(context *c) {
     struct solo_model *m = c->model;
     const arch_row *arch = c->arch;
@@ -491,6 +541,7 @@ static bool read_tensors(context *c) {
             snprintf(name, sizeof name, "blk.%u.%s", l, arch->layer[i].name);
             if (!take_tensor(c, &arch->layer[i], name, &m->layer[l])) return false;
         }
+    if (!check_optional(c)) return false;
     if (!m->output) m->output = m->embd;
     m->hp.has_head_norm = m->layer[0].q_norm != NULL;
     m->hp.has_post_norm = m->layer[0].post_attn_norm != NULL;
@@ -703,7 +754,8 @@ solo_model_info solo_model_get_info(const solo_model *m) {
         .n_tensor = solo_gguf_n_tensor(m->gguf),
         .rope_base = hp->rope_base, .norm_eps = hp->norm_eps, .tied = m->output == m->embd,
         .attn_window = hp->attn_window, .attn_global_every = hp->global_every, .rope_dim = hp->rope_dim,
-        .rope_factors = m->rope_factors_long ? "by context" : m->rope_factors ? "all" : "none",
+        .rope_factors = hp->yarn_mix > 0.0f ? "yarn" : m->rope_factors_long ? "by context"
+                        : m->rope_factors ? "all" : "none",
         .rope_attn_factor = hp->rope_attn_factor, .n_ctx_orig = hp->n_ctx_orig,
         .bos = solo_tokenizer_bos(m->tokenizer), .eos = solo_tokenizer_eos(m->tokenizer),
     };
@@ -713,34 +765,6 @@ solo_model_info solo_model_get_info(const solo_model *m) {
         info.n_bytes += t->n_bytes;
     }
     return info;
-}
-
-static void rope_table(const solo_hparams *hp, uint32_t n_ctx, double base, const float *factor, double scale,
-                       float *out) {
-    const uint32_t n_pair = hp->rope_dim / 2;
-    for (uint32_t i = 0; i < n_pair; i++) {
-        double turn = pow(base, -2.0 * i / hp->rope_dim) / (double)factor[i] / scale;
-        for (uint32_t pos = 0; pos < n_ctx; pos++) {
-            float *cos_sin = out + 2 * ((size_t)pos * n_pair + i);
-            cos_sin[0] = (float)(cos(pos * turn) * (double)hp->rope_attn_factor);
-            cos_sin[1] = (float)(sin(pos * turn) * (double)hp->rope_attn_factor);
-        }
-    }
-}
-
-void solo_model_rope_table(const solo_model *m, uint32_t n_ctx, float *out) {
-    const solo_hparams *hp = &m->hp;
-    const uint32_t n_pair = hp->rope_dim / 2;
-    const solo_tensor *factors = m->rope_factors;
-    if (m->rope_factors_long)
-        factors = n_ctx > hp->n_ctx_orig ? m->rope_factors_long : m->rope_factors_short;
-    float *factor = solo_alloc((n_pair + 1) * sizeof *factor);
-    for (uint32_t i = 0; i < n_pair; i++) factor[i] = 1.0f;
-    if (hp->n_rope > 1) /* local: neither scaled nor by factors */
-        rope_table(hp, n_ctx, (double)hp->rope_base_local, factor, 1, out + (size_t)n_ctx * n_pair * 2);
-    if (factors) solo_tensor_f32(factors, factor);
-    rope_table(hp, n_ctx, (double)hp->rope_base, factor, (double)hp->rope_scale, out);
-    free(factor);
 }
 
 void solo_model_find_views(const solo_model *m, const solo_tensor *t) {

@@ -22,7 +22,9 @@ typedef struct solo_hparams {
     solo_rope_pairs rope_pairs;
     float    attn_scale;  /* on q.k; 1/sqrt(head_dim) unless the file says otherwise */
     float    rope_attn_factor; /* on cos and sin; 1 unless the file says otherwise */
-    uint32_t n_ctx_orig;  /* contexts up to it take the short factors, longer ones the long */
+    float    yarn_mix;    /* 0: no YaRN; else how much of what its ramp says is left unscaled, 1 of it all */
+    float    yarn_fast, yarn_slow; /* turns within n_ctx_orig: so many or more are not scaled, so few or less are */
+    uint32_t n_ctx_orig;  /* contexts up to it take the short factors, longer ones the long; YaRN's ramp is of it */
     uint32_t attn_window; /* a token attends to so many positions at most, its own among them; 0: all */
     uint32_t global_every; /* each such layer has no window, and RoPE's first table; 0: all are alike */
     uint32_t n_rope;      /* tables of RoPE: 2 where layers with a window have one of their own */
@@ -45,7 +47,7 @@ typedef struct solo_layer {
     const solo_tensor *post_attn_norm, *post_ffn_norm; /* [n_embd] of what is added; NULL: none */
     const solo_tensor *ffn_norm, *ffn_norm_bias; /* [n_embd] */
     const solo_tensor *gate, *up;          /* [n_ff][n_embd]; ungated: up is NULL */
-    const solo_tensor *gate_bias;          /* [n_ff] */
+    const solo_tensor *gate_bias, *up_bias; /* [n_ff] */
     const solo_tensor *down, *down_bias;   /* [n_embd][n_ff] */
 } solo_layer;
 

@@ -98,8 +98,8 @@ static void read_q4_k(const uint8_t *block, uint32_t sub, group *g) {
     for (uint32_t k = 0; k < 8; k++) store_u32(quad_at(g, k), load_u32(nibble + 4 * k) >> 4 * (sub & 1) & LOW);
     uint32_t scale, min;
     k4_scale(block + 4, sub, &scale, &min);
-    g->scale[0] = solo_f16_to_f32(load_u16(block)) * (float)scale;
-    g->scale[1] = -(solo_f16_to_f32(load_u16(block + 2)) * (float)min);
+    g->scale[0] = f32_of_half(load_u16(block)) * (float)scale;
+    g->scale[1] = -(f32_of_half(load_u16(block + 2)) * (float)min);
 }
 
 /* Q6_K [256]: low[2][2][32] nibbles, high[2][32] crumbs, scales[16] i8, d f16. In each half of 128
@@ -112,7 +112,7 @@ static void read_q6_k(const uint8_t *block, uint32_t sub, group *g) {
         q |= (load_u32(high + 4 * k) >> 2 * part & 0x03030303u) << 4;
         store_u32(quad_at(g, k), less(q, 32));
     }
-    float d = solo_f16_to_f32(load_u16(block + 208));
+    float d = f32_of_half(load_u16(block + 208));
     for (uint32_t i = 0; i < 2; i++)
         g->scale[i] = d * (float)(int8_t)block[192 + 2 * sub + i];
 }
@@ -126,8 +126,8 @@ static void read_q5_k(const uint8_t *block, uint32_t sub, group *g) {
     }
     uint32_t scale, min;
     k4_scale(block + 4, sub, &scale, &min);
-    g->scale[0] = solo_f16_to_f32(load_u16(block)) * (float)scale;
-    g->scale[1] = -(solo_f16_to_f32(load_u16(block + 2)) * (float)min);
+    g->scale[0] = f32_of_half(load_u16(block)) * (float)scale;
+    g->scale[1] = -(f32_of_half(load_u16(block + 2)) * (float)min);
 }
 
 /* Q2_K [256]: scales[16]: low nibble scale, high nibble min of 16 weights; crumbs[2][32]: in each half of 128
@@ -179,7 +179,7 @@ static void look_up(const int8_t *table, const uint8_t *nibble, group *g) {
 static void read_iq4_xs(const uint8_t *block, uint32_t sub, group *g) {
     int low = block[4 + sub / 2] >> 4 * (sub % 2) & 15, high = load_u16(block + 2) >> 2 * sub & 3;
     look_up(solo_iq4_table, block + 8 + 16 * sub, g);
-    g->scale[0] = g->scale[1] = solo_f16_to_f32(load_u16(block)) * (float)((low | high << 4) - 32);
+    g->scale[0] = g->scale[1] = f32_of_half(load_u16(block)) * (float)((low | high << 4) - 32);
 }
 
 /* nibbles[16]: low = w[i], high = w[i+16]; less n. */
@@ -221,8 +221,8 @@ static void read_group(solo_type type, const uint8_t *block, uint32_t sub, group
         read_fives(block + 2, 16, g);
         return;
     case SOLO_TYPE_Q5_1: /* d f16, m f16, fifth bits, nibbles[16] */
-        g->scale[0] = solo_f16_to_f32(load_u16(block));
-        g->scale[1] = solo_f16_to_f32(load_u16(block + 2));
+        g->scale[0] = f32_of_half(load_u16(block));
+        g->scale[1] = f32_of_half(load_u16(block + 2));
         read_fives(block + 4, 0, g);
         return;
     case SOLO_TYPE_Q8_0: /* d f16, q[32] i8 */
@@ -261,21 +261,21 @@ static void group_dequant(solo_form form, const group *g, float *dst) {
     switch (form) {
     case SOLO_FORM_Q4_0:
     case SOLO_FORM_Q8_0: /* no "+ 0": it would turn -0 into 0 */
-        d = solo_f16_to_f32(g->half[0]);
+        d = f32_of_half(g->half[0]);
         for (uint32_t i = 0; i < SOLO_GROUP; i++) dst[i] = d * (float)g->q[i];
         return;
     case SOLO_FORM_Q4_F:
         for (uint32_t i = 0; i < SOLO_GROUP; i++) dst[i] = g->scale[0] * (float)g->q[i];
         return;
     case SOLO_FORM_Q4_1:
-        scale_add(g->q, solo_f16_to_f32(g->half[0]), solo_f16_to_f32(g->half[1]), SOLO_GROUP, dst);
+        scale_add(g->q, f32_of_half(g->half[0]), f32_of_half(g->half[1]), SOLO_GROUP, dst);
         return;
     case SOLO_FORM_Q4_K:
     case SOLO_FORM_Q5_K: scale_add(g->q, g->scale[0], g->scale[1], SOLO_GROUP, dst); return;
     case SOLO_FORM_Q2_K:
         for (uint32_t i = 0; i < 2; i++) {
-            d = solo_f16_to_f32(g->half[0]) * (float)g->small[i];
-            float m = -(solo_f16_to_f32(g->half[1]) * (float)g->small[2 + i]);
+            d = f32_of_half(g->half[0]) * (float)g->small[i];
+            float m = -(f32_of_half(g->half[1]) * (float)g->small[2 + i]);
             scale_add(g->q + 16 * i, d, m, 16, dst + 16 * i);
         }
         return;
@@ -291,7 +291,7 @@ void solo_dequant(solo_type type, const uint8_t *src, uint64_t n, float *dst) {
     if (form == SOLO_FORM_F32) {
         for (uint64_t i = 0; i < n; i++) dst[i] = f32_of_bits(load_u32(src + 4 * i));
     } else if (form == SOLO_FORM_F16) {
-        for (uint64_t i = 0; i < n; i++) dst[i] = solo_f16_to_f32(load_u16(src + 2 * i));
+        for (uint64_t i = 0; i < n; i++) dst[i] = f32_of_half(load_u16(src + 2 * i));
     } else if (form == SOLO_FORM_BF16) {
         for (uint64_t i = 0; i < n; i++)
             dst[i] = f32_of_bits((uint32_t)load_u16(src + 2 * i) << 16);
@@ -418,7 +418,7 @@ void solo_form_dequant(solo_form form, const uint32_t *payload, const uint8_t *s
             uint32_t half = payload[i / 2] >> 16 * (i % 2) & 0xffff;
             if (form == SOLO_FORM_F32) dst[i] = f32_of_bits(payload[i]);
             else if (form == SOLO_FORM_BF16) dst[i] = f32_of_bits(half << 16);
-            else dst[i] = solo_f16_to_f32((uint16_t)half);
+            else dst[i] = f32_of_half((uint16_t)half);
         }
         return;
     }

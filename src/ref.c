@@ -7,6 +7,8 @@
  * error of its own to the one it measures. */
 #include "ref.h"
 
+#include "parallel.h"
+
 #include <math.h>
 
 #define PIECE 256u        /* weights dequantised at a time: a multiple of every type's block */
@@ -87,21 +89,32 @@ static double dot(const float *a, const float *b, uint64_t n) {
     return (s0 + s1) + (s2 + s3);
 }
 
-void solo_ref_matvec(const solo_tensor *w, const float *x, float *y) {
-    const solo_type_info *info = solo_type_get_info((uint32_t)w->type);
-    uint64_t bytes = row_bytes(w), n_col = w->dim[0];
-    uint64_t n_row = w->n_dim > 1 ? w->dim[1] : 1;
+typedef struct product {
+    const solo_tensor *w;
+    const float *x;
+    float *y;
+} product;
+
+static void multiply_rows(void *user, uint32_t first, uint32_t end) {
+    const product *p = user;
+    const solo_type_info *info = solo_type_get_info((uint32_t)p->w->type);
+    const uint64_t bytes = row_bytes(p->w), n_col = p->w->dim[0];
     float piece[PIECE];
-    for (uint64_t row = 0; row < n_row; row++) {
-        const uint8_t *src = w->data + row * bytes;
+    for (uint64_t row = first; row < end; row++) {
+        const uint8_t *src = p->w->data + row * bytes;
         double sum = 0;
         for (uint64_t at = 0; at < n_col; at += PIECE) {
             uint64_t n = n_col - at < PIECE ? n_col - at : PIECE;
-            solo_dequant(w->type, src + at / info->n_block * info->block_bytes, n, piece);
-            sum += dot(piece, x + at, n);
+            solo_dequant(p->w->type, src + at / info->n_block * info->block_bytes, n, piece);
+            sum += dot(piece, p->x + at, n);
         }
-        y[row] = (float)sum;
+        p->y[row] = (float)sum;
     }
+}
+
+void solo_ref_matvec(const solo_tensor *w, const float *x, float *y) {
+    product p = {w, x, y};
+    solo_parallel(w->n_dim > 1 ? (uint32_t)w->dim[1] : 1, 1 + (1u << 17) / (uint32_t)w->dim[0], multiply_rows, &p);
 }
 
 void solo_ref_add(float *y, const float *bias, uint32_t n) {
@@ -343,7 +356,7 @@ static void step_layer(solo_ref *r, uint32_t layer, uint32_t pos) {
 
     norm(r, x1, r->ffn_norm + (size_t)layer * hp->n_embd, w->ffn_norm_bias);
     multiply(r, w->gate, w->gate_bias, r->normed, r->gate);
-    if (w->up) solo_ref_matvec(w->up, r->normed, r->up);
+    if (w->up) multiply(r, w->up, w->up_bias, r->normed, r->up);
     solo_ref_glu(hp->act, r->gate, w->up ? r->up : NULL, hp->n_ff, h);
     multiply(r, w->down, w->down_bias, h, r->delta);
     add_delta(r, x1, w->post_ffn_norm, x_out);

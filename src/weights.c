@@ -64,9 +64,9 @@ static uint32_t vector_size(const solo_model *m, solo_vector vector) {
         case SOLO_VECTOR_GAIN_POST_FFN: return hp->has_post_norm ? hp->n_embd : 0;
         case SOLO_VECTOR_GAIN_HEAD: return hp->has_head_norm ? 2 * hp->head_dim : 0;
         case SOLO_VECTOR_BIAS_QKV: return l->q_bias || centred ? n_qkv : 0;
-        case SOLO_VECTOR_BIAS_OUT: return l->out_bias ? hp->n_embd : 0;
-        case SOLO_VECTOR_BIAS_GATE_UP: return l->gate_bias || centred ? hp->n_ff : 0;
-        case SOLO_VECTOR_BIAS_DOWN: return l->down_bias ? hp->n_embd : 0;
+        case SOLO_VECTOR_BIAS_OUT:
+        case SOLO_VECTOR_BIAS_DOWN: return l->out_bias || l->down_bias ? hp->n_embd : 0; /* both or neither */
+        case SOLO_VECTOR_BIAS_GATE_UP: return l->gate_bias || l->up_bias || centred ? (l->up ? 2 : 1) * hp->n_ff : 0;
         case SOLO_VECTOR_SUM_QKV: return centred ? n_qkv : 0;
         case SOLO_VECTOR_SUM_GATE_UP: return centred ? hp->n_ff : 0;
         case SOLO_VECTOR_BIAS_LOGITS:
@@ -316,6 +316,12 @@ static void fill_qkv(const solo_model *m, const solo_layer *l, bool sums, float 
     in_row_order(hp, n_kv, out + n_q);
 }
 
+/* A bias, or zeros where the file has none. */
+static void fill_plain(const solo_tensor *bias, uint32_t n, float *out) {
+    if (bias) solo_tensor_f32(bias, out);
+    else memset(out, 0, n * sizeof *out);
+}
+
 static void fill_vector(const solo_model *m, solo_vector vector, uint32_t layer, float *out) {
     const solo_hparams *hp = &m->hp;
     const solo_layer *l = &m->layer[layer < hp->n_layer ? layer : 0];
@@ -333,9 +339,12 @@ static void fill_vector(const solo_model *m, solo_vector vector, uint32_t layer,
             return;
         case SOLO_VECTOR_BIAS_QKV: fill_qkv(m, l, false, out); return;
         case SOLO_VECTOR_SUM_QKV: fill_qkv(m, l, true, out); return;
-        case SOLO_VECTOR_BIAS_OUT: solo_tensor_f32(l->out_bias, out); return;
-        case SOLO_VECTOR_BIAS_DOWN: solo_tensor_f32(l->down_bias, out); return;
-        case SOLO_VECTOR_BIAS_GATE_UP: fill_part(hp, l->gate, l->gate_bias, l->ffn_norm_bias, false, out); return;
+        case SOLO_VECTOR_BIAS_OUT: fill_plain(l->out_bias, hp->n_embd, out); return;
+        case SOLO_VECTOR_BIAS_DOWN: fill_plain(l->down_bias, hp->n_embd, out); return;
+        case SOLO_VECTOR_BIAS_GATE_UP:
+            fill_part(hp, l->gate, l->gate_bias, l->ffn_norm_bias, false, out);
+            if (l->up) fill_part(hp, l->up, l->up_bias, l->ffn_norm_bias, false, out + hp->n_ff);
+            return;
         case SOLO_VECTOR_SUM_GATE_UP: fill_part(hp, l->gate, NULL, l->ffn_norm, true, out); return;
         case SOLO_VECTOR_BIAS_LOGITS: fill_part(hp, m->output, NULL, m->output_norm_bias, false, out); return;
         case SOLO_VECTOR_SUM_LOGITS: fill_part(hp, m->output, NULL, m->output_norm, true, out); return;

@@ -36,7 +36,7 @@ typedef enum solo_matrix {
     X(GAIN_HEAD, gain_head) /* [n_layer][2][head_dim] of q's heads, then of k's */                 \
     X(BIAS_QKV, bias_qkv)   /* [n_layer][rows of q, k and v] */                                    \
     X(BIAS_OUT, bias_out)   /* [n_layer][n_embd] */                                                \
-    X(BIAS_GATE_UP, bias_gate_up) /* [n_layer][n_ff], the first matrix's */                        \
+    X(BIAS_GATE_UP, bias_gate_up) /* [n_layer][n_ff] of gate, then of up where there is one */     \
     X(BIAS_DOWN, bias_down) /* [n_layer][n_embd] */                                                \
     X(BIAS_LOGITS, bias_logits) /* [n_vocab] */                                                    \
     X(SUM_QKV, sum_qkv)     /* as the biases: each row's sum of weights times gains, which a */    \

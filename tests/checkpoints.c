@@ -15,8 +15,10 @@ static const float llama3_factors[] = {1.0f, 1.29397595f, 7.6673851f, 8.0f, 8.0f
 const checkpoint checkpoints[] = {
     {"llama3", {EXACT, .rope_freqs = llama3_factors}, true},
     {"mistral", {EXACT, .attn_window = 7}, true},
+    {"biases", {EXACT, .biases = true}, false},
+    {"yarn", {EXACT, .arch = "qwen2", .rope_scale = 2.0f, .yarn_ctx = 32, .yarn_fast = 1.6f, .yarn_slow = 0.08f}, true},
     {"phi3", {EXACT, .arch = "phi3", .n_ctx_orig = 2, .attn_factor = 1.25f}, true},
-    {"qwen2", {EXACT, .arch = "qwen2"}, false},
+    {"qwen2", {EXACT, .arch = "qwen2"}, true}, /* biases has its own */
     {"qwen3", {EXACT, .arch = "qwen3", .head_dim = 24}, false},
     {"gpt2", {EXACT, .arch = "gpt2"}, false},
     {"gemma2", {EXACT, .arch = "gemma2", .n_layer = 3, .tied = true, .attn_window = 7}, false},

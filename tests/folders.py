@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """folders.py hf|mlc FILE.gguf FOLDER: the numbers of a small GGUF written as Hugging Face or MLC have them, by code of this
-file alone. mlc makes the file's quants those that MLC can say, first."""
+file alone: what each family calls its arrays and settings, and how its numbers lie. mlc makes the file's quants those
+that MLC can say, first."""
 import json
 import os
 import struct
@@ -67,18 +68,62 @@ class Gguf:
         return [bytes(self.bytes[at + i * n // n_row:at + (i + 1) * n // n_row]) for i in range(n_row)]
 
 
-NAMES = {"attn_norm": "input_layernorm", "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj",
-         "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj", "ffn_norm": "post_attention_layernorm",
-         "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
-         "attn_qkv": "self_attn.qkv_proj"}
+# What a family calls its arrays: the layer's prefix, {array of a layer: tensors whose rows it has}, {array: tensor}.
+NORMS = {"input_layernorm": ["attn_norm"], "post_attention_layernorm": ["ffn_norm"]}
+QKV = ["attn_q", "attn_k", "attn_v"]
+APART = {"self_attn.q_proj": ["attn_q"], "self_attn.k_proj": ["attn_k"], "self_attn.v_proj": ["attn_v"],
+         "self_attn.o_proj": ["attn_output"]}
+GATED = {"mlp.gate_proj": ["ffn_gate"], "mlp.up_proj": ["ffn_up"], "mlp.down_proj": ["ffn_down"]}
+GATED_MLC = {"mlp.gate_up_proj": ["ffn_gate", "ffn_up"], "mlp.down_proj": ["ffn_down"]}
+HEADS = {"self_attn.q_norm": ["attn_q_norm"], "self_attn.k_norm": ["attn_k_norm"]}
+GEMMA = {"input_layernorm": ["attn_norm"], "post_attention_layernorm": ["post_attention_norm"],
+         "pre_feedforward_layernorm": ["ffn_norm"], "post_feedforward_layernorm": ["post_ffw_norm"]}
+WHOLE = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
+LAYER = "model.layers.{}."
+GPT2 = {"ln_1": ["attn_norm"], "attn.c_attn": ["attn_qkv"], "attn.c_proj": ["attn_output"], "ln_2": ["ffn_norm"],
+        "mlp.c_fc": ["ffn_up"], "mlp.c_proj": ["ffn_down"]}
+GPT2_WHOLE = {"transformer.wte": "token_embd", "transformer.wpe": "position_embd", "transformer.ln_f": "output_norm",
+              "lm_head": "output"}
+HF = {
+    "llama": (LAYER, {**NORMS, **APART, **GATED}, WHOLE),
+    "phi3": (LAYER, {**NORMS, "self_attn.qkv_proj": ["attn_qkv"], "self_attn.o_proj": ["attn_output"],
+                     "mlp.gate_up_proj": ["ffn_up"], "mlp.down_proj": ["ffn_down"]}, WHOLE),
+    "qwen2": (LAYER, {**NORMS, **APART, **GATED}, WHOLE),
+    "qwen3": (LAYER, {**NORMS, **APART, **HEADS, **GATED}, WHOLE),
+    "gpt2": ("transformer.h.{}.", GPT2, GPT2_WHOLE),
+    "gemma2": (LAYER, {**GEMMA, **APART, **GATED}, WHOLE),
+    "gemma3": (LAYER, {**GEMMA, **APART, **HEADS, **GATED}, WHOLE),
+}
+FUSED = {"self_attn.c_attn": QKV, "self_attn.o_proj": ["attn_output"]}
+MLC = {
+    "llama": (LAYER, {**NORMS, "self_attn.qkv_proj": QKV, "self_attn.o_proj": ["attn_output"], **GATED_MLC}, WHOLE),
+    "phi3": ("transformer.h.{}.", {
+        "ln": ["attn_norm"], "mixer.qkv_proj": ["attn_qkv"], "mixer.out_proj": ["attn_output"],
+        "post_attention_layernorm": ["ffn_norm"], "mlp.gate_up_proj": ["ffn_up"], "mlp.down_proj": ["ffn_down"]},
+             {"transformer.embd": "token_embd", "transformer.norm": "output_norm", "lm_head": "output"}),
+    "qwen2": (LAYER, {**NORMS, **FUSED, **GATED_MLC}, WHOLE),
+    "qwen3": (LAYER, {**NORMS, **FUSED, **HEADS, **GATED_MLC}, WHOLE),
+    "gpt2": ("transformer.h.{}.", GPT2, GPT2_WHOLE),
+    "gemma2": (LAYER, {**GEMMA, "self_attn.qkv_proj": QKV, "self_attn.o_proj": ["attn_output"], **GATED_MLC}, WHOLE),
+    "gemma3": ("language_model." + LAYER, {**GEMMA, **APART, **HEADS, **GATED_MLC},
+               {"language_model." + name: tensor for name, tensor in WHOLE.items()}),
+}
 
 
-def hf_name(name, fused_up):
-    parts = name.split(".")
-    if parts[0] != "blk":
-        return {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}[parts[0]] + ".weight"
-    stem = "mlp.gate_up_proj" if fused_up and parts[2] == "ffn_up" else NAMES[parts[2]]
-    return f"model.layers.{parts[1]}.{stem}.weight"
+def arch_of(g):
+    return g.values["general.architecture"]
+
+
+def parts_of(g, table):
+    """(name of an array, the tensors whose rows it has) for all arrays of a family's table."""
+    prefix, layer, whole = table[arch_of(g)]
+    rows = [(name, [tensor]) for name, tensor in whole.items()]
+    for i in range(g.values[f"{arch_of(g)}.block_count"]):
+        rows += [(prefix.format(i) + name, [f"blk.{i}.{t}" for t in tensors]) for name, tensors in layer.items()]
+    for name, tensors in rows:
+        for suffix in (".weight", ".bias"):
+            if tensors[0] + suffix in g.tensors:
+                yield name + suffix, [t + suffix for t in tensors]
 
 
 def to_halves(rows, head_dim):
@@ -90,25 +135,63 @@ def to_halves(rows, head_dim):
     return out
 
 
-def hf_rows(g, name):
+def file_rows(g, name):
+    """A tensor's rows as a folder has them."""
     rows = g.rows(name)
-    arch = g.values["general.architecture"]
-    if arch == "llama" and (".attn_q." in name or ".attn_k." in name):
-        rows = to_halves(rows, g.head_dim)
+    if arch_of(g) == "llama" and (".attn_q." in name or ".attn_k." in name):
+        rows = to_halves(rows, g.head_dim) if len(g.tensors[name][0]) > 1 else [b"".join(
+            to_halves([rows[0][i:i + 4] for i in range(0, len(rows[0]), 4)], g.head_dim))]
     return rows
 
 
+def gpt2_config(g, get):
+    return {"model_type": "gpt2", "n_embd": get("embedding_length"), "n_inner": get("feed_forward_length"),
+            "n_layer": get("block_count"), "n_head": get("attention.head_count"), "n_positions": get("context_length"),
+            "vocab_size": len(g.values["tokenizer.ggml.tokens"]), "activation_function": "gelu_new",
+            "layer_norm_epsilon": get("attention.layer_norm_epsilon"), "tie_word_embeddings": "output.weight" not in g.tensors}
+
+
+def factors_of(g, name):
+    return [v for v, in struct.iter_unpack("<f", g.rows(name)[0])]
+
+
+def scaling_of(g, get):
+    """As config.json says what the GGUF has in values and tensors; None: nothing."""
+    if "rope_factors_long.weight" in g.tensors:
+        return {"type": "longrope", "long_factor": factors_of(g, "rope_factors_long.weight"), "attention_factor":
+                get("rope.scaling.attn_factor"), "short_factor": factors_of(g, "rope_factors_short.weight"),
+                "original_max_position_embeddings": get("rope.scaling.original_context_length")}
+    if "rope_freqs.weight" in g.tensors:  # tests/checkpoints.c
+        return {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+                "original_max_position_embeddings": 64}
+    if get("rope.scaling.type") == "yarn":
+        return {"type": "yarn", "factor": get("rope.scaling.factor"), "beta_fast": get("rope.scaling.yarn_beta_fast"),
+                "beta_slow": get("rope.scaling.yarn_beta_slow"),
+                "original_max_position_embeddings": get("rope.scaling.original_context_length")}
+    return {"rope_type": "linear", "factor": get("rope.scaling.factor")} if get("rope.scaling.factor") else None
+
+
 def config_of(g):
-    arch = g.values["general.architecture"]
+    arch = arch_of(g)
     get = lambda key, missing=None: g.values.get(f"{arch}.{key}", missing)
-    config = {"model_type": arch, "hidden_size": get("embedding_length"), "intermediate_size": get("feed_forward_length"),
+    if arch == "gpt2":
+        return gpt2_config(g, get)
+    config = {"model_type": {"gemma3": "gemma3_text"}.get(arch, arch), "hidden_size": get("embedding_length"),
+              "intermediate_size": get("feed_forward_length"),
               "num_hidden_layers": get("block_count"), "num_attention_heads": get("attention.head_count"),
               "num_key_value_heads": get("attention.head_count_kv"), "head_dim": g.head_dim,
               "max_position_embeddings": get("context_length"), "vocab_size": len(g.values["tokenizer.ggml.tokens"]),
               "rms_norm_eps": get("attention.layer_norm_rms_epsilon"), "rope_theta": get("rope.freq_base"),
               "hidden_act": "silu", "tie_word_embeddings": "output.weight" not in g.tensors}
+    if scaling_of(g, get):
+        config["rope_scaling"] = scaling_of(g, get)
     if get("attention.sliding_window"):
         config["sliding_window"] = get("attention.sliding_window")
+    if arch.startswith("gemma"):
+        del config["hidden_act"]
+        config.update({"hidden_activation": "gelu_pytorch_tanh", "query_pre_attn_scalar": g.head_dim})
+    if arch == "gemma3":
+        config.update({"rope_local_base_freq": 10000.0, "sliding_window_pattern": get("attention.sliding_window_pattern")})
     return config
 
 
@@ -147,11 +230,24 @@ def write_safetensors(path, arrays):
         file.write(struct.pack("<Q", len(text)) + text + data)
 
 
+def turned(rows, size):
+    return [b"".join(row[at:at + size] for row in rows) for at in range(0, len(rows[0]), size)]
+
+
+def less_1(row):
+    return b"".join(struct.pack("<f", v - 1) for v, in struct.iter_unpack("<f", row))
+
+
 def hf_arrays(g):
     out = {}
-    for name, (dims, kind, _, _) in g.tensors.items():
-        fused = g.values["general.architecture"] == "phi3"
-        out[hf_name(name, fused)] = ({0: "F32", 1: "F16", 30: "BF16"}[kind], dims[::-1], b"".join(hf_rows(g, name)))
+    for name, (tensor,) in parts_of(g, HF):
+        dims, kind, _, _ = g.tensors[tensor]
+        rows, shape = file_rows(g, tensor), dims[::-1]
+        if arch_of(g) == "gpt2" and len(dims) == 2 and ".h." in name:
+            rows, shape = turned(rows, BLOCK[kind][1]), dims
+        if arch_of(g).startswith("gemma") and "norm" in name:
+            rows = [less_1(rows[0])]
+        out[name] = ({0: "F32", 1: "F16", 30: "BF16"}[kind], shape, b"".join(rows))
     return out
 
 
@@ -214,51 +310,55 @@ def spare_the_lowest(g, short_scales):
                 g.bytes[block] &= 0xf8
 
 
-def write_mlc(g, folder, wide, cache="ndarray-cache.json"):
+def mlc_config(g, wide):
     config = config_of(g)
-    context = config.pop("max_position_embeddings")
     kind = config.pop("model_type")
+    context = config.pop("n_positions" if kind == "gpt2" else "max_position_embeddings")
     config["context_window_size"] = context
-    write_json(folder, "mlc-chat-config.json", {"version": "0.1.0", "model_type": kind, "quantization":
-               "q4f32_1" if wide else "q4f16_1", "model_config": config, "context_window_size": context})
-    write_tokenizer(g, folder)
-    arrays = []
-    for layer in range(config["num_hidden_layers"]):  # as MLC's llama fuses them
-        b = f"blk.{layer}."
-        fused = {"self_attn.qkv_proj": ["attn_q", "attn_k", "attn_v"], "mlp.gate_up_proj": ["ffn_gate", "ffn_up"],
-                 "self_attn.o_proj": ["attn_output"], "mlp.down_proj": ["ffn_down"]}
-        for stem, parts in fused.items():
-            rows = [row for part in parts for row in hf_rows(g, f"{b}{part}.weight")]
-            arrays.append((f"model.layers.{layer}.{stem}", mlc_pair(rows), len(rows), g.tensors[f"{b}{parts[0]}.weight"][0][0]))
-        for norm in ("attn_norm", "ffn_norm"):
-            arrays.append((f"model.layers.{layer}.{NAMES[norm]}.weight", g.rows(f"{b}{norm}.weight")[0]))
-    rows = g.rows("token_embd.weight")
-    arrays.append(("model.embed_tokens", mlc_pair(rows), len(rows), config["hidden_size"]))
-    arrays.append(("model.norm.weight", g.rows("output_norm.weight")[0]))
-    shards, data, records = [], b"", []
+    for ours, theirs in (("rope_theta", "position_embedding_base"), ("sliding_window", "sliding_window_size")):
+        if kind.startswith("gemma3") and ours in config:
+            config[theirs] = config.pop(ours)
+    if kind.startswith("gemma3"):  # as part of what also sees; what the class has no field for is in kwargs
+        config["kwargs"] = {key: config.pop(key) for key in ("sliding_window_pattern", "rope_local_base_freq")}
+        config = {"text_config": config, "vocab_size": config.pop("vocab_size"), "context_window_size": -1}
+        kind = "gemma3"
+    return {"version": "0.1.0", "model_type": kind, "quantization": "q4f32_1" if wide else "q4f16_1",
+            "model_config": config, "context_window_size": context}
 
-    def put(name, kind, shape, raw, form="raw"):
-        nonlocal data
-        records.append({"name": name, "shape": shape, "dtype": kind, "format": form, "nbytes": len(raw),
-                        "byteOffset": len(data)})
-        data += raw
 
-    for i, array in enumerate(arrays):
-        if len(array) == 2:
-            put(array[0], "float32", [len(array[1]) // 4], array[1])
+def mlc_arrays(g, wide):
+    """(name, kind, shape, format, bytes). Norms and biases as they are, matrices as words and scales."""
+    for name, tensors in parts_of(g, MLC):
+        rows = [row for tensor in tensors for row in file_rows(g, tensor)]
+        dims, kind, _, _ = g.tensors[tensors[0]]
+        if kind == 0:
+            raw = b"".join(rows)
+            yield name, "float32", [len(raw) // 4], "raw", raw
+            continue
+        words, scales = mlc_pair(rows)
+        stem = name[:-len(".weight")]
+        yield stem + ".q_weight", "uint32", [len(rows), dims[0] // 8], "raw", words
+        if wide:  # kept as bf16, as MLC keeps floats
+            yield stem + ".q_scale", "float32", [len(rows), dims[0] // 32], "f32-to-bf16", widen(scales)
         else:
-            name, (words, scales), n, cols = array
-            put(name + ".q_weight", "uint32", [n, cols // 8], words)
-            if wide:  # kept as bf16, as MLC keeps floats
-                put(name + ".q_scale", "float32", [n, cols // 32], widen(scales), "f32-to-bf16")
-            else:
-                put(name + ".q_scale", "float16", [n, cols // 32], scales)
-        if i % 5 == 4 or i + 1 == len(arrays):
-            path = f"params_shard_{len(shards)}.bin"
-            with open(os.path.join(folder, path), "wb") as file:
-                file.write(data)
-            shards.append({"dataPath": path, "format": "raw-shard", "nbytes": len(data), "records": records})
-            data, records = b"", []
+            yield stem + ".q_scale", "float16", [len(rows), dims[0] // 32], "raw", scales
+
+
+def write_mlc(g, folder, wide, cache="ndarray-cache.json"):
+    write_json(folder, "mlc-chat-config.json", mlc_config(g, wide))
+    write_tokenizer(g, folder)
+    arrays = list(mlc_arrays(g, wide))
+    shards = []
+    for first in range(0, len(arrays), 9):
+        data, records = b"", []
+        for name, kind, shape, form, raw in arrays[first:first + 9]:
+            records.append({"name": name, "shape": shape, "dtype": kind, "format": form, "nbytes": len(raw),
+                            "byteOffset": len(data)})
+            data += raw
+        path = f"params_shard_{len(shards)}.bin"
+        with open(os.path.join(folder, path), "wb") as file:
+            file.write(data)
+        shards.append({"dataPath": path, "format": "raw-shard", "nbytes": len(data), "records": records})
     write_json(folder, cache, {"metadata": {}, "records": shards})
 
 

@@ -48,9 +48,9 @@ const tiny_desc gpu_mixed = {
     .type_down = SOLO_TYPE_Q8_0, .alt_down = SOLO_TYPE_Q4_1, .type_embd = SOLO_TYPE_BF16,
     .type_output = TINY_TYPE_F32};
 
-/* Biases on q, k and v. */
+/* Biases on every matrix of a layer. */
 const tiny_desc gpu_qwen2 = {.arch = "qwen2", .n_head = 8, .n_head_kv = 4, .n_ctx = 96, .n_vocab = 333,
-                             .seed = 31, .type_v = SOLO_TYPE_Q8_0};
+                             .seed = 31, .type_v = SOLO_TYPE_Q8_0, .biases = true};
 
 /* Norms of heads, whose length is not that of the embedding divided by their number. */
 const tiny_desc gpu_qwen3 = {.arch = "qwen3", .n_head = 6, .n_head_kv = 3, .head_dim = 32, .n_ctx = 96,

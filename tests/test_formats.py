@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Folders and conversions: the numbers of a small GGUF written as Hugging Face and MLC have them, by code of
-folders.py alone, must give the logits of that GGUF, bit for bit. SOLO_BIN is the program."""
+"""Folders and conversions: the numbers of a small GGUF written as Hugging Face and MLC have them, by code of this file
+alone, must give the logits of that GGUF, bit for bit. SOLO_BIN is the program."""
 import json
 import math
 import os
@@ -9,21 +9,24 @@ import subprocess
 import tempfile
 import unittest
 
-from folders import config_of, fused_arrays, Gguf, hf_arrays, read, spare_the_lowest, write_hf, write_json, write_mlc, write_safetensors
+from folders import (Gguf, config_of, fused_arrays, hf_arrays, mlc_config, read, spare_the_lowest, write_hf, write_json,
+                     write_mlc, write_safetensors)
 
-BIN = os.environ["SOLO_BIN"]
+BIN, CHECKPOINT_FILE = os.environ["SOLO_BIN"], os.environ["SOLO_CHECKPOINT_FILE"]
+CHECKPOINTS = ("llama3", "mistral", "biases", "yarn", "phi3", "qwen2", "qwen3", "gpt2", "gemma2", "gemma3")
 IDS = [3, 14, 159, 26, 535, 89, 79, 323, 84, 626]
+SHORT_IDS = [i % 320 for i in IDS]  # of the checkpoints' vocabulary
 
 
 def run(*arguments, stdin=None, wanted=0):
-    done = subprocess.run([BIN, *arguments], input=stdin, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run([BIN, *arguments], input=stdin, capture_output=True, text=True, timeout=600, check=False)
     if done.returncode != wanted:
         raise AssertionError(f"solo {' '.join(arguments)}: wanted exit {wanted}, found {done.returncode}: {done.stderr}")
     return done.stdout if wanted == 0 else done.stderr
 
 
-def logits(model, *more, device="cpu"):
-    out = run("logits", model, "--device", device, "--ids", "--top", "50", *more, stdin=json.dumps(IDS))
+def logits(model, *more, device="cpu", ids=IDS):
+    out = run("logits", model, "--device", device, "--ids", "--top", "50", *more, stdin=json.dumps(ids))
     return json.loads(out)["top"]
 
 
@@ -51,6 +54,98 @@ class Formats(unittest.TestCase):
             for key in ("arch", "tokenizer", "chat_family", "n_vocab", "bos", "eos", "tied"):
                 a, b = json.loads(run("info", folder, "--json")), json.loads(run("info", path, "--json"))
                 self.assertEqual(a.get(key), b.get(key), key)
+
+    def checkpoint(self, name, kind):
+        """A GGUF of tests/checkpoints.c, and what it holds."""
+        path = self.path(f"{name}-{kind}.gguf")
+        subprocess.run([CHECKPOINT_FILE, name, path, kind], check=True, timeout=60)
+        return path, Gguf(path)
+
+    def assert_alike(self, folder, path, name):
+        if name != "llama3":  # whose factors the importer computes, and the GGUF has from elsewhere
+            return self.assertEqual(logits(folder, ids=SHORT_IDS), logits(path, ids=SHORT_IDS), name)
+        for ours, theirs in zip(logits(folder, ids=SHORT_IDS), logits(path, ids=SHORT_IDS)):
+            self.assertEqual(ours["id"], theirs["id"])
+            self.assertAlmostEqual(ours["logit"], theirs["logit"], delta=1e-5)
+
+    def test_every_architecture_from_hugging_face(self):
+        for name in CHECKPOINTS:
+            path, g = self.checkpoint(name, "f32")
+            folder = self.path(name)
+            os.mkdir(folder)
+            write_hf(g, folder, 2)
+            self.assert_alike(folder, path, name)
+
+    def test_every_architecture_from_mlc(self):
+        for name in CHECKPOINTS:
+            path, g = self.checkpoint(name, "q4_0")
+            spare_the_lowest(g, False)
+            with open(path, "wb") as file:
+                file.write(g.bytes)
+            folder = self.path(name)
+            os.mkdir(folder)
+            write_mlc(g, folder, False)
+            self.assert_alike(folder, path, name)
+
+    def folder_of(self, name):
+        """A checkpoint's folder, its GGUF, and a call that changes settings (None: leaves one out)."""
+        path, g = self.checkpoint(name, "f32")
+        folder = self.path(name)
+        os.mkdir(folder)
+        write_hf(g, folder)
+
+        def change(**settings):
+            config = {**config_of(g), **settings}
+            write_json(folder, "config.json", {k: v for k, v in config.items() if v is not None})
+        return folder, path, g, change
+
+    def test_gemma3_as_part_of_what_sees(self):
+        """text_config, arrays of the language model beside others, and RoPE by kind of layer as newer files say it."""
+        folder, path, g, change = self.folder_of("gemma3")
+        text = config_of(g)
+        del text["model_type"], text["tie_word_embeddings"]
+        write_json(folder, "config.json", {"model_type": "gemma3", "text_config": text, "vision_config": {"hidden_size": 7}})
+        arrays = hf_arrays(g)
+        for prefix in ("language_model.", "model.language_model."):
+            named = {prefix + (name if prefix[0] == "l" else name.removeprefix("model.")): a for name, a in arrays.items()}
+            named["vision_tower.vision_model.post_layernorm.weight"] = ("F32", [1], b"\0\0\0\0")
+            write_safetensors(os.path.join(folder, "model.safetensors"), named)
+            self.assert_alike(folder, path, prefix)
+        write_safetensors(os.path.join(folder, "model.safetensors"), arrays)
+        change(rope_theta=None, rope_scaling=None, rope_local_base_freq=None, sliding_window_pattern=None,
+               layer_types=["sliding_attention", "full_attention", "sliding_attention"], rope_parameters={
+                   "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+                   "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}})
+        self.assert_alike(folder, path, "rope_parameters")
+
+    def test_yarn_settings(self):
+        folder, path, _, change = self.folder_of("yarn")
+        yarn = {"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 32, "beta_fast": 1.6, "beta_slow": 0.08}
+        change(max_position_embeddings=32, rope_scaling=yarn)
+        self.assert_alike(folder, path, "yarn")  # the context is lengthened: the GGUF's is 64
+        for more, wanted in (({"attention_factor": 1.5}, 1.5), ({"mscale": 1.0, "mscale_all_dim": 0.5}, None)):
+            change(rope_scaling={**yarn, **more})
+            run("convert", folder, self.path("out.gguf"))
+            ln = math.log(2) / 10
+            found = Gguf(self.path("out.gguf")).values["qwen2.rope.scaling.attn_factor"]
+            self.assertAlmostEqual(found * (1 + ln), wanted or (1 + ln) / (1 + 0.5 * ln), places=6)
+        change(rope_scaling={**yarn, "truncate": False})
+        self.assertIn("\"truncate\": false", run("info", folder, wanted=1))
+
+    def test_settings_that_change_the_result(self):
+        two = ["sliding_attention", "full_attention"]
+        for name, settings, text in (
+                ("gemma2", {"hidden_activation": "relu"}, "'hidden_activation': wanted \"gelu_pytorch_tanh\", found \"relu\""),
+                ("gemma3", {"query_pre_attn_scalar": 100}, "'query_pre_attn_scalar'"),
+                ("gemma3-", {"layer_types": [two[1], *two]}, "'layer_types'"),
+                ("gpt2", {"scale_attn_by_inverse_layer_idx": True}, "'scale_attn_by_inverse_layer_idx'"),
+                ("gpt2-", {"activation_function": "gelu"}, "'activation_function'"),
+                ("mistral", {"layer_types": two}, "'layer_types': wanted layers of one kind"),
+                ("llama3", {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, "low_freq_factor")):
+            folder, _, _, change = self.folder_of(name.rstrip("-"))
+            change(**settings)
+            self.assertIn(text, run("info", folder, wanted=1), name)
+            os.rename(folder, folder + "." + name)
 
     def test_phi3_is_a_fused_llama(self):
         path, folder = self.model(), self.path("phi3")
@@ -163,7 +258,7 @@ class Formats(unittest.TestCase):
         with open(os.path.join(folder, "model.safetensors"), "wb") as file:
             file.write(whole)
         for key, value, text in (("model_type", "mamba", "wanted one of (llama"), ("hidden_size", None, "'hidden_size'"),
-                                 ("rope_scaling", {"rope_type": "yarn"}, "found \"yarn\""), ("hidden_act", "relu", "relu"),
+                                 ("rope_scaling", {"rope_type": "dynamic"}, "found \"dynamic\""), ("hidden_act", "relu", "relu"),
                                  ("hidden_size", 32, "wanted 32 x")):
             config = config_of(g)
             config[key] = value

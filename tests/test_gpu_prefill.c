@@ -234,5 +234,6 @@ int main(void) {
         cmocka_unit_test(architectures),
         cmocka_unit_test(contexts_out_of_range),
     };
+    cmocka_set_test_filter(getenv("SOLO_TEST_FILTER")); /* NULL: all */
     return cmocka_run_group_tests(tests, gpu_open, gpu_close);
 }

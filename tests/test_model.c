@@ -310,7 +310,7 @@ static void test_argument(void **state) {
     solo_model *m;
     solo_error err = {0};
     assert_false(solo_model_open(&m, &(solo_model_desc){0}, &err));
-    assert_has(&err, "wanted one of path, bytes and read, found none");
+    assert_has(&err, "wanted one of path, bytes and read, and open with read only, found none");
     assert_int_equal(err.status, SOLO_ARGUMENT);
     assert_false(
         solo_model_open(&m, &(solo_model_desc){.path = "x", .bytes = (const uint8_t *)"x"}, &err));
@@ -400,9 +400,22 @@ static void test_beyond_solo(void **state) {
     solo_gguf_put_bool(&w, "llama.attention.causal", false);
     refused(&w, SOLO_UNSUPPORTED, "key 'llama.attention.causal'", "wanted true", "found false");
     w = whole(&(tiny_desc){0});
-    solo_gguf_put_str(&w, "llama.rope.scaling.type", "yarn");
-    refused(&w, SOLO_UNSUPPORTED, "key 'llama.rope.scaling.type'", "wanted \"none\" or \"linear\"",
-            "found \"yarn\"");
+    solo_gguf_put_str(&w, "llama.rope.scaling.type", "dynamic");
+    refused(&w, SOLO_UNSUPPORTED, "key 'llama.rope.scaling.type'", "wanted \"none\", \"linear\" or \"yarn\"",
+            "found \"dynamic\"");
+    static const struct {
+        const char *key;
+        float       value;
+    } yarn[] = {{"yarn_ext_factor", 2.0f},  {"yarn_ext_factor", 0.0f},  {"yarn_beta_slow", 0.0f},
+                {"yarn_beta_fast", 0.5f},   {"yarn_attn_factor", 0.0f}, {"yarn_log_multiplier", 0.1f}};
+    for (uint32_t i = 0; i < SOLO_COUNT(yarn); i++) {
+        char key[80];
+        snprintf(key, sizeof key, "llama.rope.scaling.%s", yarn[i].key);
+        w = whole(&(tiny_desc){.rope_scale = 4.0f});
+        solo_gguf_put_str(&w, "llama.rope.scaling.type", "yarn");
+        solo_gguf_put_f32(&w, key, yarn[i].value);
+        refused(&w, SOLO_UNSUPPORTED, "keys 'llama.rope.scaling.yarn...'", "wanted yarn_ext_factor", "found others");
+    }
     w = whole(&(tiny_desc){0});
     solo_gguf_put_f32(&w, "llama.rope.scaling.factor", -2.0f);
     refused(&w, SOLO_FILE_FORMAT, "key 'llama.rope.scaling.factor'", "wanted a factor above 0",
@@ -420,9 +433,20 @@ static void test_tensors_refused(void **state) {
         refused(&w, SOLO_FILE_FORMAT, required[i], "wanted one of ", "found no such tensor");
     }
     solo_gguf_writer w = whole(&(tiny_desc){0});
-    solo_gguf_put_tensor_f32(&w, "blk.0.attn_q.bias", SOLO_TYPE_F32, 64, 0, zeros);
-    refused(&w, SOLO_UNSUPPORTED, "tensor 'blk.0.attn_q.bias' (a bias)", "wanted only the tensors",
+    solo_gguf_put_tensor_f32(&w, "blk.0.ffn_norm.bias", SOLO_TYPE_F32, 64, 0, zeros);
+    refused(&w, SOLO_UNSUPPORTED, "tensor 'blk.0.ffn_norm.bias' (a bias)", "wanted only the tensors",
             "found one more");
+    for (uint32_t layer = 0; layer < 2; layer++) {
+        char name[40], found[40];
+        snprintf(name, sizeof name, "blk.%u.attn_output.bias", layer);
+        snprintf(found, sizeof found, "found it in layer %u", layer);
+        w = whole(&(tiny_desc){0});
+        solo_gguf_put_tensor_f32(&w, name, SOLO_TYPE_F32, 64, 0, zeros);
+        refused(&w, SOLO_UNSUPPORTED, "tensor 'blk.N.attn_output.bias'", "wanted it in all layers or in none", found);
+    }
+    w = whole(&(tiny_desc){.n_layer = 1});
+    solo_gguf_put_tensor_f32(&w, "blk.0.attn_q.bias", SOLO_TYPE_F32, 64, 0, zeros);
+    refused(&w, SOLO_UNSUPPORTED, "'blk.N.attn_q.bias', attn_k, attn_v", "wanted all or none", "found some");
     w = whole(&(tiny_desc){0});
     solo_gguf_put_tensor_f32(&w, "blk.1.attn_q_norm.weight", SOLO_TYPE_F32, 64, 0, zeros);
     refused(&w, SOLO_UNSUPPORTED, "tensor 'blk.1.attn_q_norm.weight'", "wanted only the tensors",

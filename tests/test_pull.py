@@ -151,6 +151,30 @@ class Pull(unittest.TestCase):
         self.run_solo("pull", "some-org/other:sub/m.gguf", SOLO_ENDPOINT=endpoint)
         self.assertEqual(self.server.asked[1][0], "/hub-of-ours/some-org/other/resolve/main/sub/m.gguf")
 
+    def test_a_name_is_a_model(self):
+        """Where a command takes a MODEL: its whole name, ORG/REPO:FILE of an address, a part that only one has."""
+        info = lambda name, **more: self.run_solo("info", name, "--json", **more)
+        named = self.run_solo("pull", "some-org/whole:m.gguf", "--endpoint", self.server.url("hub-of-ours"))
+        by_address = self.pull("org/repo/resolve/main")
+        wanted = info(named)
+        self.assertIn('"arch"', wanted)
+        for name in ("some-org/whole:m.gguf", "WHOLE", self.server.url("org/repo/resolve/main/m.gguf"), "org/repo:m.gguf",
+                     "127.0.0.1"):
+            self.assertEqual(info(name), wanted, name)
+        for name in ("rg/repo:m.gguf", "org/repo:n.gguf", "org/repo2:m.gguf", "", "./m.gguf"):
+            err = info(name, wanted=1)
+            self.assertIn("found none; what pull keeps is:\n", err, name)
+            self.assertIn("\n  some-org/whole:m.gguf", err)
+        err = info("m.gguf", wanted=1)
+        self.assertIn("found several that it is a part of", err)
+        self.assertIn("\n  some-org/whole:m.gguf\n", err)
+        self.assertIn("found none; what pull keeps is: nothing", info("x", wanted=1, SOLO_MODELS=self.models + "/none"))
+        self.run_solo("convert", "whole", named + ".f32.gguf", "--type", "f32")
+        os.remove(named)
+        self.assertIn("found none", info("some-org/whole:m.gguf", wanted=1))
+        self.assertEqual(info(by_address), wanted)
+        self.assertEqual(info("m.gguf"), wanted)  # the only one left
+
     def test_wrong_names(self):
         for name in ("m.gguf", "ftp://host/m.gguf", "org/repo:../../m.gguf", "org/repo:/m.gguf", "../repo:m.gguf",
                      "http://host/", "http://host/..", "org/repo/more:m.gguf", "http://host/.hidden"):

@@ -121,7 +121,7 @@ static void set_type(solo_type *field, solo_type value) {
 static const char *arch_of(const tiny_desc *d) { return d->arch ? d->arch : d->phi3 ? "phi3" : "llama"; }
 
 /* Which architectures have a tensor. */
-enum { LLAMA = 1, PHI3 = 2, QWEN2 = 4, QWEN3 = 8, GPT2 = 16, GEMMA2 = 32, GEMMA3 = 64, ALL = 127,
+enum { LLAMA = 1, PHI3 = 2, QWEN2 = 4, QWEN3 = 8, GPT2 = 16, GEMMA2 = 32, GEMMA3 = 64, ALL = 127, BIASED = 128,
        GATED = ALL - GPT2, FUSED = PHI3 | GPT2, GEMMA = GEMMA2 | GEMMA3 };
 
 static uint32_t arch_bit(const tiny_desc *d) {
@@ -187,6 +187,13 @@ static void add_hparams(solo_gguf_writer *w, const tiny_desc *d) {
     if (d->rope_scale > 0.0f) put_f32(w, d, "rope.scaling.factor", d->rope_scale);
     if (d->n_ctx_orig) put_u32(w, d, "rope.scaling.original_context_length", d->n_ctx_orig);
     if (d->attn_factor > 0.0f) put_f32(w, d, "rope.scaling.attn_factor", d->attn_factor);
+    if (d->yarn_ctx) {
+        char key[64];
+        solo_gguf_put_str(w, key_of(d, "rope.scaling.type", key), "yarn");
+        put_u32(w, d, "rope.scaling.original_context_length", d->yarn_ctx);
+        put_f32(w, d, "rope.scaling.yarn_beta_fast", d->yarn_fast);
+        put_f32(w, d, "rope.scaling.yarn_beta_slow", d->yarn_slow);
+    }
     if (d->global_every) put_u32(w, d, "attention.sliding_window_pattern", d->global_every);
     if (d->attn_window) put_u32(w, d, "attention.sliding_window", d->attn_window);
 }
@@ -239,19 +246,20 @@ static bool add_layer(solo_gguf_writer *w, const tiny_desc *d, uint32_t layer) {
     const bool alt = d->use_alt && layer % 2, is_fused = arch_bit(d) & FUSED;
     const solo_type type_v = alt ? d->alt_v : d->type_v, type_qk = is_fused ? type_v : d->type_qk;
     const uint32_t n_q = d->n_head * d->head_dim, n_kv = d->n_head_kv * d->head_dim;
+    const uint32_t bits = arch_bit(d) | (d->biases ? BIASED : 0u);
     const layer_row rows[] = {
         GAIN("attn_norm", d->n_embd, ALL),
         NORM_BIAS("attn_norm", d->n_embd),
         MATRIX("attn_q", type_qk, d->n_embd, n_q, ALL, true, "attn_qkv.weight"),
         MATRIX("attn_k", type_qk, d->n_embd, n_kv, ALL, true, "attn_qkv.weight"),
         MATRIX("attn_v", type_v, d->n_embd, n_kv, ALL, false, "attn_qkv.weight"),
-        BIAS("attn_q", n_q, QWEN2 | GPT2, "attn_qkv.bias"),
-        BIAS("attn_k", n_kv, QWEN2 | GPT2, "attn_qkv.bias"),
-        BIAS("attn_v", n_kv, QWEN2 | GPT2, "attn_qkv.bias"),
+        BIAS("attn_q", n_q, QWEN2 | GPT2 | BIASED, "attn_qkv.bias"),
+        BIAS("attn_k", n_kv, QWEN2 | GPT2 | BIASED, "attn_qkv.bias"),
+        BIAS("attn_v", n_kv, QWEN2 | GPT2 | BIASED, "attn_qkv.bias"),
         GAIN("attn_q_norm", d->head_dim, QWEN3 | GEMMA3),
         GAIN("attn_k_norm", d->head_dim, QWEN3 | GEMMA3),
         MATRIX("attn_output", d->type_out, n_q, d->n_embd, ALL, false, NULL),
-        BIAS("attn_output", d->n_embd, GPT2, NULL),
+        BIAS("attn_output", d->n_embd, GPT2 | BIASED, NULL),
         GAIN("post_attention_norm", d->n_embd, GEMMA),
         GAIN("ffn_norm", d->n_embd, ALL),
         NORM_BIAS("ffn_norm", d->n_embd),
@@ -259,15 +267,16 @@ static bool add_layer(solo_gguf_writer *w, const tiny_desc *d, uint32_t layer) {
                "ffn_up.weight"),
         MATRIX("ffn_up", d->type_up, d->n_embd, d->n_ff, ALL, false, "ffn_up.weight"),
         GAIN("post_ffw_norm", d->n_embd, GEMMA),
-        BIAS("ffn_up", d->n_ff, GPT2, NULL),
-        BIAS("ffn_down", d->n_embd, GPT2, NULL),
+        BIAS("ffn_gate", d->n_ff, BIASED, NULL),
+        BIAS("ffn_up", d->n_ff, GPT2 | BIASED, NULL),
+        BIAS("ffn_down", d->n_embd, GPT2 | BIASED, NULL),
         MATRIX("ffn_down", alt ? d->alt_down : d->type_down, d->n_ff, d->n_embd, ALL, false, NULL),
     };
     for (uint32_t i = 0, end; i < SOLO_COUNT(rows); i = end) {
         const char *fused = is_fused ? rows[i].fused : NULL;
         uint64_t n = numbers_of(&rows[i]);
         end = i + 1;
-        if (!(rows[i].archs & arch_bit(d))) continue;
+        if (!(rows[i].archs & bits)) continue;
         for (; fused && end < SOLO_COUNT(rows) && rows[end].fused && !strcmp(rows[end].fused, fused); end++)
             n += numbers_of(&rows[end]);
         if (!can_hold(rows[i].type, rows[i].cols)) return false;

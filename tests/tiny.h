@@ -32,6 +32,9 @@ typedef struct tiny_desc { /* zero: the default in brackets */
     uint32_t  n_ctx_orig;      /* where not 0: rope_factors_long (those of rope_freqs) and _short */
     float     attn_factor;     /* where above 0 */
     float     rope_base, rope_scale; /* [10000, none] */
+    uint32_t  yarn_ctx;        /* where not 0: rope_scale is YaRN's, for this original context */
+    float     yarn_fast, yarn_slow;
+    bool      biases;          /* of every matrix of a layer */
     uint32_t  attn_window;     /* where not 0 */
     uint32_t  global_every;    /* where not 0, of an architecture that has such layers */
     uint64_t  seed;

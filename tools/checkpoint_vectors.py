@@ -29,6 +29,7 @@ SIZES = dict(hidden_size=D, num_attention_heads=HEADS, num_key_value_heads=KV, i
              tie_word_embeddings=False, pad_token_id=0, bos_token_id=0, eos_token_id=0)
 GEMMA = {**SIZES, "num_hidden_layers": 3, "tie_word_embeddings": True, "hidden_activation": "gelu_pytorch_tanh"}
 THETA = dict(rope_type="default", rope_theta=10000.0)
+YARN = 1.6, 0.08  # turns within the original context: of 8 pairs one is left as it is, two in part
 N_TURN = DIM // 2
 
 
@@ -43,6 +44,12 @@ CHECKPOINTS = {
         original_max_position_embeddings=64), **SIZES), {}),
     "mistral": ("llama", tf.MistralForCausalLM, tf.MistralConfig(
         head_dim=DIM, sliding_window=7, rope_parameters=THETA, **SIZES), {"attention.sliding_window": 7}),
+    "biases": ("llama", tf.LlamaForCausalLM, tf.LlamaConfig(
+        head_dim=DIM, attention_bias=True, mlp_bias=True, rope_parameters=THETA, **SIZES), {}),
+    "yarn": ("qwen2", tf.Qwen2ForCausalLM, tf.Qwen2Config(rope_parameters=dict(
+        rope_type="yarn", rope_theta=10000.0, factor=2.0, original_max_position_embeddings=32, beta_fast=YARN[0],
+        beta_slow=YARN[1]), **SIZES), {"rope.scaling.factor": 2.0, "rope.scaling.original_context_length": 32,
+                                       "rope.scaling.yarn_beta_fast": YARN[0], "rope.scaling.yarn_beta_slow": YARN[1]}),
     "phi3": ("phi3", tf.Phi3ForCausalLM, tf.Phi3Config(
         sliding_window=None, original_max_position_embeddings=2, rope_parameters=dict(
             rope_type="longrope", rope_theta=10000.0, long_factor=factors(8.0), short_factor=factors(1.5),
@@ -177,6 +184,8 @@ class Checkpoint:
             w.add_layer_norm_rms_eps(EPS)
         for key, value in self.keys.items():
             key = f"{self.arch}.{key}"
+            if key.endswith("yarn_beta_fast"):
+                w.add_rope_scaling_type(gguf.RopeScalingType.YARN)
             w.add_float32(key, value) if isinstance(value, float) else w.add_uint32(key, value)
         w.add_tokenizer_model("gpt2")
         w.add_tokenizer_pre("smollm")

@@ -137,7 +137,7 @@ def tests_of(pattern):
     tests = json.loads(run.stdout)["tests"]
     targets = {os.path.basename(t["command"][-1]) for t in tests if not t["command"][-1].endswith(".py")}
     if any(t["command"][-1].endswith(".py") for t in tests):
-        targets.add("solo")
+        targets |= {"solo", "checkpoint_file"}
     return [t["name"] for t in tests], sorted(targets)
 
 

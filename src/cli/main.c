@@ -1,7 +1,8 @@
 /* main.c: the table of commands, `help` and `version`. */
-#include "cli.h"
+#include "pull.h"
 
 #include <locale.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -112,7 +113,9 @@ static const cli_command commands[] = {
      "Loads a model onto a device and tells bytes, seconds, rate, and the most memory of the program's own meanwhile "
      "(the mapped file's pages, which the system may drop, left out).",
      CLI_TAKES_MODEL | CLI_TAKES_DEVICE | CLI_TAKES_JSON, cli_load},
-    {"models", "the files that pull keeps", "Lists the files that pull keeps: name, size, path.",
+    {"models", "the files that pull keeps",
+     "Lists the files that pull keeps: name, size, path. Their names, and parts of them that are in one name only, do "
+     "where a command takes a MODEL.",
      CLI_TAKES_JSON, cli_models},
 };
 
@@ -129,7 +132,8 @@ static void print_help(FILE *out) {
         fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].summary);
     fputs("  help         this list, or a command's options: solo help run\n"
           "  version      the version\n\n"
-          "MODEL is a .gguf file, or a folder with a model of Hugging Face's or MLC's. Each command takes --help.\n"
+          "MODEL is a .gguf file, a folder with a model of Hugging Face's or MLC's, or the name of a file that\n"
+          "`solo pull` keeps, or a part of it. Each command takes --help.\n"
           "Exit codes: 0 done, 1 failed, 2 wrong command line, 130 interrupted.\n", out);
 }
 
@@ -137,7 +141,13 @@ static int run_command(const cli_command *command, int argc, char **argv) {
     cli_options options = {0};
     cli_set_command(command->name);
     cli_options_parse(command, argc, argv, &options);
-    return command->run(&options);
+    const char **model = command->takes & CLI_TAKES_CONVERT ? &options.in : &options.model;
+    char *found = *model ? cli_find_model(*model) : NULL;
+    if (*model && !found) return CLI_FAILED;
+    *model = found;
+    int code = command->run(&options);
+    free(found);
+    return code;
 }
 
 int main(int argc, char **argv) {

@@ -295,7 +295,7 @@ static error_t parse_key(int key, char *arg, struct argp_state *state) {
         break;
     case ARGP_KEY_END:
         if ((p->command->takes & CLI_TAKES_MODEL) && !o->model)
-            argp_error(state, "wanted a MODEL (a .gguf file or a model's folder), found none");
+            argp_error(state, "wanted a MODEL (a .gguf file, a model's folder, a name of `solo models`), found none");
         if (p->command->takes & (CLI_TAKES_SWEEP | CLI_TAKES_PLOT)) {
             if (!o->list && !o->n_argument && !o->in)
                 argp_error(state, "wanted %s, found none", arguments_of(p->command));

@@ -1,5 +1,4 @@
-/* pull.c: `solo pull` and `solo models`: where files come from, where they are kept, and the catalogue of them,
- * catalogue.json in the folder of models: {"models": {NAME: {"path", "url", "sha256", "n_bytes"}}}. */
+/* pull.c: `solo pull`: where a file comes from and where it goes. What is kept is catalogue.c's. */
 #include "pull.h"
 
 #include <errno.h>
@@ -10,14 +9,6 @@
 #include <unistd.h>
 
 #define HUB "https://huggingface.co"
-
-/* $SOLO_MODELS, else $XDG_DATA_HOME/solo/models, else ~/.local/share/solo/models. */
-static void models_folder(char *out, size_t n) {
-    const char *said = getenv("SOLO_MODELS"), *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
-    if (said && said[0]) snprintf(out, n, "%s", said);
-    else if (data && data[0] == '/') snprintf(out, n, "%s/solo/models", data);
-    else snprintf(out, n, "%s/.local/share/solo/models", home ? home : ".");
-}
 
 /* Makes the folders of a path, whose last part is a file. */
 static bool make_folders(char *path) {
@@ -75,32 +66,6 @@ static bool resolve(const cli_options *o, char *url, size_t n_url, char *place, 
     return true;
 }
 
-/* ---- the catalogue ------------------------------------------------------------------------ */
-
-static json_t *read_catalogue(const char *folder) {
-    char path[4200];
-    snprintf(path, sizeof path, "%s/catalogue.json", folder);
-    json_t *root = json_load_file(path, 0, NULL);
-    if (!json_is_object(json_object_get(root, "models"))) {
-        json_decref(root);
-        root = json_pack("{s:{}}", "models");
-    }
-    return root;
-}
-
-static bool add_to_catalogue(const char *folder, const cli_options *o, const fetch *f) {
-    char path[4200], next[4300];
-    snprintf(path, sizeof path, "%s/catalogue.json", folder);
-    snprintf(next, sizeof next, "%s.%ld", path, (long)getpid());
-    json_t *root = read_catalogue(folder);
-    json_object_set_new(json_object_get(root, "models"), o->in,
-                        json_pack("{s:s, s:s, s:s, s:I}", "path", f->path, "url", f->url, "sha256", f->sha256,
-                                  "n_bytes", (json_int_t)f->n_bytes));
-    bool ok = json_dump_file(root, next, JSON_INDENT(2) | JSON_SORT_KEYS) == 0 && rename(next, path) == 0;
-    json_decref(root);
-    return ok;
-}
-
 /* ---- commands ----------------------------------------------------------------------------- */
 
 /* What the file is: a GGUF that is cut short, or was never one, is told and not kept. */
@@ -131,14 +96,13 @@ int cli_pull(const cli_options *o) {
         cli_fail_text("--sha256: wanted 64 hexadecimal digits, found '%s'", o->sha256);
         return CLI_USAGE;
     }
-    models_folder(folder, sizeof folder);
+    catalogue_folder(folder, sizeof folder);
     snprintf(path, sizeof path, "%s/%s", folder, place);
     if (!make_folders(path)) return cli_fail_text("%s: its folder cannot be made: %s", path, strerror(errno));
-    json_t *root = read_catalogue(folder);
-    const json_t *known = json_object_get(json_object_get(root, "models"), o->in);
-    const char *sum = json_string_value(json_object_get(known, "sha256"));
+    json_t *models = catalogue_read();
+    const char *sum = json_string_value(json_object_get(json_object_get(models, o->in), "sha256"));
     bool is_there = sum && access(path, F_OK) == 0 && (!o->sha256 || strcasecmp(sum, o->sha256) == 0);
-    json_decref(root);
+    json_decref(models);
     if (is_there) {
         cli_note("already there");
         puts(path);
@@ -151,32 +115,9 @@ int cli_pull(const cli_options *o) {
         unlink(path);
         return CLI_FAILED;
     }
-    if (!add_to_catalogue(folder, o, &f))
+    if (!catalogue_add(o->in, &f))
         return cli_fail_text("%s/catalogue.json: cannot be written: %s", folder, strerror(errno));
     cli_note("%.1f MB, SHA-256 %s", (double)f.n_bytes * 1e-6, f.sha256);
     puts(path);
-    return cli_finish_output();
-}
-
-int cli_models(const cli_options *o) {
-    char folder[4000];
-    models_folder(folder, sizeof folder);
-    json_t *root = read_catalogue(folder), *models = json_object_get(root, "models"), *each;
-    const char *name;
-    void *next;
-    json_object_foreach_safe(models, next, name, each) { /* what was deleted by hand is no longer there */
-        const char *path = json_string_value(json_object_get(each, "path"));
-        if (!path || access(path, F_OK) != 0) json_object_del(models, name);
-    }
-    if (o->json) {
-        json_t *out = json_incref(models);
-        json_decref(root);
-        return cli_print_json(out);
-    }
-    json_object_foreach(models, name, each)
-        printf("%-60s %10.1f MB  %s\n", name, (double)json_integer_value(json_object_get(each, "n_bytes")) * 1e-6,
-               json_string_value(json_object_get(each, "path")));
-    if (!json_object_size(models)) cli_note("none in %s", folder);
-    json_decref(root);
     return cli_finish_output();
 }

@@ -1,4 +1,4 @@
-/* pull.h: model files fetched over HTTP: pull.c asks and keeps the catalogue, fetch.c brings the bytes. */
+/* pull.h: model files fetched over HTTP: pull.c asks, fetch.c brings the bytes, catalogue.c remembers what is kept. */
 #ifndef SOLO_CLI_PULL_H
 #define SOLO_CLI_PULL_H
 
@@ -16,5 +16,15 @@ typedef struct fetch {
 
 /* Resumes what is there of an earlier try, tries again after a cut, checks length and SHA-256, renames. */
 bool fetch_file(fetch *f);
+
+/* $SOLO_MODELS, else $XDG_DATA_HOME/solo/models, else ~/.local/share/solo/models. */
+void catalogue_folder(char *out, size_t n);
+/* {NAME: {"path", "url", "sha256", "n_bytes"}} of the files that are still there; json_decref it. */
+json_t *catalogue_read(void);
+bool    catalogue_add(const char *name, const fetch *f); /* false: errno says why */
+
+/* What MODEL stands for, malloc'd: a path that exists as it is, else the file that pull keeps under that name or
+ * under the only one that it is a part of. NULL: told. */
+char *cli_find_model(const char *said);
 
 #endif

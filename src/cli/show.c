@@ -77,6 +77,7 @@ static void print_info(const solo_model *model, const solo_model_info *m) {
     printf("\nrope          base %g, turns %" PRIu32 " of %" PRIu32, (double)m->rope_base, m->rope_dim,
            m->head_dim);
     if (strcmp(m->rope_factors, "all") == 0) printf(", with factors");
+    if (strcmp(m->rope_factors, "yarn") == 0) printf(", YaRN from %u", m->n_ctx_orig);
     if (strcmp(m->rope_factors, "by context") == 0)
         printf(", factors for contexts up to %" PRIu32 " and for longer ones", m->n_ctx_orig);
     putchar('\n');
