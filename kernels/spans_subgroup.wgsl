@@ -10,7 +10,8 @@ const X_ROUNDS = (max(max(OUT_TILE, DOWN_TILE), EMBED_TILE) + QD * SPAN_TEAMS - 
 const H_ROUNDS = (GATE_UP_TILE + QF * SPAN_TEAMS - 1u) / (QF * SPAN_TEAMS);
 const A_ROUNDS = (COMBINE_TILE + QA * SPAN_TEAMS - 1u) / (QA * SPAN_TEAMS);
 
-// Element row + e of a residual, first + e of its tile: itself, its square's part of the span's sum, and its product with the gain.
+// Element row + e of a residual, first + e of its tile: itself, its square's part of the span's sum, and its product
+// with the gain.
 fn put_x(at: u32, row: u32, first: u32, e: u32, x: f32, gain: f32, lane: u32) {
   let inside = e < QD;
   let v = select(0.0, x, inside);

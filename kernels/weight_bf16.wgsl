@@ -20,7 +20,9 @@ fn raw_bf16(n: Near, row: u32, groups: u32, g: u32) -> Raw_bf16 {
 
 fn group_bf16(r: Raw_bf16, odd: bool) -> Group_bf16 { return r; }
 
-fn load_bf16(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_bf16 { return raw_bf16(near_bf16(m, row, groups, g), 0u, groups, 0u); }
+fn load_bf16(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_bf16 {
+  return raw_bf16(near_bf16(m, row, groups, g), 0u, groups, 0u);
+}
 
 // Weights 4j .. 4j + 3 of the group.
 fn quad_bf16(p: Group_bf16, j: u32) -> vec4<f32> {
