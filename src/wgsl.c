@@ -413,7 +413,7 @@ static void add_prelude(solo_text *out, const solo_wgsl_desc *desc) {
     add_geometry(out, desc->geometry, desc->spin_limit);
     add_messages(out, desc->geometry);
     const solo_factoring *f = desc->factoring;
-    bool whole = f && f->tagged && f->n_row == 1 && f->assignment == SOLO_ASSIGNMENT_STATIC;
+    bool whole = f && f->tagged && f->n_row == 1 && !f->n_chunk_layer && f->assignment == SOLO_ASSIGNMENT_STATIC;
     solo_text_add(out, "const WHOLE_STATIC = %s; // a token is one dispatch, workgroup r has tile r\n",
                   whole ? "true" : "false");
     if (desc->factoring && desc->factoring->n_chunk_layer)
