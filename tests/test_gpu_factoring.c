@@ -398,6 +398,7 @@ static void weights_requested_ahead(void **state) {
     if (!gpu_compiles_slowly()) {
         check_factoring(plan, &c, "single", SOLO_ASSIGNMENT_STATIC, &ahead);
         check_factoring(plan, &c, "single", SOLO_ASSIGNMENT_TICKET, &ahead);
+        check_factoring(plan, &c, "chunk:2", SOLO_ASSIGNMENT_STATIC, &ahead); /* own rows from word to word */
     }
     solo_plan_close(plan);
     record_free(&ahead);
