@@ -504,6 +504,114 @@ bool solo_device_read(solo_device *d, solo_buffer buffer, uint64_t off, void *ou
     return ok;
 }
 
+/* ---- staging ------------------------------------------------------------------------------ */
+
+#ifndef __wasm__
+#define N_STRETCH 8u
+
+struct solo_stager {
+    solo_device *device;
+    solo_late_read stretch[N_STRETCH]; /* mapped, or with `future` the promise that it will be */
+    bool asked[N_STRETCH];             /* for that promise */
+    uint32_t at;                       /* the stretch in hand */
+};
+
+solo_stager *solo_stager_open(solo_device *d) {
+    solo_stager *s = solo_zalloc(1, sizeof *s);
+    s->device = d;
+    return s;
+}
+
+/* False: it could not be mapped again. */
+static bool is_mapped(solo_stager *s, uint32_t i) {
+    solo_late_read *one = &s->stretch[i];
+    if (!s->asked[i]) return true;
+    s->asked[i] = false;
+    return wait_for(s->device->instance, (WGPUFuture){one->future}) && one->state == 1;
+}
+
+void solo_stager_close(solo_stager *s) {
+    for (uint32_t i = 0; s && i < N_STRETCH; i++) {
+        is_mapped(s, i); /* its callback writes to the stretch */
+        solo_device_buffer_close(&s->stretch[i].buffer);
+    }
+    free(s);
+}
+
+static void open_stretch(solo_stager *s, solo_late_read *one, uint64_t n_bytes) {
+    solo_device_buffer_close(&one->buffer);
+    WGPUBufferDescriptor info = {.label = view("staging"),
+                                 .usage = WGPUBufferUsage_MapWrite | WGPUBufferUsage_CopySrc,
+                                 .size = n_bytes,
+                                 .mappedAtCreation = true};
+    one->buffer = (solo_buffer){wgpuDeviceCreateBuffer(s->device->device, &info), n_bytes};
+}
+
+void *solo_stager_room(solo_stager *s, uint64_t n_bytes, solo_error *err) {
+    s->at = (s->at + 1) % N_STRETCH;
+    solo_late_read *one = &s->stretch[s->at];
+    n_bytes = (n_bytes + 3) / 4 * 4;
+    bool ok = is_mapped(s, s->at);
+    if (ok && one->buffer.n_bytes < n_bytes) open_stretch(s, one, n_bytes);
+    void *at = ok && one->buffer.handle ? wgpuBufferGetMappedRange(one->buffer.handle, 0, (size_t)n_bytes) : NULL;
+    if (at || !solo_device_ok(s->device, err)) return at;
+    solo_fail(err, SOLO_MEMORY, "staging on %s: wanted %llu bytes of mapped memory, found none", s->device->info.name,
+              (unsigned long long)n_bytes);
+    return NULL;
+}
+
+void solo_stager_copy(solo_stager *s, uint64_t from, solo_buffer to, uint64_t off, uint64_t n_bytes) {
+    solo_device_copy(s->device, s->stretch[s->at].buffer, from, to, off, n_bytes);
+}
+
+bool solo_stager_send(solo_stager *s, solo_error *err) {
+    solo_late_read *one = &s->stretch[s->at];
+    wgpuBufferUnmap(one->buffer.handle);
+    if (!solo_device_submit(s->device, err)) return false;
+    one->state = 0;
+    WGPUBufferMapCallbackInfo info = {.mode = WGPUCallbackMode_WaitAnyOnly, .callback = on_map, .userdata1 = one};
+    one->future = wgpuBufferMapAsync(one->buffer.handle, WGPUMapMode_Write, 0, (size_t)one->buffer.n_bytes, info).id;
+    s->asked[s->at] = true;
+    return true;
+}
+#else
+#define UNSENT_BYTES (32u << 20) /* written but perhaps not yet taken: the queue's own memory */
+
+struct solo_stager {
+    solo_device *device;
+    uint8_t *memory;
+    uint64_t unsent;
+};
+
+solo_stager *solo_stager_open(solo_device *d) {
+    solo_stager *s = solo_zalloc(1, sizeof *s);
+    s->device = d;
+    return s;
+}
+
+void solo_stager_close(solo_stager *s) {
+    if (s) free(s->memory);
+    free(s);
+}
+
+void *solo_stager_room(solo_stager *s, uint64_t n_bytes, solo_error *err) {
+    (void)err;
+    return s->memory = solo_realloc(s->memory, (size_t)n_bytes);
+}
+
+void solo_stager_copy(solo_stager *s, uint64_t from, solo_buffer to, uint64_t off, uint64_t n_bytes) {
+    solo_device_write(s->device, to, off, s->memory + from, n_bytes);
+    s->unsent += n_bytes;
+}
+
+bool solo_stager_send(solo_stager *s, solo_error *err) {
+    if (!solo_device_submit(s->device, err)) return false;
+    if (s->unsent < UNSENT_BYTES) return true;
+    s->unsent = 0;
+    return solo_device_wait(s->device, err);
+}
+#endif
+
 /* ---- modules, pipelines, bindings --------------------------------------------------------- */
 
 typedef struct compile_note {

@@ -86,6 +86,17 @@ void solo_device_clear(solo_device *d, solo_buffer buffer, uint64_t off, uint64_
 bool solo_device_submit(solo_device *d, solo_error *err);
 bool solo_device_wait(solo_device *d, solo_error *err); /* until all that was submitted is done */
 
+/* Staging: memory that the device copies from, so that what is made for a buffer is made where it will be sent from. room
+ * gives the next stretch of it, n_bytes long, and waits for one that is free; copy takes a part of that stretch to a buffer
+ * (offsets and sizes are multiples of 4); send sends the stretch off. In a page, whose core cannot hold memory of the
+ * device's, the stretch is the core's own and copy is a _write. */
+typedef struct solo_stager solo_stager;
+solo_stager *solo_stager_open(solo_device *d);
+void  solo_stager_close(solo_stager *s);
+void *solo_stager_room(solo_stager *s, uint64_t n_bytes, solo_error *err); /* NULL: err says why */
+void  solo_stager_copy(solo_stager *s, uint64_t from, solo_buffer to, uint64_t off, uint64_t n_bytes);
+bool  solo_stager_send(solo_stager *s, solo_error *err);
+
 /* Late reads: begin maps a READBACK buffer once what was submitted before is done; wait blocks,
  * copies out and unmaps. Between the two the buffer may not be used. */
 typedef struct solo_late_read {

@@ -139,13 +139,13 @@ static bool open_buffers(solo_weights *w, solo_error *err) {
 
 /* ---- upload ------------------------------------------------------------------------------- */
 
-/* Writes words4 vec4 at index `at` of the payload's one index space. */
-static void write_payload(solo_weights *w, uint64_t at, const uint32_t *data, uint64_t words4) {
-    while (words4 > 0) {
+/* Sends words4 vec4, which stand at the front of the stretch in hand, to index `at` of the payload's one index space. */
+static void send_payload(solo_weights *w, solo_stager *stager, uint64_t at, uint64_t words4) {
+    for (uint64_t from = 0; words4 > 0;) {
         uint64_t i = at / w->span, off = at % w->span, n = w->span - off;
         if (n > words4) n = words4;
-        solo_device_write(w->device, w->payload[i], off * 16, data, n * 16);
-        at += n, data += n * 4, words4 -= n;
+        solo_stager_copy(stager, from * 16, w->payload[i], off * 16, n * 16);
+        at += n, from += n, words4 -= n;
     }
 }
 
@@ -160,7 +160,6 @@ static uint32_t row_in_file(const solo_hparams *hp, solo_matrix matrix, uint32_t
 }
 
 #define PIECE_BYTES (4u << 20)
-#define UNSENT_BYTES (32u << 20) /* written but perhaps not yet taken: the queue's own memory */
 
 /* One tensor on its way: a matrix, or what must be at hand when vectors are filled (place NULL). */
 typedef struct parcel {
@@ -173,10 +172,9 @@ typedef struct uploader {
     solo_weights *w;
     solo_progress *progress;
     void *user;
-    uint64_t done, total, unsent;
-    uint8_t *file;   /* some rows as the file has them, where they are not at hand */
-    uint32_t *piece; /* some rows, planes interleaved */
-    uint8_t *scales; /* the same rows' scales */
+    uint64_t done, total;
+    uint8_t *file; /* some rows as the file has them, where they are not at hand */
+    solo_stager *stager;
 } uploader;
 
 /* Bytes [off, off + n) of a tensor: where they are at hand, else read into u->file. */
@@ -185,17 +183,6 @@ static const uint8_t *bytes_of(uploader *u, const solo_tensor *t, uint64_t off, 
     if (t->data) return t->data + off;
     u->file = solo_realloc(u->file, (size_t)n);
     return solo_source_read(t->source, t->off + off, n, u->file, err) ? u->file : NULL;
-}
-
-/* Staging memory goes when the queue is through with it: so it must be waited for now and then. */
-static bool sent(uploader *u, uint64_t n_bytes, solo_error *err) {
-    u->done += n_bytes;
-    u->unsent += n_bytes;
-    if (u->progress) u->progress(u->user, u->done, u->total);
-    if (!solo_device_submit(u->w->device, err)) return false;
-    if (u->unsent < UNSENT_BYTES) return true;
-    u->unsent = 0;
-    return solo_device_wait(u->w->device, err);
 }
 
 /* [group][words] to [plane][group] of vec4 */
@@ -256,24 +243,23 @@ static bool upload_matrix(uploader *u, const parcel *one, solo_error *err) {
     uint64_t file_row = t->n_bytes / place->n_row;
     uint32_t rows_piece = rows_of_piece(&u->w->model->hp, one->matrix, row_words * 4);
     if (rows_piece > place->n_row) rows_piece = place->n_row;
-    u->piece = solo_realloc(u->piece, (size_t)row_words * 4 * rows_piece);
-    u->scales = solo_realloc(u->scales, row_scale * rows_piece + 4);
     uint64_t scale_off =
         form->scale_bytes == 2 ? (uint64_t)place->s_at * 2 : (uint64_t)place->s_at * 4;
     for (uint32_t r = 0; r < place->n_row; r += rows_piece) {
         uint32_t n = place->n_row - r < rows_piece ? place->n_row - r : rows_piece;
         const uint8_t *rows = bytes_of(u, t, r * file_row, n * file_row, err);
         if (!rows) return false;
-        piece p = {&u->w->model->hp, form, one, rows, file_row, r, n, u->piece, u->scales};
+        uint64_t n_payload = (uint64_t)n * row_words * 4, n_scale = (n * row_scale + 3) / 4 * 4;
+        uint8_t *room = solo_stager_room(u->stager, n_payload + n_scale, err);
+        if (!room) return false;
+        if (n_scale) memset(room + n_payload + n_scale - 4, 0, 4);
+        piece p = {&u->w->model->hp, form, one, rows, file_row, r, n, (uint32_t *)room, room + n_payload};
         solo_parallel(n, 1 + (1u << 18) / (row_words * 4), repack_rows, &p);
-        write_payload(u->w, place->w_at + (uint64_t)r * row_words / 4, u->piece,
-                      (uint64_t)n * row_words / 4);
-        if (row_scale) {
-            memset(u->scales + n * row_scale, 0, 4);
-            solo_device_write(u->w->device, u->w->scales, scale_off + r * row_scale, u->scales,
-                              (n * row_scale + 3) / 4 * 4);
-        }
-        if (!sent(u, n * file_row, err)) return false;
+        send_payload(u->w, u->stager, place->w_at + (uint64_t)r * row_words / 4, n_payload / 16);
+        if (n_scale) solo_stager_copy(u->stager, n_payload, u->w->scales, scale_off + r * row_scale, n_scale);
+        if (!solo_stager_send(u->stager, err)) return false;
+        u->done += n * file_row;
+        if (u->progress) u->progress(u->user, u->done, u->total);
     }
     return true;
 }
@@ -422,14 +408,16 @@ static bool keep(const solo_model *m, const solo_tensor *t, solo_error *err) {
 }
 
 static bool upload(solo_weights *w, const solo_weights_desc *desc, solo_error *err) {
-    uploader u = {.w = w, .progress = desc->progress, .user = desc->progress_user};
+    uploader u = {.w = w, .progress = desc->progress, .user = desc->progress_user,
+                  .stager = solo_stager_open(w->device)};
     uint32_t n;
     parcel *list = list_parcels(w, &n);
     for (uint32_t i = 0; i < n; i++) u.total += list[i].place ? list[i].tensor->n_bytes : 0;
     bool ok = true;
     for (uint32_t i = 0; i < n && ok; i++)
         ok = list[i].place ? upload_matrix(&u, &list[i], err) : keep(w->model, list[i].tensor, err);
-    free(u.file), free(u.piece), free(u.scales), free(list);
+    solo_stager_close(u.stager);
+    free(u.file), free(list);
     if (!ok) return false;
     upload_vectors(w);
     upload_directory(w);
