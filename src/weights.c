@@ -139,7 +139,7 @@ static bool open_buffers(solo_weights *w, solo_error *err) {
 
 /* ---- upload ------------------------------------------------------------------------------- */
 
-/* Sends words4 vec4, which stand at the front of the stretch in hand, to index `at` of the payload's one index space. */
+/* Sends words4 vec4 that stand at the front of the stretch in hand to index `at` of the payload's one index space. */
 static void send_payload(solo_weights *w, solo_stager *stager, uint64_t at, uint64_t words4) {
     for (uint64_t from = 0; words4 > 0;) {
         uint64_t i = at / w->span, off = at % w->span, n = w->span - off;
