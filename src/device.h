@@ -86,10 +86,10 @@ void solo_device_clear(solo_device *d, solo_buffer buffer, uint64_t off, uint64_
 bool solo_device_submit(solo_device *d, solo_error *err);
 bool solo_device_wait(solo_device *d, solo_error *err); /* until all that was submitted is done */
 
-/* Staging: memory that the device copies from, so that what is made for a buffer is made where it will be sent from. room
- * gives the next stretch of it, n_bytes long, and waits for one that is free; copy takes a part of that stretch to a buffer
- * (offsets and sizes are multiples of 4); send sends the stretch off. In a page, whose core cannot hold memory of the
- * device's, the stretch is the core's own and copy is a _write. */
+/* Staging: memory that the device copies from, so that what is made for a buffer is made where it will be sent from.
+ * room gives the next stretch of it, n_bytes long, and waits for one that is free; copy takes a part of that stretch to
+ * a buffer (offsets and sizes are multiples of 4); send sends the stretch off. In a page, whose core cannot hold memory
+ * of the device's, the stretch is the core's own and copy is a _write. */
 typedef struct solo_stager solo_stager;
 solo_stager *solo_stager_open(solo_device *d);
 void  solo_stager_close(solo_stager *s);

@@ -484,7 +484,9 @@ char *solo_wgsl_join(const solo_wgsl_desc *desc) {
         static const char *const by[] = {"handoff_by_counter_tag.wgsl", "handoff_by_tag.wgsl",
                                          "handoff_by_counter.wgsl", "handoff_by_plain.wgsl",
                                          "handoff_by_nothing.wgsl"};
+        bool checked = desc->hand_off == SOLO_HAND_OFF_COUNTER_TAG || desc->hand_off == SOLO_HAND_OFF_TAG;
         add_file(&out, by[desc->hand_off]);
+        if (checked) add_file(&out, "handoff_checked.wgsl");
         add_file(&out, "handoff_tagged.wgsl");
     } else {
         add_file(&out, "handoff_plain.wgsl");
