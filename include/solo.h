@@ -309,7 +309,8 @@ typedef struct solo_plan_desc {
     uint32_t spin_limit;          /* polls before a wait gives up; 0: by the device */
     uint32_t max_team;            /* lanes that may share a row; 0: by the device */
     uint32_t queue;               /* vec4 of weights a lane requests ahead of inputs; 0: by the device */
-    bool     queue_across;        /* and across the stages of a dispatch, where assignment is static */
+    bool     queue_across;        /* and across the stages of a dispatch, where assignment is static; a GPU's own
+                                     queue (0) always does */
     bool     no_subgroups;        /* reduce through workgroup memory although subgroups exist */
     bool     no_self_test;        /* trust an in-dispatch plan untested (tests, timing) */
     /* For experiments: what a user of the engine leaves 0. */

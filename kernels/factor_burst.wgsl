@@ -6,7 +6,8 @@ fn await_token(token: u32, lane: u32) {
   await_counter(counter_at(args.parity, token, 0u, STAGE_SAMPLE), 1u, lane);
 }
 
-// Whether this dispatch walks the layer after this one as well.
+// Whether weights of the layer behind this one may be requested. Behind the last its own are, for nothing: a
+// condition at every such load would cost more.
 fn goes_on(l: u32) -> bool { return true; }
 
 @compute @workgroup_size(WG)

@@ -1,5 +1,6 @@
 // factor_single: the whole token in one dispatch of N_WG workgroups (walk.wgsl).
-// Whether this dispatch walks the layer after this one as well.
+// Whether weights of the layer behind this one may be requested. Behind the last its own are, for nothing: a
+// condition at every such load would cost more.
 fn goes_on(l: u32) -> bool { return true; }
 
 @compute @workgroup_size(WG)

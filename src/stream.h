@@ -6,8 +6,9 @@
  * groups of each of the team's rows), stage after stage; each unit has a register of its own, and as
  * one is used up the unit `queue` vec4 behind it is requested. In a factoring that walks several
  * stages in one dispatch the order goes on across stages and layers, so the queue does not drain at a
- * hand-off: those loads stand in `if (go) { load } else { zero }`, with go from a uniform, because a
- * driver otherwise moves them behind the wait.
+ * hand-off: those loads stand in `if (go) { load } else { zero }`, with a go that is always true but that only
+ * a lane knows, because a driver otherwise moves them behind the wait. (Of a uniform it made two instructions
+ * a register.)
  *
  * The text is written out here, unit by unit, since registers have no index; what a unit computes is
  * mac_* of kernels/weight_*.wgsl and template_mac_f32.wgsl, as in the loops of template_rows.wgsl,
