@@ -1,6 +1,6 @@
 #!/bin/bash
 # sweep.sh OUTDIR [--quick]: on a machine with a GPU, every spec of bench/specs (docs/sweep.md): OUTDIR/sweep.jsonl,
-# sweep.csv, and where gnuplot is, spectrum.svg with the fitted curve. About five minutes on an H200; given again, it goes
+# sweep.csv, and where gnuplot is, spectrum.svg with the fitted curve. 47 of 125 rows took 170 s on an H100; given again, it goes
 # on where it ended. --quick: each spec's small form, for software adapters: shows that all runs. Environment, with defaults:
 #   SOLO (build/solo)  DEVICE (auto)  COMMIT  SPECS (below; solo sweep --list)
 # Specs of the whole Phi-3-mini stand together: its file is made once.
