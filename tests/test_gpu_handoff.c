@@ -287,7 +287,7 @@ static void plans_out_of_range(void **state) {
     (void)state;
     expect_refused(&bed, (solo_plan_desc){.factoring = "fused"}, SOLO_ARGUMENT,
                    "wanted one of unfused, roles, stages, layer, chunk, single, single-wg, burst");
-    expect_refused(&bed, (solo_plan_desc){.factoring = "burst:40"}, SOLO_ARGUMENT, "found \"burst:40\"");
+    expect_refused(&bed, (solo_plan_desc){.factoring = "burst:400"}, SOLO_ARGUMENT, "found \"burst:400\"");
     expect_refused(&bed, (solo_plan_desc){.n_ctx = 97}, SOLO_ARGUMENT, "n_ctx: wanted 2 to 96");
     expect_refused(&bed, (solo_plan_desc){.n_ctx = 1}, SOLO_ARGUMENT, "found 1");
     expect_refused(&bed, (solo_plan_desc){.max_team = 3}, SOLO_ARGUMENT, "max_team");
