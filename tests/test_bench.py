@@ -19,7 +19,7 @@ def solo(*args, **environment):
 
 
 class CommandLine(unittest.TestCase):
-    """No model is opened here."""
+    """No model is opened here: any file that is there does."""
 
     def refused(self, *args):
         got = solo(*args[:-1])
@@ -29,16 +29,16 @@ class CommandLine(unittest.TestCase):
 
     def test_wrong_rows(self):
         for positions in ("0", "1,,2", "x", "1,", "-3", "1,2,3,4,5,6,7,8,9", ""):
-            self.refused("bench", "m", "--positions", positions, "--positions")
-        self.refused("bench", "m", "--factorings", "stages@wg", "KEY=VALUE")
-        self.refused("bench", "m", "--factorings", "stages@wg=many", "'many'")
-        self.refused("bench", "m", "--factorings", "stages@colour=3", "'colour=3'")
-        self.refused("bench", "m", "--factorings", "stages@activations=f64", "'activations=f64'")
-        self.refused("bench", "m", "--factorings", "stages@kv=int4", "kv=int8|f16|f32, found 'kv=int4'")
-        self.refused("bench", "m", "--factorings", ",", "none")
-        self.refused("bench", "m", "--factorings", "x" * 200, "too long")
-        self.refused("bench", "m", "--factorings", ",".join(["stages"] * 25), "24")
-        self.refused("tune", "m", "--factoring", "stages", "'stages'")
+            self.refused("bench", __file__, "--positions", positions, "--positions")
+        self.refused("bench", __file__, "--factorings", "stages@wg", "KEY=VALUE")
+        self.refused("bench", __file__, "--factorings", "stages@wg=many", "'many'")
+        self.refused("bench", __file__, "--factorings", "stages@colour=3", "'colour=3'")
+        self.refused("bench", __file__, "--factorings", "stages@activations=f64", "'activations=f64'")
+        self.refused("bench", __file__, "--factorings", "stages@kv=int4", "kv=int8|f16|f32, found 'kv=int4'")
+        self.refused("bench", __file__, "--factorings", ",", "none")
+        self.refused("bench", __file__, "--factorings", "x" * 200, "too long")
+        self.refused("bench", __file__, "--factorings", ",".join(["stages"] * 25), "24")
+        self.refused("tune", __file__, "--factoring", "stages", "'stages'")
 
     def test_probe(self):
         got = solo("probe", "--json", "--workgroup-bytes", "1024")

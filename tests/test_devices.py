@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """tools/devices.py: what was contributed is of the form, docs/DEVICES.md is what it makes of it, and what is not as it should be is
 refused by its place. SOLO_BIN is the program."""
-import glob
 import json
 import os
 import subprocess
@@ -11,7 +10,7 @@ import unittest
 
 ROOT = os.environ.get("SOLO_SOURCE") or os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TOOL = os.path.join(ROOT, "tools", "devices.py")
-FILES = sorted(glob.glob(os.path.join(ROOT, "bench/results/devices/*.jsonl")))
+FILE = os.path.join(ROOT, "bench/results/devices/lavapipe-25.jsonl")  # of which wrong ones are made
 
 
 def devices(*arguments):
@@ -30,7 +29,7 @@ class Devices(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
-        with open(FILES[0], encoding="utf-8") as file:
+        with open(FILE, encoding="utf-8") as file:
             self.text = file.read()
 
     def write(self, change, name="x.jsonl"):
