@@ -98,6 +98,10 @@ bool cli_parse_ids(const solo_model *model, const char *text, size_t n_text, con
 
 /* The text of bytes that may not be UTF-8, as a JSON string (bad bytes become U+FFFD). */
 json_t *cli_json_text(const char *bytes, size_t n);
+/* A field of an object. Text from a file or a driver may be any bytes; a count fits JSON's integers (2^53 and more). */
+void cli_json_add_text(json_t *object, const char *key, const char *text);
+void cli_json_add_count(json_t *object, const char *key, uint64_t n);
+void cli_json_add_flag(json_t *object, const char *key, bool flag);
 
 /* The conversation as the model's chat template writes it, up to where the answer begins; *text is
  * malloc'd. (template.c) */

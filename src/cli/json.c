@@ -22,14 +22,13 @@ json_t *cli_json_text(const char *bytes, size_t n) {
     return value;
 }
 
-/* Text from a driver may be any bytes; a count fits JSON's integers (2^53 and more). */
-static void add_text(json_t *object, const char *key, const char *text) {
+void cli_json_add_text(json_t *object, const char *key, const char *text) {
     json_object_set_new(object, key, cli_json_text(text, strlen(text)));
 }
-static void add_count(json_t *object, const char *key, uint64_t n) {
+void cli_json_add_count(json_t *object, const char *key, uint64_t n) {
     json_object_set_new(object, key, json_integer((json_int_t)n));
 }
-static void add_flag(json_t *object, const char *key, bool flag) {
+void cli_json_add_flag(json_t *object, const char *key, bool flag) {
     json_object_set_new(object, key, json_boolean(flag));
 }
 
@@ -39,20 +38,20 @@ const char *cli_device_kind(const solo_device_info *d) {
 
 json_t *cli_device_json(const solo_device_info *d) {
     json_t *o = json_object();
-    add_text(o, "name", d->name);
-    add_text(o, "backend", d->backend);
-    add_text(o, "driver", d->driver);
-    add_text(o, "kind", cli_device_kind(d));
-    add_flag(o, "is_software", d->is_software);
-    add_flag(o, "has_subgroups", d->has_subgroups);
-    add_flag(o, "has_f16", d->has_f16);
-    add_count(o, "subgroup_min", d->subgroup_min);
-    add_count(o, "subgroup_max", d->subgroup_max);
-    add_count(o, "max_workgroup_size", d->max_workgroup_size);
-    add_count(o, "max_workgroup_bytes", d->max_workgroup_bytes);
-    add_count(o, "max_storage_buffers", d->max_storage_buffers);
-    add_count(o, "max_buffer_bytes", d->max_buffer_bytes);
-    add_count(o, "max_binding_bytes", d->max_binding_bytes);
+    cli_json_add_text(o, "name", d->name);
+    cli_json_add_text(o, "backend", d->backend);
+    cli_json_add_text(o, "driver", d->driver);
+    cli_json_add_text(o, "kind", cli_device_kind(d));
+    cli_json_add_flag(o, "is_software", d->is_software);
+    cli_json_add_flag(o, "has_subgroups", d->has_subgroups);
+    cli_json_add_flag(o, "has_f16", d->has_f16);
+    cli_json_add_count(o, "subgroup_min", d->subgroup_min);
+    cli_json_add_count(o, "subgroup_max", d->subgroup_max);
+    cli_json_add_count(o, "max_workgroup_size", d->max_workgroup_size);
+    cli_json_add_count(o, "max_workgroup_bytes", d->max_workgroup_bytes);
+    cli_json_add_count(o, "max_storage_buffers", d->max_storage_buffers);
+    cli_json_add_count(o, "max_buffer_bytes", d->max_buffer_bytes);
+    cli_json_add_count(o, "max_binding_bytes", d->max_binding_bytes);
     return o;
 }
 

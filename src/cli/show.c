@@ -14,47 +14,37 @@ static const char *size_text(uint64_t n_bytes, char text[32]) {
 
 /* ---- info --------------------------------------------------------------------------------- */
 
-/* Text from a file or a driver may be any bytes; a count fits JSON's integers (2^53 and more). */
-static void add_text(json_t *object, const char *key, const char *text) {
-    json_object_set_new(object, key, cli_json_text(text, strlen(text)));
-}
-static void add_count(json_t *object, const char *key, uint64_t n) {
-    json_object_set_new(object, key, json_integer((json_int_t)n));
-}
-static void add_flag(json_t *object, const char *key, bool flag) {
-    json_object_set_new(object, key, json_boolean(flag));
-}
 static void add_id(json_t *object, const char *key, int64_t id) {
     json_object_set_new(object, key, id < 0 ? json_null() : json_integer(id));
 }
 
 static json_t *info_json(const solo_model_info *m) {
     json_t *o = json_object();
-    add_text(o, "name", m->name);
-    add_text(o, "arch", m->arch);
-    add_text(o, "tokenizer", m->tokenizer);
-    add_text(o, "chat_family", m->chat_family);
-    add_text(o, "file_type", m->file_type);
-    add_count(o, "n_layer", m->n_layer);
-    add_count(o, "n_embd", m->n_embd);
-    add_count(o, "n_head", m->n_head);
-    add_count(o, "n_head_kv", m->n_head_kv);
-    add_count(o, "head_dim", m->head_dim);
-    add_count(o, "n_ff", m->n_ff);
-    add_count(o, "n_vocab", m->n_vocab);
-    add_count(o, "n_ctx_train", m->n_ctx_train);
-    add_count(o, "attn_window", m->attn_window);
-    add_count(o, "attn_global_every", m->attn_global_every);
-    add_count(o, "n_param", m->n_param);
-    add_count(o, "n_tensor", m->n_tensor);
-    add_count(o, "n_bytes", m->n_bytes);
+    cli_json_add_text(o, "name", m->name);
+    cli_json_add_text(o, "arch", m->arch);
+    cli_json_add_text(o, "tokenizer", m->tokenizer);
+    cli_json_add_text(o, "chat_family", m->chat_family);
+    cli_json_add_text(o, "file_type", m->file_type);
+    cli_json_add_count(o, "n_layer", m->n_layer);
+    cli_json_add_count(o, "n_embd", m->n_embd);
+    cli_json_add_count(o, "n_head", m->n_head);
+    cli_json_add_count(o, "n_head_kv", m->n_head_kv);
+    cli_json_add_count(o, "head_dim", m->head_dim);
+    cli_json_add_count(o, "n_ff", m->n_ff);
+    cli_json_add_count(o, "n_vocab", m->n_vocab);
+    cli_json_add_count(o, "n_ctx_train", m->n_ctx_train);
+    cli_json_add_count(o, "attn_window", m->attn_window);
+    cli_json_add_count(o, "attn_global_every", m->attn_global_every);
+    cli_json_add_count(o, "n_param", m->n_param);
+    cli_json_add_count(o, "n_tensor", m->n_tensor);
+    cli_json_add_count(o, "n_bytes", m->n_bytes);
     json_object_set_new(o, "rope_base", json_real((double)m->rope_base));
-    add_count(o, "rope_dim", m->rope_dim);
-    add_text(o, "rope_factors", m->rope_factors);
+    cli_json_add_count(o, "rope_dim", m->rope_dim);
+    cli_json_add_text(o, "rope_factors", m->rope_factors);
     json_object_set_new(o, "rope_attn_factor", json_real((double)m->rope_attn_factor));
-    add_count(o, "n_ctx_orig", m->n_ctx_orig);
+    cli_json_add_count(o, "n_ctx_orig", m->n_ctx_orig);
     json_object_set_new(o, "norm_eps", json_real((double)m->norm_eps));
-    add_flag(o, "tied", m->tied);
+    cli_json_add_flag(o, "tied", m->tied);
     add_id(o, "bos", m->bos);
     add_id(o, "eos", m->eos);
     return o;
@@ -119,7 +109,7 @@ enum { N_DEVICE_MAX = 32 };
 
 static json_t *device_json(uint32_t index, const solo_device_info *d) {
     json_t *o = cli_device_json(d);
-    add_count(o, "index", index);
+    cli_json_add_count(o, "index", index);
     return o;
 }
 
@@ -160,13 +150,13 @@ int cli_devices(const cli_options *options) {
 
 static json_t *stage_json(const solo_stage_info *s) {
     json_t *o = json_object();
-    add_text(o, "name", s->name);
-    add_text(o, "scope", s->scope);
-    add_count(o, "n_tile", s->n_tile);
-    add_count(o, "tile_rows", s->tile_rows);
-    add_count(o, "team", s->team);
-    add_count(o, "weight_bytes", s->weight_bytes);
-    add_text(o, "hand_off", s->hand_off);
+    cli_json_add_text(o, "name", s->name);
+    cli_json_add_text(o, "scope", s->scope);
+    cli_json_add_count(o, "n_tile", s->n_tile);
+    cli_json_add_count(o, "tile_rows", s->tile_rows);
+    cli_json_add_count(o, "team", s->team);
+    cli_json_add_count(o, "weight_bytes", s->weight_bytes);
+    cli_json_add_text(o, "hand_off", s->hand_off);
     return o;
 }
 
@@ -174,30 +164,30 @@ static json_t *plan_json(const cli_engine *engine, const solo_plan_info *p) {
     json_t *o = json_object(), *stages = json_array();
     for (uint32_t i = 0; i < p->n_stage; i++)
         json_array_append_new(stages, stage_json(&p->stage[i]));
-    add_text(o, "adapter", engine->device_info.name);
-    add_text(o, "factoring", p->factoring);
-    add_text(o, "assignment", p->assignment);
-    add_text(o, "activations", p->activations);
-    add_text(o, "kv_type", p->kv_type);
-    add_text(o, "reduce", p->reduce);
-    add_count(o, "n_dispatch", p->n_dispatch);
-    add_count(o, "n_token", p->n_token);
-    add_count(o, "n_workgroup", p->n_workgroup);
-    add_count(o, "workgroup_size", p->workgroup_size);
-    add_count(o, "workgroup_bytes", p->workgroup_bytes);
-    add_count(o, "n_ctx", p->n_ctx);
-    add_count(o, "n_hand_off", p->n_hand_off);
-    add_count(o, "weight_bytes", p->weight_bytes);
-    add_count(o, "kv_bytes_per_pos", p->kv_bytes_per_pos);
-    add_count(o, "attn_window", p->attn_window);
-    add_count(o, "attn_global_every", p->attn_global_every);
-    add_count(o, "weights_buffer_bytes", p->weights_buffer_bytes);
-    add_count(o, "kv_buffer_bytes", p->kv_buffer_bytes);
-    add_count(o, "message_buffer_bytes", p->message_buffer_bytes);
-    add_count(o, "prefill_buffer_bytes", p->prefill_buffer_bytes);
+    cli_json_add_text(o, "adapter", engine->device_info.name);
+    cli_json_add_text(o, "factoring", p->factoring);
+    cli_json_add_text(o, "assignment", p->assignment);
+    cli_json_add_text(o, "activations", p->activations);
+    cli_json_add_text(o, "kv_type", p->kv_type);
+    cli_json_add_text(o, "reduce", p->reduce);
+    cli_json_add_count(o, "n_dispatch", p->n_dispatch);
+    cli_json_add_count(o, "n_token", p->n_token);
+    cli_json_add_count(o, "n_workgroup", p->n_workgroup);
+    cli_json_add_count(o, "workgroup_size", p->workgroup_size);
+    cli_json_add_count(o, "workgroup_bytes", p->workgroup_bytes);
+    cli_json_add_count(o, "n_ctx", p->n_ctx);
+    cli_json_add_count(o, "n_hand_off", p->n_hand_off);
+    cli_json_add_count(o, "weight_bytes", p->weight_bytes);
+    cli_json_add_count(o, "kv_bytes_per_pos", p->kv_bytes_per_pos);
+    cli_json_add_count(o, "attn_window", p->attn_window);
+    cli_json_add_count(o, "attn_global_every", p->attn_global_every);
+    cli_json_add_count(o, "weights_buffer_bytes", p->weights_buffer_bytes);
+    cli_json_add_count(o, "kv_buffer_bytes", p->kv_buffer_bytes);
+    cli_json_add_count(o, "message_buffer_bytes", p->message_buffer_bytes);
+    cli_json_add_count(o, "prefill_buffer_bytes", p->prefill_buffer_bytes);
     json_object_set_new(o, "stages", stages);
     if (engine->tuning.is_set) json_object_set_new(o, "auto", cli_tuning_json(&engine->tuning));
-    add_text(o, "note", p->note);
+    cli_json_add_text(o, "note", p->note);
     return o;
 }
 
