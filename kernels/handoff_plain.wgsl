@@ -10,5 +10,5 @@ fn is_missing(least: u32) -> bool { return false; }
 fn as_put4(words: vec4<u32>) -> vec4<u32> { return words; }
 fn settle4(at: vec4<u32>, words: vec4<u32>) -> vec4<u32> { return words; }
 fn slot_of(at: u32) -> u32 { return at; }
-fn word_at(slot: u32) -> u32 { return msg[slot]; }
+fn load_word(slot: u32) -> u32 { return msg[slot]; }
 fn put(at: u32, word: u32) { msg[at] = word; }

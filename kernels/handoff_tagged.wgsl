@@ -30,10 +30,9 @@ fn as_put4(words: vec4<u32>) -> vec4<u32> { return words ^ vec4<u32>(NOT_READY);
 
 fn take(at: u32) -> u32 { return settle(at, peek(at)); }
 
-// The same in two steps, for texts that ask for many words near each other (take.c): where a word stands in
-// the buffer, and what stands there, 0 for not yet.
+// For texts that ask for many words near each other (take.c): where a word stands in the buffer. load_word tells
+// what stands there, 0 for not yet.
 fn slot_of(at: u32) -> u32 { return half_at(args.parity, at); }
-fn word_at(slot: u32) -> u32 { return load_word(slot); }
 
 fn put(at: u32, word: u32) {
   store_word(half_at(args.parity, at), word ^ NOT_READY);

@@ -25,5 +25,5 @@ fn embed_residual(tile: u32, lane: u32) {
 fn load_sum(row0: u32, n: u32, lane: u32) {
   load_rows(T_RAW + row0, n, lane);
   let bias = select(bias_out(place.layer), bias_down(place.layer), place.part == 1u);
-  add_residual(place_x() + X_RES, bias, row0, n, peek(place_x() + X_RES + row0 + min(lane, n - 1u)), lane);
+  add_residual(place_x() + X_RES, bias, row0, n, lane);
 }

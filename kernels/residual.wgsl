@@ -122,9 +122,8 @@ fn keep_tail(res: u32, gain: u32, row0: u32, n: u32, lane: u32) {
 }
 
 // rows[r] becomes the projection's row, with its bias, plus its residual.
-fn add_residual(res: u32, bias: u32, row0: u32, n: u32, own: u32, lane: u32) {
-  if (lane < n) { rows[lane] = bitcast<f32>(settle(res + row0 + lane, own)) + biased(rows[lane], bias + row0 + lane); }
-  for (var r = lane + WG; r < n; r += WG) {
+fn add_residual(res: u32, bias: u32, row0: u32, n: u32, lane: u32) {
+  for (var r = lane; r < n; r += WG) {
     rows[r] = bitcast<f32>(take(res + row0 + r)) + biased(rows[r], bias + row0 + r);
   }
   workgroupBarrier(); // sums written before publish_x reads its quantisation groups

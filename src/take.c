@@ -41,10 +41,10 @@ static void add_keep(solo_text *out, const vector *v, uint32_t k, uint32_t wg, b
     solo_text_add(out, "\n");
 }
 
-/* "w0 = word_at(slot); w1 = word_at(slot + 384u); " */
+/* "w0 = load_word(slot); w1 = load_word(slot + 384u); " */
 static void add_ask(solo_text *out, uint32_t n_word, uint32_t n, uint32_t wg, const char *indent, const char *var) {
     for (uint32_t k = 0; k < n_word; k++) {
-        solo_text_add(out, "%s%sw%u = word_at(", indent, var, k);
+        solo_text_add(out, "%s%sw%u = load_word(", indent, var, k);
         if ((k + 1) * wg > n) solo_text_add(out, "first + min(lane + %uu, %uu));\n", k * wg, n - 1);
         else solo_text_add(out, "slot + %uu);\n", k * wg);
     }
