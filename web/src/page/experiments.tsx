@@ -3,7 +3,7 @@
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { SweepCurves, SweepHead, SweepRow, SweepSpec } from "../api.js";
-import { countText, rateText, save } from "./parts.js";
+import { countText, rateText, save, ScrollTable } from "./parts.js";
 import { curveColor, Plot } from "./plot.js";
 import { dark, device, phase, working } from "./state.js";
 
@@ -58,32 +58,16 @@ const shortKey = (row: SweepRow): string => row.key.replace(/^[\w-]+: /, "");
 
 function Rows() {
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Rows">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Row</th>
-            <th scope="col" class="n">
-              Dispatches a token
-            </th>
-            <th scope="col" class="n">
-              tok/s
-            </th>
-            <th scope="col">Result</th>
-          </tr>
-        </thead>
-        <tbody>
-          {rows.value.map((row) => (
-            <tr key={row.key}>
-              <th scope="row">{shortKey(row)}</th>
-              <td class="n">{row.dispatches_per_token === undefined ? "–" : countText(row.dispatches_per_token)}</td>
-              <td class="n">{row.tok_s === undefined ? "–" : rateText(row.tok_s)}</td>
-              <td class="note">{row.status === "ok" ? "ok" : `${row.status}: ${row.reason}`}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <ScrollTable label="Rows" columns={[["Row"], ["Dispatches a token", "n"], ["tok/s", "n"], ["Result"]]}>
+      {rows.value.map((row) => (
+        <tr key={row.key}>
+          <th scope="row">{shortKey(row)}</th>
+          <td class="n">{row.dispatches_per_token === undefined ? "–" : countText(row.dispatches_per_token)}</td>
+          <td class="n">{row.tok_s === undefined ? "–" : rateText(row.tok_s)}</td>
+          <td class="note">{row.status === "ok" ? "ok" : `${row.status}: ${row.reason}`}</td>
+        </tr>
+      ))}
+    </ScrollTable>
   );
 }
 

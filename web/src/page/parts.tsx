@@ -65,6 +65,28 @@ export function Field({ label, hint, children }: { label: string; hint?: string;
   );
 }
 
+/** A table that scrolls where it is too wide. A column's second part is its class: "n" for numbers. */
+export function ScrollTable({ label, columns, children }: { label: string; columns?: [string, string?][]; children: ComponentChildren }) {
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label={label}>
+      <table>
+        {columns && (
+          <thead>
+            <tr>
+              {columns.map(([name, kind]) => (
+                <th key={name} scope="col" class={kind}>
+                  {name}
+                </th>
+              ))}
+            </tr>
+          </thead>
+        )}
+        <tbody>{children}</tbody>
+      </table>
+    </div>
+  );
+}
+
 export function Figure({ label, value, unit }: { label: string; value: string; unit?: string }) {
   return (
     <div class="figure">

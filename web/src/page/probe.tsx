@@ -3,7 +3,7 @@ import { signal } from "@preact/signals";
 import type { ProbeResult } from "../api.js";
 import { bytesText } from "../load/error.js";
 import { PRESETS } from "./models.js";
-import { Figure } from "./parts.js";
+import { Figure, ScrollTable } from "./parts.js";
 import { device, phase, working } from "./state.js";
 
 const result = signal<ProbeResult | undefined>(undefined);
@@ -133,22 +133,18 @@ export function Probe() {
           ))}
         </p>
         <h2>Limits</h2>
-        <div class="scroll" tabIndex={0} role="region" aria-label="Limits">
-          <table>
-            <tbody>
-              {Object.entries(now.limits)
-                .filter(([, value]) => typeof value === "number")
-                .map(([name, value]) => (
-                  <tr key={name}>
-                    <th scope="row">{name}</th>
-                    <td class="n">
-                      {/Size$/.test(name) && value > 99_999 ? bytesText(value) : value.toLocaleString("en")}
-                    </td>
-                  </tr>
-                ))}
-            </tbody>
-          </table>
-        </div>
+        <ScrollTable label="Limits">
+          {Object.entries(now.limits)
+            .filter(([, value]) => typeof value === "number")
+            .map(([name, value]) => (
+              <tr key={name}>
+                <th scope="row">{name}</th>
+                <td class="n">
+                  {/Size$/.test(name) && value > 99_999 ? bytesText(value) : value.toLocaleString("en")}
+                </td>
+              </tr>
+            ))}
+        </ScrollTable>
       </section>
     </div>
   );

@@ -4,7 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import type { BenchResult, BenchRow } from "../api.js";
-import { countText, download, Field, rateText } from "./parts.js";
+import { countText, download, Field, rateText, ScrollTable } from "./parts.js";
 import { Experiments } from "./experiments.js";
 import { ink } from "./plot.js";
 import { dark, device, factorings, idle, model, working } from "./state.js";
@@ -136,43 +136,23 @@ function Table() {
   const agree = (row: BenchRow) =>
     winner && row.ids_hash && winner.ids_hash ? (row.ids_hash === winner.ids_hash ? "same" : "differ") : "";
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label="Figures">
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">Factoring</th>
-            <th scope="col" class="n">
-              Dispatches a token
-            </th>
-            <th scope="col" class="n">
-              tok/s
-            </th>
-            <th scope="col" class="n">
-              ms a token
-            </th>
-            <th scope="col">Tokens</th>
-            <th scope="col">Note</th>
-          </tr>
-        </thead>
-        <tbody>
-          {rows.value.map((row) => (
-            <tr key={row.factoring} class={row === winner ? "winner" : ""}>
-              <th scope="row">
-                {row.factoring} {row === winner && <span title="fastest">★</span>}
-              </th>
-              <td class="n">{row.status === "failed" ? "–" : countText(row.dispatches_per_token)}</td>
-              <td class="n">{row.tokens_per_second > 0 ? rateText(row.tokens_per_second) : "–"}</td>
-              <td class="n">{row.ms_per_token > 0 ? row.ms_per_token.toFixed(2) : "–"}</td>
-              <td>{agree(row)}</td>
-              <td class="note">
-                {row.status === "ok" ? "" : `${row.status}. `}
-                {row.note}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <ScrollTable label="Figures" columns={[["Factoring"], ["Dispatches a token", "n"], ["tok/s", "n"], ["ms a token", "n"], ["Tokens"], ["Note"]]}>
+      {rows.value.map((row) => (
+        <tr key={row.factoring} class={row === winner ? "winner" : ""}>
+          <th scope="row">
+            {row.factoring} {row === winner && <span title="fastest">★</span>}
+          </th>
+          <td class="n">{row.status === "failed" ? "–" : countText(row.dispatches_per_token)}</td>
+          <td class="n">{row.tokens_per_second > 0 ? rateText(row.tokens_per_second) : "–"}</td>
+          <td class="n">{row.ms_per_token > 0 ? row.ms_per_token.toFixed(2) : "–"}</td>
+          <td>{agree(row)}</td>
+          <td class="note">
+            {row.status === "ok" ? "" : `${row.status}. `}
+            {row.note}
+          </td>
+        </tr>
+      ))}
+    </ScrollTable>
   );
 }
 
