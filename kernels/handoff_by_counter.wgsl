@@ -1,7 +1,7 @@
 // handoff_by_counter: an experiment. The counter is believed: words are atomic, but not checked. WGSL does not
 // promise that who sees the counter full sees the words; a plan takes this only where it is asked to.
 const COUNTS = true;        // stages count arrivals, and wait for them
-const COUNTS_ATTEND = true; // attend too
+const CHECKED = false;      // words say nothing: every stage counts
 fn n_awaited(n_tile: u32) -> u32 { return n_tile; }
 @group(0) @binding(2) var<storage, read_write> msg: array<atomic<u32>>; // [2][N_BLOCK][MSG_WORDS]
 

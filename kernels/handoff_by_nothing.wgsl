@@ -1,7 +1,7 @@
 // handoff_by_nothing: an experiment's control. Nothing is waited for, so that words are read before they are
 // written; a check of outputs that lets it pass sees nothing.
 const COUNTS = false;
-const COUNTS_ATTEND = false;
+const CHECKED = false;
 fn n_awaited(n_tile: u32) -> u32 { return n_tile; }
 @group(0) @binding(2) var<storage, read_write> msg: array<atomic<u32>>; // [2][N_BLOCK][MSG_WORDS]
 

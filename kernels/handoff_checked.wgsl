@@ -1,6 +1,7 @@
 // handoff_checked: words that say themselves whether they are there; for handoff_by_counter_tag and _by_tag.
 @group(0) @binding(2) var<storage, read_write> msg: array<atomic<u32>>; // [2][N_BLOCK][MSG_WORDS]
 
+const CHECKED = true;
 fn load_word(i: u32) -> u32 { return atomicLoad(&msg[i]); }
 fn store_word(i: u32, w: u32) { atomicStore(&msg[i], w); }
 

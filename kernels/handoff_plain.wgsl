@@ -12,3 +12,4 @@ fn settle4(at: vec4<u32>, words: vec4<u32>) -> vec4<u32> { return words; }
 fn slot_of(at: u32) -> u32 { return at; }
 fn load_word(slot: u32) -> u32 { return msg[slot]; }
 fn put(at: u32, word: u32) { msg[at] = word; }
+fn arrive_early(layer: u32, stage: u32, tile: u32, lane: u32) {}

@@ -44,24 +44,37 @@ fn counter_at(parity: u32, block: u32, layer: u32, stage: u32) -> u32 {
   return STATE_ARRIVE + i * ARRIVE_LINE;
 }
 
-// One tile of a stage is done, or nearly: lane 0 has put its words. Others may be on their way, and are waited
-// for word by word.
-fn arrive(layer: u32, stage: u32, tile: u32, lane: u32) {
-  before_arrival();
-  if (!COUNTS || lane != 0u) { return; }
+// A tile of a stage counts itself. By whom and when: where words are checked, matrix stages do so as soon as their
+// rows are finished, by a lane that puts none of them, so that those who wait are on their way while the words
+// are (arrive_early; 1.3 % of a token: bench/results/h200-2026-11-28-text). Otherwise lane 0 does, behind its own
+// words; before_arrival orders all of them where words are not checked.
+fn count_arrival(layer: u32, stage: u32, tile: u32) {
   if (tile == 0u) { atomicStore(&state[counter_at(1u - args.parity, token_block(), layer, stage)], 0u); }
   atomicAdd(&state[counter_at(args.parity, token_block(), layer, stage)], 1u);
+}
+
+fn arrive(layer: u32, stage: u32, tile: u32, lane: u32) {
+  before_arrival();
+  if (COUNTS && lane == 0u) { count_arrival(layer, stage, tile); }
+}
+
+fn arrive_early(layer: u32, stage: u32, tile: u32, lane: u32) {
+  if (COUNTS && CHECKED && lane == WG - 1u) { count_arrival(layer, stage, tile); }
+}
+
+fn arrive_late(layer: u32, stage: u32, tile: u32, lane: u32) {
+  if (!CHECKED) { arrive(layer, stage, tile, lane); }
 }
 
 fn arrived(i: u32, n_tile: u32) -> bool { return atomicLoad(&state[i]) >= n_tile; }
 
 fn await_counter(i: u32, n_tile: u32, lane: u32) {
-  if (COUNTS && lane == 0u) {
+  if (COUNTS && lane == WG - 1u) {
     for (var n = 0u; n < SPIN_LIMIT; n++) {
       if (arrived(i, n_tile) || give_up(n)) { break; }
     }
   }
-  workgroupBarrier(); // lane 0 saw the counter before the others load words
+  workgroupBarrier(); // the last lane saw the counter before the others load words
 }
 
 fn await_stage(layer: u32, stage: u32, n_tile: u32, lane: u32) {

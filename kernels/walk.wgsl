@@ -32,20 +32,21 @@ fn run_qkv(l: u32, t: u32, fresh: bool, lane: u32) {
     qkv_turns(l, t, lane);
   }
   stage_qkv(l, t, lane);
-  arrive(l, STAGE_QKV, t, lane);
+  arrive_late(l, STAGE_QKV, t, lane);
 }
 
-// Nobody waits for attend's counter, but where counters are all there is: combine takes words of few workgroups,
-// and waits for them alone.
+// Nobody waits for the counters of qkv and attend, but where counters are all there is: what they put is taken from few
+// workgroups, by waiting for the words alone.
 fn run_attend(l: u32, t: u32, fresh: bool, lane: u32) {
   attend_early(l, t, lane);
-  if (fresh) { await_stage(l, STAGE_QKV, TILES_QKV, lane); }
+  if (CHECKED) { workgroupBarrier(); } // the stage before is done with workgroup memory
+  else if (fresh) { await_stage(l, STAGE_QKV, TILES_QKV, lane); }
   stage_attend(l, t, lane);
-  if (COUNTS_ATTEND) { arrive(l, STAGE_ATTEND, t, lane); }
+  arrive_late(l, STAGE_ATTEND, t, lane);
 }
 
 fn run_combine(l: u32, t: u32, lane: u32) {
-  if (COUNTS_ATTEND) { await_stage(l, STAGE_ATTEND, TILES_ATTEND, lane); }
+  if (!CHECKED) { await_stage(l, STAGE_ATTEND, TILES_ATTEND, lane); }
   stage_combine(l, t, lane);
   arrive(l, STAGE_COMBINE, t, lane);
 }
@@ -58,7 +59,7 @@ fn run_out(l: u32, t: u32, fresh: bool, lane: u32) {
     out_take(l, lane);
   } else { workgroupBarrier(); } // as above
   stage_out(l, t, lane);
-  arrive(l, STAGE_OUT, t, lane);
+  arrive_late(l, STAGE_OUT, t, lane);
 }
 
 fn run_norm_out(l: u32, t: u32, fresh: bool, lane: u32) {
@@ -77,7 +78,7 @@ fn run_gate_up(l: u32, t: u32, fresh: bool, lane: u32) {
     gate_up_take(l, lane);
   } else { workgroupBarrier(); } // as above
   stage_gate_up(l, t, lane);
-  arrive(l, STAGE_GATE_UP, t, lane);
+  arrive_late(l, STAGE_GATE_UP, t, lane);
 }
 
 fn run_down(l: u32, t: u32, fresh: bool, lane: u32) {
@@ -88,7 +89,7 @@ fn run_down(l: u32, t: u32, fresh: bool, lane: u32) {
     down_take(l, lane);
   } else { workgroupBarrier(); } // as above
   stage_down(l, t, lane);
-  arrive(l, STAGE_DOWN, t, lane);
+  arrive_late(l, STAGE_DOWN, t, lane);
 }
 
 fn run_norm_down(l: u32, t: u32, fresh: bool, lane: u32) {
