@@ -13,7 +13,7 @@ MODEL=${MODEL:-$OUT/phi-3-mini-q4_0.gguf}; COMMIT=${COMMIT:-$(git describe --alw
 ROWS=${ROWS:-unfused,roles,stages,stages@wg=128,stages@wg=384,stages@n=264,layer,chunk:8,single:static,single:static@wg=384,single:static@wg=512,single:ticket,burst:4}
 mkdir -p "$OUT" || exit 1
 if [ ! -e "$MODEL" ]; then
-  "$SOLO" synth phi-3-mini "$MODEL" --type q4_0 || exit 1
+  "$SOLO" synth phi-3-mini "$MODEL" --type q4_0 --output-type q4_0 || exit 1 # 4 bits all through
 fi
 failed=0
 "$SOLO" probe --device "$DEVICE" --json >"$OUT/probe.json" || failed=1

@@ -2,8 +2,8 @@
 """web.py CHROMIUM MODEL.gguf OUT.json: decode speed of factorings in Chromium and natively, in one run.
 
 Serves the built package (build/web/solo-engine.tgz), the model and bench/web.html on a free port, times the native build,
-then lets Chromium do the same rows, with four tokens in flight, and writes one JSON with both and their ratios. Needs
-nothing but Python's standard library, so that it runs where there is a GPU and little else. CHROMIUM may be a script.
+then lets Chromium do the same rows, with four tokens in flight, and writes one JSON with both and their ratios. With --specs
+the page then does those experiments (docs/sweep.md), each a file NAME.jsonl beside OUT. Needs nothing but Python's standard library, so that it runs where there is a GPU and little else. CHROMIUM may be a script.
 """
 import argparse
 import http.server
@@ -59,7 +59,7 @@ def split_rows(text):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    files, job, done, result = {}, {}, threading.Event(), {}
+    files, job, done, result, job_folder = {}, {}, threading.Event(), {}, pathlib.Path()
 
     def log_message(self, *_):
         pass
@@ -92,7 +92,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         value = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.path == "/result":
+        if self.path.startswith("/sweep/"):
+            line = json.dumps(value, separators=(",", ":")) + "\n"
+            with open(self.job_folder / f"{pathlib.PurePosixPath(self.path).name}.jsonl", "a") as file:
+                file.write(line)
+            print(f"  {self.path} {value.get('tok_s', value.get('reason', ''))}", file=sys.stderr)
+        elif self.path == "/result":
             self.result.update(value)
             self.done.set()
         else:
@@ -121,7 +126,9 @@ def run_page(options, rows, folder):
         tar.extractall(folder)
     Handler.files = {"/": TOP / "bench/web.html", "/package/": folder / "package", "/model.gguf": pathlib.Path(options.model)}
     Handler.job = {"build": options.build, "rows": [parse_row(row) for row in rows], "tokens": options.tokens, "n_ctx": options.ctx,
-                   "samples": options.samples, "positions": [int(n) for n in options.positions.split(",")], "probe": not options.no_probe}
+                   "samples": options.samples, "positions": [int(n) for n in options.positions.split(",")], "probe": not options.no_probe,
+                   "quick": options.quick, "specs": {name: (TOP / f"bench/specs/{name}.json").read_text() for name in options.specs.split()}}
+    Handler.job_folder = pathlib.Path(options.out).resolve().parent
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with open(folder / "chromium.log", "wb") as log:
@@ -171,6 +178,8 @@ def main():
     parser.add_argument("--flags", default=GPU_FLAGS, help="more of Chromium's; for a software adapter ''")
     parser.add_argument("--build", default="auto", help="auto, jspi or asyncify")
     parser.add_argument("--no-probe", action="store_true")
+    parser.add_argument("--specs", default="", help="experiments for the page, by name")
+    parser.add_argument("--quick", action="store_true", help="their small forms, for a software adapter")
     parser.add_argument("--solo", default=str(TOP / "build/solo"))
     parser.add_argument("--device", default="auto", help="of the native run")
     parser.add_argument("--package", default=str(TOP / "build/web/solo-engine.tgz"))

@@ -347,6 +347,8 @@ typedef struct solo_plan_info {
     uint64_t kv_bytes_per_pos;        /* read a token for each earlier position that it attends to */
     uint32_t attn_window, attn_global_every; /* the model's */
     uint64_t weights_buffer_bytes, kv_buffer_bytes, message_buffer_bytes, prefill_buffer_bytes;
+    double compile_seconds;           /* of opening: all modules and pipelines, prefill's and the fallback's too */
+    double self_test_seconds;         /* of opening: the same tokens both ways, compared; 0: no hand-off to test */
     uint32_t n_stage;
     solo_stage_info stage[16];
     char note[256];                   /* why a plan was demoted at open, or "" */

@@ -23,6 +23,7 @@ void solo_program_close(solo_program *p) {
 
 bool solo_program_open(solo_plan *plan, const solo_factoring *f, solo_program *p, solo_error *err) {
     const solo_geometry *g = &plan->geometry;
+    double began = solo_seconds();
     p->factoring = *f;
     p->wgsl = solo_wgsl_join(&(solo_wgsl_desc){.weights = plan->weights,
                                                .geometry = g,
@@ -43,6 +44,7 @@ bool solo_program_open(solo_plan *plan, const solo_factoring *f, solo_program *p
                                        &p->pipeline[i], err))
             return false;
     }
+    plan->compile_seconds += solo_seconds() - began;
     p->n_dispatch = solo_factoring_steps(f, g->desc.hp, NULL);
     solo_factor_step *steps = solo_zalloc(p->n_dispatch, sizeof *steps);
     solo_factoring_steps(f, g->desc.hp, steps);
@@ -484,7 +486,9 @@ static bool open_programs(solo_plan *plan, solo_error *err) {
         !solo_program_open(plan, &by_stages, &plan->fallback, err))
         return false;
     if (d->no_self_test) return true;
+    double began = solo_seconds();
     verdict v = self_test(plan, err);
+    plan->self_test_seconds = solo_seconds() - began;
     if (v == VERDICT_TIMEOUT && d->assignment == SOLO_ASSIGNMENT_AUTO &&
         assignment != SOLO_ASSIGNMENT_TICKET) {
         solo_program_close(&plan->main);
@@ -519,7 +523,9 @@ static bool open_on_gpu(solo_plan *plan, solo_error *err) {
     plan->subgroups = probe_subgroups(plan);
     if (!make_geometry(plan, err) || !open_buffers(plan, err)) return false;
     if (!open_bindings(plan, plan->msg, &plan->bindings, err)) return false;
+    double began = solo_seconds();
     if (!solo_prefill_open(plan, err)) return false;
+    plan->compile_seconds = solo_seconds() - began;
     if (!open_bindings(plan, plan->prefill.pf, &plan->prefill.bindings, err)) return false;
     if (!open_programs(plan, err)) return false;
     join_wgsl(plan);
@@ -662,6 +668,7 @@ solo_plan_info solo_plan_get_info(const solo_plan *plan) {
     info.hand_off = p->factoring.tagged ? solo_hand_off_names()[d->hand_off] : "-";
     info.activations = d->activations == SOLO_ACTIVATIONS_F32 ? "f32" : "int8";
     info.reduce = plan->subgroups ? "subgroup" : d->max_team == 1 ? "lane" : "scratch";
+    info.compile_seconds = plan->compile_seconds, info.self_test_seconds = plan->self_test_seconds;
     info.n_dispatch = p->n_dispatch;
     info.n_token = p->factoring.n_token;
     info.n_workgroup = p->factoring.tagged ? g->n_wg : 0;

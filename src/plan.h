@@ -65,6 +65,7 @@ struct solo_plan {
     uint32_t args_stride, args_next;
     uint32_t place_stride;
     uint32_t n_tagged; /* tagged dispatches so far: parity alternates */
+    double compile_seconds, self_test_seconds;
     uint64_t n_submit; /* within steps: where desc.submit is DISPATCH or AWAIT */
     const void *left_out; /* a pipeline whose dispatches are not encoded, or NULL */
     solo_bindings bindings;

@@ -30,9 +30,10 @@ static const char *const rules[] = {"first", "same", "leading", "none"};
 
 static json_t *geometry_json(const bench_row *row) {
     const solo_plan_info *p = &row->run.info;
-    return json_pack("{s:i, s:i, s:i, s:s, s:i}", "workgroup_size", (int)p->workgroup_size,
+    return json_pack("{s:i, s:i, s:i, s:s, s:i, s:f, s:f}", "workgroup_size", (int)p->workgroup_size,
                      "workgroups", (int)p->n_workgroup, "workgroup_bytes", (int)p->workgroup_bytes,
-                     "reduce", p->reduce, "hand_offs", (int)p->n_hand_off);
+                     "reduce", p->reduce, "hand_offs", (int)p->n_hand_off, "compile_seconds", p->compile_seconds,
+                     "self_test_seconds", p->self_test_seconds);
 }
 
 static json_t *row_json(const bench *b, const bench_row *row, uint32_t at) {

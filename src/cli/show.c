@@ -185,6 +185,8 @@ static json_t *plan_json(const cli_engine *engine, const solo_plan_info *p) {
     cli_json_add_count(o, "kv_buffer_bytes", p->kv_buffer_bytes);
     cli_json_add_count(o, "message_buffer_bytes", p->message_buffer_bytes);
     cli_json_add_count(o, "prefill_buffer_bytes", p->prefill_buffer_bytes);
+    json_object_set_new(o, "compile_seconds", json_real(p->compile_seconds));
+    json_object_set_new(o, "self_test_seconds", json_real(p->self_test_seconds));
     json_object_set_new(o, "stages", stages);
     if (engine->tuning.is_set) json_object_set_new(o, "auto", cli_tuning_json(&engine->tuning));
     cli_json_add_text(o, "note", p->note);
@@ -215,6 +217,9 @@ static void print_plan(const cli_engine *engine, const solo_plan_info *p) {
     printf("buffers        weights %s, KV %s, messages %s, prefill %s\n",
            size_text(p->weights_buffer_bytes, a), size_text(p->kv_buffer_bytes, b),
            size_text(p->message_buffer_bytes, c), size_text(p->prefill_buffer_bytes, d));
+    if (p->compile_seconds > 0) printf("opened         pipelines compiled in %.2f s", p->compile_seconds);
+    if (p->self_test_seconds > 0) printf(", hand-off tested in %.3f s", p->self_test_seconds);
+    if (p->compile_seconds > 0) putchar('\n');
     if (p->note[0]) printf("note           %s\n", p->note);
     if (p->n_stage)
         printf("\n%-10s %-6s %7s %10s %5s %13s  %s\n", "stage", "per", "tiles", "rows/tile", "team",
