@@ -93,6 +93,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         value = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path.startswith("/sweep/"):
+            if value.get("what") == "head":
+                value["commit"] = self.job["commit"]
             line = json.dumps(value, separators=(",", ":")) + "\n"
             with open(self.job_folder / f"{pathlib.PurePosixPath(self.path).name}.jsonl", "a") as file:
                 file.write(line)
@@ -127,7 +129,7 @@ def run_page(options, rows, folder):
     Handler.files = {"/": TOP / "bench/web.html", "/package/": folder / "package", "/model.gguf": pathlib.Path(options.model)}
     Handler.job = {"build": options.build, "rows": [parse_row(row) for row in rows], "tokens": options.tokens, "n_ctx": options.ctx,
                    "samples": options.samples, "positions": [int(n) for n in options.positions.split(",")], "probe": not options.no_probe,
-                   "quick": options.quick, "specs": {name: (TOP / f"bench/specs/{name}.json").read_text() for name in options.specs.split()}}
+                   "quick": options.quick, "commit": options.commit, "specs": {name: (TOP / f"bench/specs/{name}.json").read_text() for name in options.specs.split()}}
     Handler.job_folder = pathlib.Path(options.out).resolve().parent
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -168,7 +168,8 @@ solo_plan *gpu_plan_open_chunked(const gpu_bed *bed, solo_plan_desc desc) {
     solo_device_info *info = (solo_device_info *)(uintptr_t)solo_device_info_of(gpu_device);
     uint32_t granted = info->max_workgroup_bytes;
     info->max_workgroup_bytes = d.max_workgroup_bytes;
-    desc.workgroup_size = 32;
+    desc.workgroup_size = d.workgroup_size, desc.max_team = d.max_team, desc.n_slice = d.n_workgroup;
+    if (!desc.queue) desc.queue = SOLO_QUEUE_NONE;
     solo_plan *plan = gpu_plan_open(bed, desc);
     info->max_workgroup_bytes = granted;
     assert_true(all_in_chunks(&plan->geometry));
