@@ -3,7 +3,8 @@
 
 Serves the built package (build/web/solo-engine.tgz), the model and bench/web.html on a free port, times the native build,
 then lets Chromium do the same rows, with four tokens in flight, and writes one JSON with both and their ratios. With --specs
-the page then does those experiments (docs/sweep.md), each a file NAME.jsonl beside OUT. Needs nothing but Python's standard library, so that it runs where there is a GPU and little else. CHROMIUM may be a script.
+the page then does those experiments (docs/sweep.md), each a file NAME.jsonl beside OUT, row by row. Needs nothing but Python's
+standard library, so that it runs where there is a GPU and little else. CHROMIUM may be a script.
 """
 import argparse
 import http.server
@@ -59,7 +60,8 @@ def split_rows(text):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    files, job, done, result, job_folder = {}, {}, threading.Event(), {}, pathlib.Path()
+    files, job, done, result, folder = {}, {}, threading.Event(), {}, pathlib.Path()
+    lock = threading.Lock()
 
     def log_message(self, *_):
         pass
@@ -93,18 +95,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         value = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path.startswith("/sweep/"):
-            if value.get("what") == "head":
-                value["commit"] = self.job["commit"]
-            line = json.dumps(value, separators=(",", ":")) + "\n"
-            with open(self.job_folder / f"{pathlib.PurePosixPath(self.path).name}.jsonl", "a") as file:
-                file.write(line)
-            print(f"  {self.path} {value.get('tok_s', value.get('reason', ''))}", file=sys.stderr)
-        elif self.path == "/result":
+            self.keep_line(pathlib.PurePosixPath(self.path).name, value)
+        elif self.path in ("/result", "/done"):
             self.result.update(value)
-            self.done.set()
+            if self.path == "/done":
+                self.done.set()
         else:
             print(f"  {value['factoring']} after {value['positions']}: {value['tok_s']:.1f} tok/s {value['note']}", file=sys.stderr)
         self.send(200, "text/plain", b"")
+
+    def keep_line(self, spec, value):
+        """Rows are kept as they come; the head, which the page knows last, goes before them."""
+        path = self.folder / f"{spec}.jsonl"
+        with self.lock:
+            rows = path.read_text() if path.exists() else ""
+            if value["what"] == "head":
+                rows = json.dumps(value | {"commit": self.job["commit"]}, separators=(",", ":")) + "\n" + rows
+            else:
+                rows += json.dumps(value, separators=(",", ":")) + "\n"
+            path.write_text(rows)
+        if value["what"] == "row":
+            print(f"  {value['key']}: {value.get('tok_s', value.get('reason'))}", file=sys.stderr)
 
     def send(self, code, kind, body):
         self.send_response(code)
@@ -129,8 +140,11 @@ def run_page(options, rows, folder):
     Handler.files = {"/": TOP / "bench/web.html", "/package/": folder / "package", "/model.gguf": pathlib.Path(options.model)}
     Handler.job = {"build": options.build, "rows": [parse_row(row) for row in rows], "tokens": options.tokens, "n_ctx": options.ctx,
                    "samples": options.samples, "positions": [int(n) for n in options.positions.split(",")], "probe": not options.no_probe,
-                   "quick": options.quick, "commit": options.commit, "specs": {name: (TOP / f"bench/specs/{name}.json").read_text() for name in options.specs.split()}}
-    Handler.job_folder = pathlib.Path(options.out).resolve().parent
+                   "quick": options.quick, "commit": options.commit,
+                   "specs": {name: (TOP / f"bench/specs/{name}.json").read_text() for name in options.specs.split()}}
+    Handler.folder = pathlib.Path(options.out).resolve().parent
+    for spec in options.specs.split():
+        (Handler.folder / f"{spec}.jsonl").unlink(missing_ok=True)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with open(folder / "chromium.log", "wb") as log:
@@ -141,6 +155,9 @@ def run_page(options, rows, folder):
         while not Handler.done.wait(1):
             waited += 1
             if browser.poll() is not None or waited > options.timeout:
+                if "results" in Handler.result:
+                    Handler.result["error"] = f"experiments: wanted an end within {options.timeout} s, found none"
+                    break
                 tail = (folder / "chromium.log").read_text(errors="replace")[-2000:]
                 sys.exit(f"{options.chromium}: wanted a result within {options.timeout} s, found none; it said:\n{tail}")
     finally:
@@ -148,7 +165,7 @@ def run_page(options, rows, folder):
             os.killpg(browser.pid, 15)
             browser.wait(20)
         server.shutdown()
-    if "error" in Handler.result:
+    if "error" in Handler.result and "results" not in Handler.result:
         sys.exit(f"the page failed: {Handler.result['error']}")
     return Handler.result
 
@@ -206,6 +223,8 @@ def main():
         note = f" ({row['status']}: {row['note']})" if row["status"] != "ok" else ""
         print(f"| `{row['factoring']}`{note} | {row['n_pos']} | {row['dispatches_per_token']:.3g} | {row['page_tok_s']:.1f} | "
               f"{native_speed} | {share} |")
+    if "error" in page:
+        sys.exit(f"the page failed: {page['error']}")
     sys.exit(any(row["status"] == "failed" for row in table))
 
 

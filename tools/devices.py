@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-NUMBER, COUNT, TEXT, FLAG = "a number", "a whole number from 0", "text", "true or false"
+NUMBER, SIGNED, COUNT, TEXT, FLAG = "a number from 0", "a number", "a whole number from 0", "text", "true or false"
 
 
 class Maybe:
@@ -58,7 +58,7 @@ CHECK = {"reference": {"cpu"}, "rule": {"bits", "tolerance"}, "n_token": COUNT, 
 TIMES = {"samples_tok_s": [NUMBER], "tok_s": NUMBER, "tok_s_min": NUMBER, "tok_s_max": NUMBER, "tok_s_q1": NUMBER, "tok_s_q3": NUMBER,
          "ms_per_token": NUMBER, "dispatches_per_token": NUMBER, "submits_per_token": NUMBER, "hand_offs_per_token": NUMBER,
          "bytes_per_token": NUMBER, "gb_s": NUMBER, "of_read": Maybe(NUMBER), "predicted_ms": Maybe(NUMBER),
-         "shares": Lacking([{"entry": TEXT, "n": COUNT, "ms": NUMBER, "share": NUMBER}])}
+         "shares": Lacking([{"entry": TEXT, "n": COUNT, "ms": SIGNED, "share": SIGNED}])}
 ROW = {"what": {"row"}, "spec": TEXT, "key": TEXT, "settings": SETTINGS, "n_pos": COUNT, "n_token": COUNT, "n_sample": COUNT,
        "warm_s": NUMBER}
 OK_ROW = {**ROW, "status": {"ok"}, "model": MODEL, "plan": PLAN, "check": CHECK, **TIMES}
@@ -102,6 +102,7 @@ def check_value(form, value, where):
     if isinstance(form, set):
         return None if isinstance(value, str) and value in form else wanted(where, " or ".join(f'"{v}"' for v in sorted(form)), value)
     good = {TEXT: isinstance(value, str) and len(value) <= 1000, FLAG: isinstance(value, bool), NUMBER: is_number(value) and value >= 0,
+            SIGNED: is_number(value),  # a difference: of what takes next to nothing it may be less than nothing
             COUNT: is_number(value) and value >= 0 and value == int(value)}[form]
     return None if good else wanted(where, form, value)
 
