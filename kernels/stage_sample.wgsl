@@ -11,8 +11,8 @@ var<workgroup> hist_low: array<atomic<u32>, 256>;  // mass: low 12 bits of 24 of
 var<workgroup> hist_high: array<atomic<u32>, 256>; // and high 12 bits: both sums fit 32 bits
 var<workgroup> chosen: array<u32, 2>;              // the bucket, and what is still wanted (bits)
 
-// n, as a bound that no compiler knows: loops over buckets written out were two thirds of a token's code. (greedy
-// is 0 wherever something is drawn.)
+// n, as a bound that no compiler knows: loops over buckets and ids written out were two thirds of a token's code, and
+// then half. (greedy is 0 wherever something is drawn.)
 fn rolled(n: u32) -> u32 { return n + args.greedy; }
 
 // Order of keys = order of floats; both zeros have one key, being equal.
@@ -28,7 +28,7 @@ fn probability_bits(logit: f32, largest: f32) -> u32 {
 }
 
 fn hist_clear(lane: u32) {
-  for (var i = lane; i < 256u; i += WG) {
+  for (var i = lane; i < rolled(256u); i += WG) {
     atomicStore(&hist_count[i], 0u);
     atomicStore(&hist_low[i], 0u);
     atomicStore(&hist_high[i], 0u);
@@ -38,7 +38,7 @@ fn hist_clear(lane: u32) {
 
 // One round: everything whose key matches prefix above shift + 8 and is at least `floor` is counted by its next 8 bits.
 fn hist_fill(prefix: u32, shift: u32, floor_key: u32, largest: f32, lane: u32) {
-  for (var id = lane; id < N_VOCAB; id += WG) {
+  for (var id = lane; id < rolled(N_VOCAB); id += WG) {
     let logit = logit_at(id);
     let key = key_of(logit);
     if (key < floor_key) { continue; }
@@ -167,7 +167,7 @@ fn draw(lane: u32) {
   }
   var value = NEVER;
   var best = 0u;
-  for (var id = lane; id < N_VOCAB; id += WG) {
+  for (var id = lane; id < rolled(N_VOCAB); id += WG) {
     let logit = logit_at(id);
     if (key_of(logit) < floor_key) { continue; }
     // less the largest, so that no temperature, however low, takes a kept logit out of f32's range

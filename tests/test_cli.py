@@ -307,6 +307,8 @@ class Engine(unittest.TestCase):
         plan = json.loads(solo("explain", MODEL, *QUICK, "--json").stdout)
         self.assertGreater(plan["weight_bytes"], 50_000_000)
         self.assertGreater(len(plan["stages"]), 4)
+        self.assertGreater(plan["compile_seconds"], 0)
+        self.assertEqual(plan["self_test_seconds"], 0) # stages hand over by dispatch boundaries: nothing to test
         self.assertIn("qkv", solo("explain", MODEL, *QUICK).stdout.decode())
         self.assertIn("@compute", solo("run", MODEL, "--print-wgsl").stdout.decode())
 
