@@ -668,25 +668,57 @@ void solo_device_module_close(solo_module *module) {
     module->handle = NULL;
 }
 
-bool solo_device_pipeline_open(solo_device *d, solo_module module, const char *entry,
-                               const solo_bindings *bindings, solo_pipeline *out, solo_error *err) {
-    scopes_push(d);
+struct compiling {
+    WGPUComputePipeline pipeline; /* NULL: pending, or failed */
+    WGPUFuture future;
+    bool pending;
+    char entry[64], text[800];
+};
+
+static void on_pipeline(WGPUCreatePipelineAsyncStatus status, WGPUComputePipeline pipeline, WGPUStringView text,
+                        void *user, void *unused) {
+    (void)unused;
+    struct compiling *c = user;
+    if (status == WGPUCreatePipelineAsyncStatus_Success) c->pipeline = pipeline;
+    else copy_view(c->text, sizeof c->text, text);
+}
+
+void solo_device_pipeline_begin(solo_device *d, solo_module module, const char *entry,
+                                const solo_bindings *bindings, solo_pipeline *out) {
+    struct compiling *c = solo_zalloc(1, sizeof *c);
+    snprintf(c->entry, sizeof c->entry, "%s", entry);
     WGPUComputePipelineDescriptor desc = {
         .label = view(entry),
         .layout = bindings->pipeline_layout,
         .compute = {.module = module.handle, .entryPoint = view(entry)},
     };
-    WGPUComputePipeline pipeline = wgpuDeviceCreateComputePipeline(d->device, &desc);
-    if (!scopes_pop(d, "pipeline", entry, err)) {
-        if (pipeline) wgpuComputePipelineRelease(pipeline);
-        return false;
-    }
-    out->handle = pipeline;
-    return true;
+    WGPUCreateComputePipelineAsyncCallbackInfo info = {
+        .mode = WGPUCallbackMode_WaitAnyOnly, .callback = on_pipeline, .userdata1 = c};
+    c->future = wgpuDeviceCreateComputePipelineAsync(d->device, &desc, info);
+    c->pending = true;
+    out->handle = c;
+}
+
+bool solo_device_pipeline_finish(solo_device *d, solo_pipeline pipeline, solo_error *err) {
+    struct compiling *c = pipeline.handle;
+    if (c->pending) wait_for(d->instance, c->future);
+    c->pending = false;
+    if (!solo_device_ok(d, err)) return false; /* a lost device refuses nothing that is made on it */
+    if (c->pipeline) return true;
+    return solo_fail(err, SOLO_DEVICE_ERROR, "pipeline %s on %s: %s", c->entry, d->info.name, c->text);
+}
+
+bool solo_device_pipeline_open(solo_device *d, solo_module module, const char *entry,
+                               const solo_bindings *bindings, solo_pipeline *out, solo_error *err) {
+    solo_device_pipeline_begin(d, module, entry, bindings, out);
+    return solo_device_pipeline_finish(d, *out, err);
 }
 
 void solo_device_pipeline_close(solo_pipeline *pipeline) {
-    if (pipeline->handle) wgpuComputePipelineRelease(pipeline->handle);
+    struct compiling *c = pipeline->handle;
+    SOLO_ASSERT(!c || !c->pending);
+    if (c && c->pipeline) wgpuComputePipelineRelease(c->pipeline);
+    free(c);
     pipeline->handle = NULL;
 }
 
@@ -757,7 +789,7 @@ void solo_device_pass_begin(solo_device *d) {
 void solo_device_pass_dispatch(solo_device *d, solo_pipeline pipeline,
                                const solo_bindings *bindings, const uint32_t *offsets,
                                uint32_t n_offset, uint32_t x, uint32_t y) {
-    wgpuComputePassEncoderSetPipeline(d->pass, pipeline.handle);
+    wgpuComputePassEncoderSetPipeline(d->pass, pipeline.handle->pipeline);
     wgpuComputePassEncoderSetBindGroup(d->pass, 0, bindings->group, n_offset, offsets);
     wgpuComputePassEncoderDispatchWorkgroups(d->pass, x, y, 1);
     d->n_dispatch++;

@@ -45,8 +45,8 @@ typedef struct solo_module {
     void *handle;
 } solo_module;
 
-typedef struct solo_pipeline {
-    void *handle;
+typedef struct solo_pipeline { /* copies are the same pipeline */
+    struct compiling *handle;
 } solo_pipeline;
 
 bool solo_device_is_reference(const solo_device *d);
@@ -71,6 +71,12 @@ void solo_device_bindings_close(solo_bindings *bindings);
 bool solo_device_module_open(solo_device *d, const char *wgsl, const char *label, solo_module *out,
                              solo_error *err);
 void solo_device_module_close(solo_module *module);
+
+/* begin starts to compile; several are compiled at once. finish waits: the pipeline may be used, or err says why not.
+ * Once begun it is to be finished, then closed. open does both. */
+void solo_device_pipeline_begin(solo_device *d, solo_module module, const char *entry,
+                                const solo_bindings *bindings, solo_pipeline *out);
+bool solo_device_pipeline_finish(solo_device *d, solo_pipeline pipeline, solo_error *err);
 bool solo_device_pipeline_open(solo_device *d, solo_module module, const char *entry,
                                const solo_bindings *bindings, solo_pipeline *out, solo_error *err);
 void solo_device_pipeline_close(solo_pipeline *pipeline);

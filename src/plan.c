@@ -21,9 +21,22 @@ void solo_program_close(solo_program *p) {
     memset(p, 0, sizeof *p);
 }
 
-bool solo_program_open(solo_plan *plan, const solo_factoring *f, solo_program *p, solo_error *err) {
+/* Waits for all of them, whatever one comes to: the first that failed says why. */
+bool solo_pipelines_finish(solo_device *d, const solo_pipeline *pipeline, uint32_t n, solo_error *err) {
+    bool ok = true;
+    for (uint32_t i = 0; i < n; i++) {
+        if (pipeline[i].handle && !solo_device_pipeline_finish(d, pipeline[i], ok ? err : NULL)) ok = false;
+    }
+    return ok;
+}
+
+static bool finish_program(solo_plan *plan, solo_program *p, solo_error *err) {
+    return solo_pipelines_finish(plan->device, p->pipeline, p->pipeline ? p->factoring.n_row : 0, err);
+}
+
+/* Its pipelines are being compiled when this returns, and are to be finished, even if it failed. */
+static bool begin_program(solo_plan *plan, const solo_factoring *f, solo_program *p, solo_error *err) {
     const solo_geometry *g = &plan->geometry;
-    double began = solo_seconds();
     p->factoring = *f;
     p->wgsl = solo_wgsl_join(&(solo_wgsl_desc){.weights = plan->weights,
                                                .geometry = g,
@@ -39,12 +52,9 @@ bool solo_program_open(solo_plan *plan, const solo_factoring *f, solo_program *p
         for (uint32_t k = 0; k < i && !p->pipeline[i].handle; k++) {
             if (!strcmp(f->row[k].entry, f->row[i].entry)) p->pipeline[i] = p->pipeline[k];
         }
-        if (!p->pipeline[i].handle &&
-            !solo_device_pipeline_open(plan->device, p->module, f->row[i].entry, &plan->bindings,
-                                       &p->pipeline[i], err))
-            return false;
+        if (!p->pipeline[i].handle)
+            solo_device_pipeline_begin(plan->device, p->module, f->row[i].entry, &plan->bindings, &p->pipeline[i]);
     }
-    plan->compile_seconds += solo_seconds() - began;
     p->n_dispatch = solo_factoring_steps(f, g->desc.hp, NULL);
     solo_factor_step *steps = solo_zalloc(p->n_dispatch, sizeof *steps);
     solo_factoring_steps(f, g->desc.hp, steps);
@@ -57,6 +67,10 @@ bool solo_program_open(solo_plan *plan, const solo_factoring *f, solo_program *p
     }
     free(steps);
     return true;
+}
+
+bool solo_program_open(solo_plan *plan, const solo_factoring *f, solo_program *p, solo_error *err) {
+    return begin_program(plan, f, p, err) && finish_program(plan, p, err);
 }
 
 const solo_program *solo_plan_program(const solo_plan *plan) {
@@ -469,28 +483,41 @@ static verdict self_test(solo_plan *plan, solo_error *err) {
     return v;
 }
 
+static solo_assignment first_assignment(const solo_plan *plan) {
+    solo_assignment asked = plan->desc.assignment;
+    bool software = solo_device_info_of(plan->device)->is_software; /* it runs as many workgroups at once as it has cores */
+    return asked == SOLO_ASSIGNMENT_AUTO && software ? SOLO_ASSIGNMENT_TICKET : asked;
+}
+
+/* Both programs and prefill's, compiled side by side. */
+static bool open_programs(solo_plan *plan, solo_error *err) {
+    solo_factoring f, by_stages;
+    double began = solo_seconds();
+    bool ok = solo_factoring_find(plan->desc.factoring, first_assignment(plan), &f, err) &&
+              begin_program(plan, &f, &plan->main, err);
+    if (ok && f.tagged)
+        ok = solo_factoring_find("stages", SOLO_ASSIGNMENT_AUTO, &by_stages, err) &&
+             begin_program(plan, &by_stages, &plan->fallback, err);
+    ok = ok && solo_prefill_begin(plan, err);
+    solo_error *why = ok ? err : NULL; /* of what was begun, everything is finished */
+    ok = finish_program(plan, &plan->main, why) && ok;
+    ok = finish_program(plan, &plan->fallback, ok ? why : NULL) && ok;
+    ok = solo_prefill_finish(plan, ok ? why : NULL) && ok;
+    plan->compile_seconds = solo_seconds() - began;
+    return ok;
+}
+
 /* Static assignment first where nothing else was asked for; what the self-test refuses falls to
  * ticket assignment, then to dispatch boundaries. */
-static bool open_programs(solo_plan *plan, solo_error *err) {
+static bool prove_hand_off(solo_plan *plan, solo_error *err) {
     const solo_plan_desc *d = &plan->desc;
-    solo_assignment assignment = d->assignment;
-    if (assignment == SOLO_ASSIGNMENT_AUTO && solo_device_info_of(plan->device)->is_software)
-        assignment =
-            SOLO_ASSIGNMENT_TICKET; /* it runs as many workgroups at once as it has cores */
-    solo_factoring f, by_stages;
-    if (!solo_factoring_find(d->factoring, assignment, &f, err) ||
-        !solo_program_open(plan, &f, &plan->main, err))
-        return false;
-    if (!f.tagged) return true;
-    if (!solo_factoring_find("stages", SOLO_ASSIGNMENT_AUTO, &by_stages, err) ||
-        !solo_program_open(plan, &by_stages, &plan->fallback, err))
-        return false;
-    if (d->no_self_test) return true;
+    solo_factoring f;
+    if (!plan->main.factoring.tagged || d->no_self_test) return true;
     double began = solo_seconds();
     verdict v = self_test(plan, err);
     plan->self_test_seconds = solo_seconds() - began;
     if (v == VERDICT_TIMEOUT && d->assignment == SOLO_ASSIGNMENT_AUTO &&
-        assignment != SOLO_ASSIGNMENT_TICKET) {
+        first_assignment(plan) != SOLO_ASSIGNMENT_TICKET) {
         solo_program_close(&plan->main);
         if (!solo_factoring_find(d->factoring, SOLO_ASSIGNMENT_TICKET, &f, err) ||
             !solo_program_open(plan, &f, &plan->main, err))
@@ -523,11 +550,9 @@ static bool open_on_gpu(solo_plan *plan, solo_error *err) {
     plan->subgroups = probe_subgroups(plan);
     if (!make_geometry(plan, err) || !open_buffers(plan, err)) return false;
     if (!open_bindings(plan, plan->msg, &plan->bindings, err)) return false;
-    double began = solo_seconds();
-    if (!solo_prefill_open(plan, err)) return false;
-    plan->compile_seconds = solo_seconds() - began;
-    if (!open_bindings(plan, plan->prefill.pf, &plan->prefill.bindings, err)) return false;
     if (!open_programs(plan, err)) return false;
+    if (!open_bindings(plan, plan->prefill.pf, &plan->prefill.bindings, err)) return false;
+    if (!prove_hand_off(plan, err)) return false;
     join_wgsl(plan);
     return true;
 }

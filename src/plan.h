@@ -92,6 +92,7 @@ const solo_program *solo_plan_program(const solo_plan *plan);
  * factoring against another open more. On failure what was opened stays for close. */
 bool solo_program_open(solo_plan *plan, const solo_factoring *f, solo_program *out, solo_error *err);
 void solo_program_close(solo_program *program);
+bool solo_pipelines_finish(solo_device *d, const solo_pipeline *pipeline, uint32_t n, solo_error *err);
 void solo_pipelines_close(solo_pipeline *pipeline, uint32_t n); /* each once, whoever shares it */
 
 uint32_t solo_plan_default_ctx(const solo_hparams *hp); /* where n_ctx is 0 */
@@ -102,7 +103,8 @@ bool solo_plan_read_messages(solo_plan *plan, uint32_t at, uint32_t n, uint32_t 
                              solo_error *err);
 
 /* prefill.c */
-bool solo_prefill_open(solo_plan *plan, solo_error *err);
+bool solo_prefill_begin(solo_plan *plan, solo_error *err); /* its pipelines are to be finished, even if it failed */
+bool solo_prefill_finish(solo_plan *plan, solo_error *err);
 void solo_prefill_close(solo_prefill *prefill);
 
 #endif

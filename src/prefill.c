@@ -42,7 +42,7 @@ static uint32_t width(const solo_geometry *g, const prefill_row *row) {
     }
 }
 
-static bool open_pipelines(solo_plan *plan, solo_error *err) {
+static void begin_pipelines(solo_plan *plan) {
     solo_prefill *pf = &plan->prefill;
     uint32_t n = SOLO_COUNT(layer_rows);
     SOLO_ASSERT(n + 1 <= SOLO_COUNT(pf->pipeline));
@@ -52,15 +52,12 @@ static bool open_pipelines(solo_plan *plan, solo_error *err) {
         for (uint32_t k = 0; k < i && !pf->pipeline[i].handle; k++) {
             if (!strcmp(row_at(k)->entry, row->entry)) pf->pipeline[i] = pf->pipeline[k];
         }
-        if (!pf->pipeline[i].handle &&
-            !solo_device_pipeline_open(plan->device, pf->module, row->entry, &plan->bindings,
-                                       &pf->pipeline[i], err))
-            return false;
+        if (!pf->pipeline[i].handle)
+            solo_device_pipeline_begin(plan->device, pf->module, row->entry, &plan->bindings, &pf->pipeline[i]);
     }
-    return true;
 }
 
-bool solo_prefill_open(solo_plan *plan, solo_error *err) {
+bool solo_prefill_begin(solo_plan *plan, solo_error *err) {
     solo_prefill *pf = &plan->prefill;
     const solo_geometry *g = &plan->geometry;
     const solo_hparams *hp = g->desc.hp;
@@ -72,7 +69,7 @@ bool solo_prefill_open(solo_plan *plan, solo_error *err) {
         solo_wgsl_join(&(solo_wgsl_desc){.weights = plan->weights, .geometry = g, .spin_limit = 1});
     if (!solo_device_module_open(plan->device, pf->wgsl, "prefill.wgsl", &pf->module, err))
         return false;
-    if (!open_pipelines(plan, err)) return false;
+    begin_pipelines(plan);
     uint32_t n = SOLO_COUNT(layer_rows);
     pf->dispatch = solo_zalloc(1 + (size_t)hp->n_layer * n, sizeof *pf->dispatch);
     pf->dispatch[pf->n_dispatch++] = (solo_dispatch){pf->pipeline[n], 0, 0, 1};
@@ -85,6 +82,10 @@ bool solo_prefill_open(solo_plan *plan, solo_error *err) {
         }
     }
     return true;
+}
+
+bool solo_prefill_finish(solo_plan *plan, solo_error *err) {
+    return solo_pipelines_finish(plan->device, plan->prefill.pipeline, SOLO_COUNT(plan->prefill.pipeline), err);
 }
 
 void solo_prefill_close(solo_prefill *pf) {

@@ -364,11 +364,14 @@ export class WebGpu {
     owned.forEach((each) => memory.free(each));
   }
 
-  #createComputePipeline(handle: number, descriptor: number): number {
+  #createComputePipeline(handle: number, descriptor: number, info: number): bigint {
     const memory = this.#memory();
     const compute = descriptor + memory.off("WGPUComputePipelineDescriptor.compute");
-    return this.#add(
-      this.#of<DeviceEntry>(handle).device.createComputePipeline({
+    const [call, user1, user2] = this.#callback("WGPUCreateComputePipelineAsyncCallbackInfo", info);
+    const answer = (status: string, pipeline: number, text: string) =>
+      memory.withStringView(text, (view) => call(memory.number(`#WGPUCreatePipelineAsyncStatus_${status}`), pipeline, view, user1, user2));
+    return this.#future(
+      this.#of<DeviceEntry>(handle).device.createComputePipelineAsync({
         label: memory.stringView(descriptor + memory.off("WGPUComputePipelineDescriptor.label")),
         layout: this.#of<GPUPipelineLayout>(memory.getNumber("WGPUComputePipelineDescriptor.layout", descriptor)),
         compute: {
@@ -376,6 +379,8 @@ export class WebGpu {
           entryPoint: memory.stringView(compute + memory.off("WGPUComputeState.entryPoint")),
         },
       }),
+      (pipeline) => answer("Success", this.#add(pipeline), ""),
+      (error) => answer(error instanceof GPUPipelineError && error.reason === "internal" ? "InternalError" : "ValidationError", 0, asText(error)),
     );
   }
 
@@ -534,7 +539,7 @@ export class WebGpu {
         wgpuDeviceCreateShaderModule: this.#createShaderModule.bind(this),
         wgpuShaderModuleGetCompilationInfo: this.#compilationInfo.bind(this),
         wgpuShaderModuleRelease: release,
-        wgpuDeviceCreateComputePipeline: this.#createComputePipeline.bind(this),
+        wgpuDeviceCreateComputePipelineAsync: this.#createComputePipeline.bind(this),
         wgpuComputePipelineRelease: release,
         wgpuDeviceCreateBindGroupLayout: this.#createBindGroupLayout.bind(this),
         wgpuBindGroupLayoutRelease: release,
