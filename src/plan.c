@@ -483,9 +483,10 @@ static verdict self_test(solo_plan *plan, solo_error *err) {
     return v;
 }
 
+/* Unasked, by ticket on software adapters: they run as many workgroups at once as they have cores. */
 static solo_assignment first_assignment(const solo_plan *plan) {
     solo_assignment asked = plan->desc.assignment;
-    bool software = solo_device_info_of(plan->device)->is_software; /* it runs as many workgroups at once as it has cores */
+    bool software = solo_device_info_of(plan->device)->is_software;
     return asked == SOLO_ASSIGNMENT_AUTO && software ? SOLO_ASSIGNMENT_TICKET : asked;
 }
 
