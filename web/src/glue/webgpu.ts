@@ -380,7 +380,7 @@ export class WebGpu {
         },
       }),
       (pipeline) => answer("Success", this.#add(pipeline), ""),
-      (error) => answer(error instanceof GPUPipelineError && error.reason === "internal" ? "InternalError" : "ValidationError", 0, asText(error)),
+      (error) => answer((error as GPUPipelineError).reason === "internal" ? "InternalError" : "ValidationError", 0, asText(error)),
     );
   }
 
