@@ -21,7 +21,13 @@ fn key_of(v: f32) -> u32 {
   return b ^ select(0x80000000u, 0xffffffffu, (b >> 31u) == 1u);
 }
 
-fn logit_at(id: u32) -> f32 { return penalised(id, bitcast<f32>(take(M_LOGITS + id))); }
+// A lane's ids are lane, lane + WG, ...; four at a time, so that their words are under way together. Behind the last id:
+// the last one's logit.
+const FOUR = vec4<u32>(0u, WG, 2u * WG, 3u * WG);
+fn logits_at(ids: vec4<u32>) -> vec4<f32> {
+  let at = M_LOGITS + min(ids, vec4<u32>(N_VOCAB - 1u));
+  return bitcast<vec4<f32>>(settle4(at, peek4(at)));
+}
 
 fn probability_bits(logit: f32, largest: f32) -> u32 {
   return u32(round(exp((logit - largest) * args.inv_temperature) * 16777215.0));
@@ -37,17 +43,29 @@ fn hist_clear(lane: u32) {
 }
 
 // One round: everything whose key matches prefix above shift + 8 and is at least `floor` is counted by its next 8 bits.
-fn hist_fill(prefix: u32, shift: u32, floor_key: u32, largest: f32, lane: u32) {
-  for (var id = lane; id < rolled(N_VOCAB); id += WG) {
-    let logit = logit_at(id);
-    let key = key_of(logit);
-    if (key < floor_key) { continue; }
-    if (shift < 24u && (key >> ((shift + 8u) & 31u)) != (prefix >> ((shift + 8u) & 31u))) { continue; }
-    let bucket = (key >> shift) & 255u;
-    let q = probability_bits(logit, largest);
-    atomicAdd(&hist_count[bucket], 1u);
-    atomicAdd(&hist_low[bucket], q & 4095u);
-    atomicAdd(&hist_high[bucket], q >> 12u);
+struct Round { prefix: u32, shift: u32, floor_key: u32, largest: f32 }
+
+fn hist_count_id(r: Round, id: u32, raw: f32) {
+  if (id >= N_VOCAB) { return; }
+  let logit = penalised(id, raw);
+  let key = key_of(logit);
+  if (key < r.floor_key) { return; }
+  if (r.shift < 24u && (key >> ((r.shift + 8u) & 31u)) != (r.prefix >> ((r.shift + 8u) & 31u))) { return; }
+  let bucket = (key >> r.shift) & 255u;
+  let q = probability_bits(logit, r.largest);
+  atomicAdd(&hist_count[bucket], 1u);
+  atomicAdd(&hist_low[bucket], q & 4095u);
+  atomicAdd(&hist_high[bucket], q >> 12u);
+}
+
+fn hist_fill(r: Round, lane: u32) {
+  for (var first = lane; first < rolled(N_VOCAB); first += 4u * WG) {
+    let ids = first + FOUR;
+    let raw = logits_at(ids);
+    hist_count_id(r, ids.x, raw.x);
+    hist_count_id(r, ids.y, raw.y);
+    hist_count_id(r, ids.z, raw.z);
+    hist_count_id(r, ids.w, raw.w);
   }
   workgroupBarrier(); // counted before lane 0 looks
 }
@@ -63,7 +81,7 @@ fn select_top_k(largest: f32, lane: u32) -> u32 {
   for (var round_ = 0u; round_ < rolled(4u); round_++) {
     let shift = 24u - 8u * round_;
     hist_clear(lane);
-    hist_fill(prefix, shift, 0u, largest, lane);
+    hist_fill(Round(prefix, shift, 0u, largest), lane);
     if (lane == 0u) {
       var left = want;
       var bucket = 0u;
@@ -91,7 +109,7 @@ fn select_top_p(floor_key: u32, largest: f32, lane: u32) -> u32 {
   for (var round_ = 0u; round_ < rolled(4u); round_++) {
     let shift = 24u - 8u * round_;
     hist_clear(lane);
-    hist_fill(prefix, shift, floor_key, largest, lane);
+    hist_fill(Round(prefix, shift, floor_key, largest), lane);
     if (lane == 0u) {
       var left = want;
       if (round_ == 0u) {
@@ -156,6 +174,18 @@ fn best_of_tiles(lane: u32) {
   best_reduce(value, id, lane);
 }
 
+struct Drawn { value: f32, id: u32 }
+
+fn draw_id(best: Drawn, id: u32, raw: f32, floor_key: u32, largest: f32) -> Drawn {
+  if (id >= N_VOCAB) { return best; }
+  let logit = penalised(id, raw);
+  if (key_of(logit) < floor_key) { return best; }
+  // less the largest, so that no temperature, however low, takes a kept logit out of f32's range
+  let v = fma(logit - largest, args.inv_temperature, gumbel(id));
+  if (v > best.value) { return Drawn(v, id); }
+  return best;
+}
+
 fn draw(lane: u32) {
   let largest = best_value[0];
   workgroupBarrier(); // the largest read before best_reduce overwrites it
@@ -165,19 +195,16 @@ fn draw(lane: u32) {
   if (args.ln_min_p > -1.0e30) {
     floor_key = max(floor_key, key_of(fma(args.ln_min_p, 1.0 / args.inv_temperature, largest)));
   }
-  var value = NEVER;
-  var best = 0u;
-  for (var id = lane; id < rolled(N_VOCAB); id += WG) {
-    let logit = logit_at(id);
-    if (key_of(logit) < floor_key) { continue; }
-    // less the largest, so that no temperature, however low, takes a kept logit out of f32's range
-    let v = fma(logit - largest, args.inv_temperature, gumbel(id));
-    if (v > value) {
-      value = v;
-      best = id;
-    }
+  var best = Drawn(NEVER, 0u);
+  for (var first = lane; first < rolled(N_VOCAB); first += 4u * WG) {
+    let ids = first + FOUR;
+    let raw = logits_at(ids);
+    best = draw_id(best, ids.x, raw.x, floor_key, largest);
+    best = draw_id(best, ids.y, raw.y, floor_key, largest);
+    best = draw_id(best, ids.z, raw.z, floor_key, largest);
+    best = draw_id(best, ids.w, raw.w, floor_key, largest);
   }
-  best_reduce(value, best, lane);
+  best_reduce(best.value, best.id, lane);
 }
 
 fn stage_sample(lane: u32) {
