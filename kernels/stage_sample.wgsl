@@ -21,8 +21,8 @@ fn key_of(v: f32) -> u32 {
   return b ^ select(0x80000000u, 0xffffffffu, (b >> 31u) == 1u);
 }
 
-// A lane's ids are lane, lane + WG, ...; four at a time, so that their words are under way together. Behind the last id:
-// the last one's logit.
+// A lane's ids are lane, lane + WG, ...; four at a time, so that their words are under way together. Behind the last
+// id: the last one's logit.
 const FOUR = vec4<u32>(0u, WG, 2u * WG, 3u * WG);
 fn logits_at(ids: vec4<u32>) -> vec4<f32> {
   let at = M_LOGITS + min(ids, vec4<u32>(N_VOCAB - 1u));
