@@ -500,10 +500,10 @@ static bool open_programs(solo_plan *plan, solo_error *err) {
         ok = solo_factoring_find("stages", SOLO_ASSIGNMENT_AUTO, &by_stages, err) &&
              begin_program(plan, &by_stages, &plan->fallback, err);
     ok = ok && solo_prefill_begin(plan, err);
-    solo_error *why = ok ? err : NULL; /* of what was begun, everything is finished */
-    ok = finish_program(plan, &plan->main, why) && ok;
-    ok = finish_program(plan, &plan->fallback, ok ? why : NULL) && ok;
-    ok = solo_prefill_finish(plan, ok ? why : NULL) && ok;
+    /* of what was begun, everything is finished; the first failure says why */
+    ok = finish_program(plan, &plan->main, ok ? err : NULL) && ok;
+    ok = finish_program(plan, &plan->fallback, ok ? err : NULL) && ok;
+    ok = solo_prefill_finish(plan, ok ? err : NULL) && ok;
     plan->compile_seconds = solo_seconds() - began;
     return ok;
 }

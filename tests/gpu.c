@@ -154,12 +154,21 @@ static bool all_in_chunks(const solo_geometry *g) {
     return true;
 }
 
+solo_plan_desc gpu_one_geometry(solo_plan_desc desc) {
+    if (!desc.workgroup_size) desc.workgroup_size = 32;
+    if (!desc.max_team) desc.max_team = 1;
+    if (!desc.queue) desc.queue = SOLO_QUEUE_NONE;
+    if (!desc.n_slice) desc.n_slice = 16;
+    return desc;
+}
+
 solo_plan *gpu_plan_open_chunked(const gpu_bed *bed, solo_plan_desc desc) {
+    desc = gpu_one_geometry(desc);
     solo_geometry g;
     solo_geometry_desc d = {
         .hp = &bed->model->hp, .activations = desc.activations, .kv_type = SOLO_KV_F32,
-        .n_ctx = bed->model->hp.n_ctx_train, .workgroup_size = 32, .n_workgroup = 16,
-        .max_team = desc.max_team ? desc.max_team : 1, .max_workgroup_bytes = 32768};
+        .n_ctx = bed->model->hp.n_ctx_train, .workgroup_size = desc.workgroup_size,
+        .n_workgroup = desc.n_slice, .max_team = desc.max_team, .max_workgroup_bytes = 32768};
     while (!solo_geometry_make(&d, &g, NULL) || !all_in_chunks(&g)) {
         d.max_workgroup_bytes -= 256;
         if (d.max_workgroup_bytes == 0) fail_msg("no limit makes every matrix chunked");
@@ -168,8 +177,6 @@ solo_plan *gpu_plan_open_chunked(const gpu_bed *bed, solo_plan_desc desc) {
     solo_device_info *info = (solo_device_info *)(uintptr_t)solo_device_info_of(gpu_device);
     uint32_t granted = info->max_workgroup_bytes;
     info->max_workgroup_bytes = d.max_workgroup_bytes;
-    desc.workgroup_size = d.workgroup_size, desc.max_team = d.max_team, desc.n_slice = d.n_workgroup;
-    if (!desc.queue) desc.queue = SOLO_QUEUE_NONE;
     solo_plan *plan = gpu_plan_open(bed, desc);
     info->max_workgroup_bytes = granted;
     assert_true(all_in_chunks(&plan->geometry));

@@ -52,6 +52,8 @@ extern const tiny_desc gpu_many_types, gpu_other_roles, gpu_k_quants, gpu_more_q
 
 /* desc.weights is filled in. */
 solo_plan    *gpu_plan_open(const gpu_bed *bed, solo_plan_desc desc);
+/* What desc leaves open as on a software adapter: a GPU's own would have a tile a workgroup, a block a split. */
+solo_plan_desc gpu_one_geometry(solo_plan_desc desc);
 /* On a device that grants so little workgroup memory that every matrix's inputs come in chunks. */
 solo_plan    *gpu_plan_open_chunked(const gpu_bed *bed, solo_plan_desc desc);
 solo_session *gpu_session_open(solo_plan *plan, solo_sampling sampling, uint32_t n_in_flight);

@@ -263,13 +263,8 @@ static void check_plan(solo_plan *plan, const config *c, const record *wanted) {
 }
 
 static solo_plan *open_plan(const gpu_bed *bed, const config *c) {
-    solo_plan_desc d = c->plan;
+    solo_plan_desc d = gpu_one_geometry(c->plan);
     d.factoring = "stages";
-    /* One geometry on every adapter: a GPU's own would have one tile a workgroup, and one block a split. */
-    if (!d.workgroup_size) d.workgroup_size = 32;
-    if (!d.max_team) d.max_team = 1;
-    if (!d.queue) d.queue = SOLO_QUEUE_NONE;
-    if (!d.n_slice) d.n_slice = 16;
     solo_plan *plan = c->chunked ? gpu_plan_open_chunked(bed, d) : gpu_plan_open(bed, d);
     expect_not_blind(c, plan);
     return plan;
