@@ -2,7 +2,8 @@
 # web.sh CHROMIUM OUTDIR: on a machine with a GPU, every factoring of a model of Phi-3-mini's shape in Chromium against the
 # native build, in one run (bench/web.py). Wants build/solo and build/web/solo-engine.tgz (make web). Writes OUTDIR/web.json.
 # Environment, with defaults: MODEL (made in OUTDIR where it is not there)  ROWS  POSITIONS (128,2048)  TOKENS (128)
-#   SAMPLES (7)  CTX (4096)  SPECS (none: experiments for the page, by name; OUTDIR/NAME.jsonl each)  FLAGS (Chromium's, for a GPU)  DEVICE (auto)  COMMIT
+#   SAMPLES (7)  CTX (4096)  FLAGS (Chromium's, for a GPU)  DEVICE (auto)  COMMIT
+#   SPECS (none: experiments for the page, by name; OUTDIR/NAME.jsonl each)
 set -eu
 cd "$(dirname "$0")/.."
 CHROMIUM=${1:?usage: bench/web.sh CHROMIUM OUTDIR}

@@ -6,8 +6,9 @@
 Works on a copy of the tree in build-mutants/tree, built in build-mutants/build with
 SOLO_WGSL_OVERRIDE, so that a broken kernel needs no build: the tests read it from SOLO_WGSL_DIR.
 The tests run on lavapipe, on swiftshader where the pattern says so (bursts and chunks, whose kernels
-take lavapipe minutes to compile, are only tested there). First they run unbroken and must be green. A mutant passes when its test
-fails; one that does not compile, or only times out, is no proof and counts as failed.
+take lavapipe minutes to compile, are only tested there). First they run unbroken and must not fail (a
+part that the adapter cannot run is UNRUN, as in the suite). A mutant passes when its test fails; one that
+does not compile, or only times out, is no proof and counts as failed.
 --check: only whether each old text still occurs exactly once, which is what ctest runs.
 """
 import argparse
@@ -211,7 +212,7 @@ def prepare(chosen):
     started = time.time()
     verdict, out = run_tests(pattern, None)
     print(f"unbroken: {verdict}, {len(names)} tests, {time.time() - started:.1f} s", flush=True)
-    if verdict not in ("green", "UNRUN"): # a part that an adapter cannot run is no failure; a mutant only it would see stays UNRUN
+    if verdict not in ("green", "UNRUN"):
         sys.exit(out[-6000:])
 
 
