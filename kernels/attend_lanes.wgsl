@@ -1,17 +1,27 @@
-// attend_lanes: ATT_TEAM lanes hold a position's rows of K and V in registers, ATT_DIMS numbers of each, and a
-// block is one position a team: scores meet in workgroup memory, outputs stay in registers until the split's
-// end. The next block's rows are requested while this one is worked on. What names registers is written by
-// attend.c. One head a tile: heads that share a kv head meet its rows in the device's cache.
+// attend_lanes: ATT_TEAM lanes hold a position's row of K or V in registers, ATT_DIMS numbers of it, and a block is one
+// position a team. All scores of a part of the split, ATT_PART_BLOCKS blocks, are made first, which asks for nothing but
+// rows of K, so that each subgroup goes at its own pace; then, behind one barrier, their maximum; then rows of V are
+// mixed. Outputs stay in registers until the split's end. What names registers is written by attend.c. One
+// head a tile: heads that share a kv head meet its rows in the device's cache.
 var<workgroup> att_q: array<vec4<f32>, ATT_TEAM * ATT_DIMS / 4u>; // behind HEAD_DIM: zeros
-var<workgroup> att_late: array<u32, 2u * N_BLOCK * KV_ROW>; // [N_BLOCK][2][KV_ROW]: k and v rows of this dispatch
-var<workgroup> att_s: array<f32, 2u * ATT_BLOCK>;           // scores of a block, by turns
+var<workgroup> att_late: array<vec4<u32>, 2u * N_BLOCK * KV_VECS>; // [N_BLOCK][2][KV_VECS]: k and v rows of this dispatch
+var<workgroup> att_s: array<f32, ATT_SCORES>;                     // of a part
+var<workgroup> att_largest: array<f32, WG / MAX_TEAM>; // a subgroup's largest score of the part
+var<workgroup> att_sums: array<f32, WG / MAX_TEAM>;    // what a subgroup's positions are worth
 var<workgroup> att_o: array<f32, WG / MAX_TEAM * HEAD_DIM>; // [WG / MAX_TEAM][HEAD_DIM]
 
 const ATTEND_REFILLS = true; // stage_attend requests weights of the stages behind it: refill_out
-const ATT_ROUNDS = (ATT_BLOCK + MAX_TEAM - 1u) / MAX_TEAM;
+const ATT_PART = ATT_PART_BLOCKS * ATT_BLOCK;
+const ATT_ROWS = 3u; // blocks behind the first of which rows are held at once
+const ATT_STEPS = (ATT_PART_BLOCKS + ATT_ROWS - 2u) / ATT_ROWS; // of so many blocks, in a part
 
+var<private> att_k: AttRow; // of a part's first block, requested before the wait
+var<private> att_v: AttRow;
+var<private> att_r0: AttRow; // of K, then of V, of the blocks behind it, ATT_ROWS at a time
+var<private> att_r1: AttRow;
+var<private> att_r2: AttRow;
 var<private> att_m: f32; // running maximum, of all lanes alike
-var<private> att_l: f32; // running sum, of all lanes alike
+var<private> att_l: f32; // sum of what a lane's positions are worth
 
 // q, and this dispatch's rows of the span, to workgroup memory.
 fn att_take(layer: u32, tile: u32, span: Span, lane: u32) {
@@ -27,36 +37,143 @@ fn att_take(layer: u32, tile: u32, span: Span, lane: u32) {
       at = att_late_at(layer, att_kv_head(tile), p, w / KV_ROW % 2u, w % KV_ROW);
     }
     let word = take(at);
-    if (i < HEAD_DIM) { att_q[i / 4u][i % 4u] = bitcast<f32>(word); } else { att_late[w] = word; }
+    if (i < HEAD_DIM) { att_q[i / 4u][i % 4u] = bitcast<f32>(word); }
+    else { att_late[w / KV_ROW * KV_VECS + w % KV_ROW / 4u][w % KV_ROW % 4u] = word; }
   }
 }
 
-fn att_late_vec(row: u32, v: u32) -> vec4<u32> {
-  var words = vec4<u32>();
-  for (var c = 0u; c < 4u; c++) {
-    if (v * 4u + c < KV_ROW) { words[c] = att_late[row * KV_ROW + v * 4u + c]; }
-  }
-  return words;
+// Where the row of position p stands in the cache; of one that no earlier dispatch wrote, another's.
+fn att_at(layer: u32, kv_head: u32, p: u32) -> u32 {
+  return kv_row_at(layer, kv_head, min(p, max(args.pos, 1u) - 1u));
 }
 
-// The running softmax takes in the block whose scores stand at att_s[at ..]; returns what the past is worth.
-// Every team of MAX_TEAM lanes does the same.
-fn att_softmax(at: u32, lane: u32) -> f32 {
-  var m = att_m;
-  for (var k = 0u; k < ATT_ROUNDS; k++) {
-    let i = lane % MAX_TEAM + k * MAX_TEAM;
-    if (i < ATT_BLOCK) { m = max(m, att_s[at + i]); }
+// r, or the row that this dispatch made of position p, of K (which: 0) or V.
+fn att_newest(r: AttRow, which: u32, p: u32, span: Span, lane: u32) -> AttRow {
+  if (p < args.pos || p >= span.hi) { return r; }
+  return att_row_late((2u * (p - max(span.lo, args.pos)) + which) * KV_VECS, lane);
+}
+
+// Whether the part at p0 has more blocks than one.
+fn att_goes_on(p0: u32, hi: u32) -> bool { return p0 + ATT_BLOCK < hi; }
+
+// Requests rows of K, of V, of the ATT_ROWS blocks from position p on, where there are any. (Zeros else, so that a
+// compiler need not keep what stood there.)
+fn att_ask_k(layer: u32, kv_head: u32, p: u32, any: bool, lane: u32) {
+  if (any) {
+    att_r0 = att_row_k(att_at(layer, kv_head, p), lane);
+    att_r1 = att_row_k(att_at(layer, kv_head, p + ATT_BLOCK), lane);
+    att_r2 = att_row_k(att_at(layer, kv_head, p + 2u * ATT_BLOCK), lane);
+  } else {
+    att_r0 = AttRow();
+    att_r1 = AttRow();
+    att_r2 = AttRow();
   }
-  m = team_max(m, MAX_TEAM, lane);
-  let alpha = exp(att_m - m);
-  var sum = 0.0;
-  for (var k = 0u; k < ATT_ROUNDS; k++) {
-    let i = lane % MAX_TEAM + k * MAX_TEAM;
-    if (i < ATT_BLOCK) { sum += exp(att_s[at + i] - m); }
+}
+
+fn att_ask_v(layer: u32, kv_head: u32, p: u32, any: bool, lane: u32) {
+  if (any) {
+    att_r0 = att_row_v(att_at(layer, kv_head, p), lane);
+    att_r1 = att_row_v(att_at(layer, kv_head, p + ATT_BLOCK), lane);
+    att_r2 = att_row_v(att_at(layer, kv_head, p + 2u * ATT_BLOCK), lane);
+  } else {
+    att_r0 = AttRow();
+    att_r1 = AttRow();
+    att_r2 = AttRow();
   }
-  att_m = m;
-  att_l = fma(att_l, alpha, team_sum(sum, MAX_TEAM, lane));
+}
+
+// Of rows just asked for from position p on, those that this dispatch made.
+fn att_renew(which: u32, p: u32, span: Span, lane: u32) {
+  att_r0 = att_newest(att_r0, which, p, span, lane);
+  att_r1 = att_newest(att_r1, which, p + ATT_BLOCK, span, lane);
+  att_r2 = att_newest(att_r2, which, p + 2u * ATT_BLOCK, span, lane);
+}
+
+// What of a part at p0 is requested before q is there: of its first block both rows, of the next ones those of K.
+fn att_request(layer: u32, tile: u32, p0: u32, span: Span, lane: u32) {
+  let kv_head = att_kv_head(tile);
+  let p = p0 + lane / ATT_TEAM;
+  let at = att_at(layer, kv_head, p);
+  if (p < min(span.hi, args.pos)) { // one branch with both outcomes holds the loads where they stand: see stream.h
+    att_k = att_row_k(at, lane);
+    att_v = att_row_v(at, lane);
+  } else {
+    att_k = AttRow();
+    att_v = AttRow();
+  }
+  att_ask_k(layer, kv_head, p + ATT_BLOCK, att_goes_on(p0, min(span.hi, p0 + ATT_PART)), lane);
+}
+
+// Scores of blocks 1, 2, ... of the part at p0 that ends before hi; their maximum, or m.
+fn att_score_rows(layer: u32, tile: u32, p0: u32, hi: u32, span: Span, m: f32, lane: u32) -> f32 {
+  var largest = m;
+  for (var k = 0u; k < ATT_STEPS; k++) {
+    let b = 1u + k * ATT_ROWS;
+    let i = b * ATT_BLOCK + lane / ATT_TEAM;
+    let p = p0 + i;
+    if (p0 + (b + ATT_ROWS) * ATT_BLOCK > args.pos) { att_renew(0u, p, span, lane); }
+    let s0 = att_score(att_r0, p < hi, lane);
+    let s1 = att_score(att_r1, p + ATT_BLOCK < hi, lane);
+    let s2 = att_score(att_r2, p + 2u * ATT_BLOCK < hi, lane);
+    if (lane % ATT_TEAM == 0u) {
+      att_s[i] = s0;
+      att_s[i + ATT_BLOCK] = s1;
+      att_s[i + 2u * ATT_BLOCK] = s2;
+    }
+    largest = max(max(largest, s0), max(s1, s2));
+    if (p0 + (b + ATT_ROWS) * ATT_BLOCK >= hi) { break; }
+    att_ask_k(layer, att_kv_head(tile), p + ATT_ROWS * ATT_BLOCK, true, lane);
+  }
+  return largest;
+}
+
+// Mixes the V rows of the same blocks.
+fn att_mix_rows(layer: u32, tile: u32, p0: u32, hi: u32, span: Span, lane: u32) {
+  for (var k = 0u; k < ATT_STEPS; k++) {
+    let b = 1u + k * ATT_ROWS;
+    let i = b * ATT_BLOCK + lane / ATT_TEAM;
+    let p = p0 + i;
+    if (p0 + (b + ATT_ROWS) * ATT_BLOCK > args.pos) { att_renew(1u, p, span, lane); }
+    att_mix(att_r0, exp(att_s[i] - att_m));
+    att_mix(att_r1, exp(att_s[i + ATT_BLOCK] - att_m));
+    att_mix(att_r2, exp(att_s[i + 2u * ATT_BLOCK] - att_m));
+    if (p0 + (b + ATT_ROWS) * ATT_BLOCK >= hi) { break; }
+    att_ask_v(layer, att_kv_head(tile), p + ATT_ROWS * ATT_BLOCK, true, lane);
+  }
+}
+
+// The running maximum takes in a team's; returns what the past is worth.
+fn att_raise(largest: f32, lane: u32) -> f32 {
+  let m = team_max(largest, MAX_TEAM, lane);
+  if (lane % MAX_TEAM == 0u) { att_largest[lane / MAX_TEAM] = m; }
+  workgroupBarrier(); // maxima and scores written before they are read
+  var all = att_m;
+  for (var i = 0u; i < WG / MAX_TEAM; i++) { all = max(all, att_largest[i]); }
+  let alpha = exp(att_m - all);
+  att_m = all;
   return alpha;
+}
+
+// Positions p0 .. of the span, as many as a part has.
+fn att_part(layer: u32, tile: u32, p0: u32, span: Span, lane: u32) {
+  let hi = min(span.hi, p0 + ATT_PART);
+  let p = p0 + lane / ATT_TEAM;
+  // Short contexts leave subgroups without a position; those with one should have the multiprocessor for themselves.
+  let at_work = apart(p0 + lane / MAX_TEAM * (MAX_TEAM / ATT_TEAM) < hi);
+  var s = NEVER;
+  var largest = NEVER;
+  if (at_work) {
+    s = att_score(att_newest(att_k, 0u, p, span, lane), p < hi, lane);
+    largest = s;
+    if (att_goes_on(p0, hi)) { largest = att_score_rows(layer, tile, p0, hi, span, s, lane); }
+  }
+  att_ask_v(layer, att_kv_head(tile), p + ATT_BLOCK, att_goes_on(p0, hi), lane);
+  let alpha = att_raise(largest, lane);
+  if (p0 != span.lo) { att_rescale(alpha); }
+  if (at_work) {
+    att_mix(att_newest(att_v, 1u, p, span, lane), exp(s - att_m));
+    if (att_goes_on(p0, hi)) { att_mix_rows(layer, tile, p0, hi, span, lane); }
+  }
 }
 
 // This subgroup's sum of the number of a row that a lane's number a is.
@@ -77,12 +194,19 @@ fn att_keep_none(lane: u32) {
 fn att_finish(layer: u32, tile: u32, at_work: bool, lane: u32) {
   if (at_work) { att_keep_all(att_fold(lane), lane); }
   else { att_keep_none(lane); }
+  if (lane % MAX_TEAM == 0u) { att_sums[lane / MAX_TEAM] = att_l; }
   workgroupBarrier(); // every subgroup's sums written before they are added up
   let head = att_first_head(tile);
   let at = at_layer(layer) + L_ATT + (head * N_SPLIT + tile % N_SPLIT) * HEAD_DIM;
-  for (var round = 0u; round < (HEAD_DIM + WG - 1u) / WG; round++) {
+  for (var round = 0u; round < (HEAD_DIM + WG) / WG; round++) {
     let d = lane + round * WG;
-    if (d >= HEAD_DIM) { continue; }
+    if (d > HEAD_DIM) { continue; }
+    if (d == HEAD_DIM) {
+      var l = att_sums[0];
+      for (var i = 1u; i < WG / MAX_TEAM; i++) { l += att_sums[i]; }
+      att_put_ml(layer, head, tile % N_SPLIT, att_m, l);
+      continue;
+    }
     var o = att_o[d];
     for (var i = 1u; i < WG / MAX_TEAM; i++) { o += att_o[i * HEAD_DIM + d]; }
     put(at + d, word_of_f32(o));
@@ -91,7 +215,7 @@ fn att_finish(layer: u32, tile: u32, at_work: bool, lane: u32) {
 
 fn attend_early(layer: u32, tile: u32, lane: u32) {
   let span = att_span(layer, tile % N_SPLIT, lane);
-  att_load(layer, att_kv_head(tile), span.lo + lane / ATT_TEAM, span.hi, lane);
+  att_request(layer, tile, span.lo, span, lane);
 }
 
 fn stage_attend(layer: u32, tile: u32, lane: u32) {
@@ -100,26 +224,16 @@ fn stage_attend(layer: u32, tile: u32, lane: u32) {
   workgroupBarrier(); // q and late rows written before they are read
   refill_out(layer, tile, lane); // on their way until attention is put together
   att_begin();
-  // Short contexts leave subgroups without a position; those with one should have the multiprocessor for themselves.
-  let at_work = apart(span.lo + lane / MAX_TEAM * (MAX_TEAM / ATT_TEAM) < span.hi);
-  var turn = 0u;
-  for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
-    let p = p0 + lane / ATT_TEAM;
-    var s = NEVER;
-    if (at_work) {
-      att_load_late(p, span, lane);
-      s = att_score(p < span.hi, lane);
-      att_hold();
-      att_load(layer, att_kv_head(tile), p + ATT_BLOCK, span.hi, lane);
+  if (ATT_ONE_PART) {
+    if (span.lo < span.hi) { att_part(layer, tile, span.lo, span, lane); }
+  } else {
+    for (var p0 = span.lo; p0 < span.hi; p0 += ATT_PART) {
+      if (p0 != span.lo) {
+        att_request(layer, tile, p0, span, lane);
+        workgroupBarrier(); // the part before is done with its scores
+      }
+      att_part(layer, tile, p0, span, lane);
     }
-    if (lane % ATT_TEAM == 0u) { att_s[turn + lane / ATT_TEAM] = s; }
-    workgroupBarrier(); // scores written before all read them; those of two blocks ago are used up
-    if (at_work) {
-      let alpha = att_softmax(turn, lane);
-      att_mix(exp(s - att_m), alpha);
-    }
-    turn = ATT_BLOCK - turn;
   }
-  att_finish(layer, tile, at_work, lane);
-  if (lane == 0u) { att_put_ml(layer, att_first_head(tile), tile % N_SPLIT, att_m, att_l); }
+  att_finish(layer, tile, apart(span.lo + lane / MAX_TEAM * (MAX_TEAM / ATT_TEAM) < span.hi), lane);
 }

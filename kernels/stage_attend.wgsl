@@ -28,8 +28,12 @@ fn att_span(layer: u32, split: u32, lane: u32) -> Span {
 fn att_first_head(tile: u32) -> u32 { return tile / N_SPLIT * ATT_HEADS; }
 fn att_kv_head(tile: u32) -> u32 { return att_first_head(tile) / KV_HEADS; }
 
+fn att_ml_at(layer: u32, head: u32, split: u32) -> u32 {
+  return at_layer(layer) + L_ATT_ML + (head * N_SPLIT + split) * 2u;
+}
+
 fn att_put_ml(layer: u32, head: u32, split: u32, m: f32, l: f32) {
-  let at = at_layer(layer) + L_ATT_ML + (head * N_SPLIT + split) * 2u;
+  let at = att_ml_at(layer, head, split);
   put(at, word_of_f32(m));
   put(at + 1u, word_of_f32(l));
 }

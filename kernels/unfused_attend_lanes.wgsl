@@ -1,4 +1,5 @@
-// unfused_attend_lanes: scores, softmax and mix of attend_lanes.wgsl as operations of their own.
+// unfused_attend_lanes: scores, softmax and mix of attend_lanes.wgsl as operations of their own. Where a block's
+// weights stand, stand behind them what the parts before are worth (1 but in a part's first block) and the maximum.
 @compute @workgroup_size(WG)
 fn op_scores(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let span = att_span(place.layer, wg.x % N_SPLIT, lane);
@@ -7,9 +8,8 @@ fn op_scores(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_ind
   var block = 0u;
   for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
     let p = p0 + lane / ATT_TEAM;
-    att_load(place.layer, att_kv_head(wg.x), p, span.hi, lane);
-    att_load_late(p, span, lane);
-    let s = att_score(p < span.hi, lane);
+    let r = att_row_k(att_at(place.layer, att_kv_head(wg.x), p), lane);
+    let s = att_score(att_newest(r, 0u, p, span, lane), p < span.hi, lane);
     if (lane % ATT_TEAM == 0u) { msg[block_at(wg.x, block) + lane / ATT_TEAM] = bitcast<u32>(s); }
     block++;
   }
@@ -19,18 +19,24 @@ fn op_scores(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_ind
 fn op_softmax(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let span = att_span(place.layer, wg.x % N_SPLIT, lane);
   att_begin();
-  var block = 0u;
-  for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
-    let at = block_at(wg.x, block);
-    for (var i = lane; i < ATT_BLOCK; i += WG) { att_s[i] = bitcast<f32>(msg[at + i]); }
-    workgroupBarrier(); // scores written before the maximum is sought
-    let alpha = att_softmax(0u, lane);
-    for (var i = lane; i < ATT_BLOCK; i += WG) { msg[at + i] = bitcast<u32>(exp(att_s[i] - att_m)); }
-    if (lane == 0u) { msg[at + ATT_BLOCK] = bitcast<u32>(alpha); }
-    workgroupBarrier(); // scores used up before the next block takes their place
-    block++;
+  var first = 0u; // block of the part
+  for (var p0 = span.lo; p0 < span.hi; p0 += ATT_PART) {
+    let n = (min(span.hi - p0, ATT_PART) + ATT_BLOCK - 1u) / ATT_BLOCK;
+    var largest = NEVER;
+    for (var b = 0u; b < n; b++) {
+      let at = block_at(wg.x, first + b);
+      for (var i = lane; i < ATT_BLOCK; i += WG) { largest = max(largest, bitcast<f32>(msg[at + i])); }
+    }
+    let alpha = att_raise(largest, lane);
+    for (var b = 0u; b < n; b++) {
+      let at = block_at(wg.x, first + b);
+      for (var i = lane; i < ATT_BLOCK; i += WG) { msg[at + i] = bitcast<u32>(exp(bitcast<f32>(msg[at + i]) - att_m)); }
+      if (lane == 0u) { msg[at + ATT_BLOCK] = bitcast<u32>(select(1.0, alpha, b == 0u)); }
+    }
+    workgroupBarrier(); // maxima read before the next part's take their place
+    first += n;
   }
-  if (lane == 0u) { att_put_ml(place.layer, att_first_head(wg.x), wg.x % N_SPLIT, att_m, att_l); }
+  if (lane == 0u) { put(att_ml_at(place.layer, att_first_head(wg.x), wg.x % N_SPLIT), word_of_f32(att_m)); }
 }
 
 @compute @workgroup_size(WG)
@@ -43,11 +49,11 @@ fn op_mix(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index)
   for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
     let at = block_at(wg.x, block);
     let p = p0 + lane / ATT_TEAM;
-    att_load(place.layer, att_kv_head(wg.x), p, span.hi, lane);
-    att_load_late(p, span, lane);
-    att_hold();
-    att_mix(bitcast<f32>(msg[at + lane / ATT_TEAM]), bitcast<f32>(msg[at + ATT_BLOCK]));
+    let r = att_row_v(att_at(place.layer, att_kv_head(wg.x), p), lane);
+    att_rescale(bitcast<f32>(msg[at + ATT_BLOCK]));
+    att_mix(att_newest(r, 1u, p, span, lane), bitcast<f32>(msg[at + lane / ATT_TEAM]));
     block++;
   }
+  att_m = bitcast<f32>(take(att_ml_at(place.layer, att_first_head(wg.x), wg.x % N_SPLIT)));
   att_finish(place.layer, wg.x, true, lane);
 }

@@ -21,11 +21,11 @@ static shape shape_of(const solo_geometry *g) {
     return s;
 }
 
-/* The word of the registers of K ('k'), V ('v') or V at work ('w') that number a stands in. */
-static const char *word_of(const shape *s, char name, uint32_t a, char out[24]) {
+/* The word of a row r that number a stands in. */
+static const char *word_of(const shape *s, uint32_t a, char out[16]) {
     uint32_t word = a / s->a_word;
-    if (word < 4 * s->vecs) snprintf(out, 24, "att_%c%u.%c", name, word / 4, "xyzw"[word % 4]);
-    else snprintf(out, 24, "att_%cx%u", name, word - 4 * s->vecs);
+    if (word < 4 * s->vecs) snprintf(out, 16, "r.v%u.%c", word / 4, "xyzw"[word % 4]);
+    else snprintf(out, 16, "r.x%u", word - 4 * s->vecs);
     return out;
 }
 
@@ -40,66 +40,51 @@ static void add_number(solo_text *out, const shape *s) {
     solo_text_add(out, "  return (slot + a / %uu * %uu) * %uu + a %% %uu;\n}\n", of_vec, s->team, of_vec, of_vec);
 }
 
+/* What a lane holds of a row of K or V. */
 static void add_registers(solo_text *out, const shape *s) {
-    for (uint32_t j = 0; j < s->vecs; j++)
-        solo_text_add(out, "var<private> att_k%u: vec4<u32>; var<private> att_v%u: vec4<u32>; "
-                           "var<private> att_w%u: vec4<u32>;\n", j, j, j);
-    for (uint32_t j = 0; j < s->words; j++)
-        solo_text_add(out, "var<private> att_kx%u: u32; var<private> att_vx%u: u32; var<private> att_wx%u: u32;\n",
-                      j, j, j);
+    solo_text_add(out, "struct AttRow {");
+    for (uint32_t j = 0; j < s->vecs; j++) solo_text_add(out, " v%u: vec4<u32>,", j);
+    for (uint32_t j = 0; j < s->words; j++) solo_text_add(out, " x%u: u32,", j);
+    solo_text_add(out, " }\n");
     for (uint32_t a = 0; a < s->dims; a++) solo_text_add(out, "var<private> att_o%u: f32;\n", a);
 }
 
-/* Rows of position p, if an earlier dispatch wrote them, else zeros; neighbouring lanes ask for neighbouring
- * words. One branch with both outcomes holds the loads where they stand (see stream.h). */
-static void add_load(solo_text *out, const shape *s) {
-    solo_text_add(out, "fn att_load(layer: u32, kv_head: u32, p: u32, hi: u32, lane: u32) {\n"
-                       "  let slot = lane %% %uu;\n  let row = kv_row_at(layer, kv_head, p);\n  let at = row + slot;\n"
-                       "  if (p < min(hi, args.pos)) {\n", s->team);
-    for (uint32_t which = 0; which < 2; which++) {
-        char name = which ? 'v' : 'k';
-        for (uint32_t j = 0; j < s->vecs; j++) {
-            uint32_t first = j * s->team;
-            if (first + s->team <= s->kv_vecs)
-                solo_text_add(out, "    att_%c%u = kv_%c[at + %uu];\n", name, j, name, first);
-            else
-                solo_text_add(out, "    if (slot + %uu < %uu) { att_%c%u = kv_%c[at + %uu]; } else { att_%c%u = "
-                                   "vec4<u32>(); }\n",
-                              first, s->kv_vecs, name, j, name, first, name, j);
-        }
-        for (uint32_t j = 0; j < s->words; j++)
-            solo_text_add(out, "    att_%cx%u = kv_%c[row + %uu][slot];\n", name, j, name, s->vecs * s->team + j);
+/* A row of the cache; neighbouring lanes ask for neighbouring words. */
+static void add_load(solo_text *out, const shape *s, char name) {
+    solo_text_add(out, "fn att_row_%c(row: u32, lane: u32) -> AttRow {\n  let slot = lane %% %uu;\n  let at = row + slot;\n"
+                       "  var r = AttRow();\n", name, s->team);
+    for (uint32_t j = 0; j < s->vecs; j++) {
+        uint32_t first = j * s->team;
+        solo_text_add(out, "  ");
+        if (first + s->team > s->kv_vecs) solo_text_add(out, "if (slot + %uu < %uu) ", first, s->kv_vecs);
+        solo_text_add(out, "{ r.v%u = kv_%c[at + %uu]; }\n", j, name, first);
     }
-    solo_text_add(out, "  } else {\n");
-    for (uint32_t j = 0; j < s->vecs; j++)
-        solo_text_add(out, "    att_k%u = vec4<u32>(); att_v%u = vec4<u32>();\n", j, j);
-    for (uint32_t j = 0; j < s->words; j++) solo_text_add(out, "    att_kx%u = 0u; att_vx%u = 0u;\n", j, j);
-    solo_text_add(out, "  }\n}\n");
+    for (uint32_t j = 0; j < s->words; j++)
+        solo_text_add(out, "  r.x%u = kv_%c[row + %uu][slot];\n", j, name, s->vecs * s->team + j);
+    solo_text_add(out, "  return r;\n}\n");
 }
 
-/* Rows of position p, if this dispatch wrote them: behind att_take and a barrier. */
-static void add_load_late(solo_text *out, const shape *s) {
-    solo_text_add(out, "fn att_load_late(p: u32, span: Span, lane: u32) {\n"
-                       "  if (p < args.pos || p >= span.hi) { return; }\n"
-                       "  let slot = lane %% %uu;\n  let row = 2u * (p - max(span.lo, args.pos));\n", s->team);
-    for (uint32_t j = 0; j < s->vecs; j++)
-        solo_text_add(out, "  att_k%u = att_late_vec(row, slot + %uu); att_v%u = att_late_vec(row + 1u, slot + "
-                           "%uu);\n", j, j * s->team, j, j * s->team);
-    for (uint32_t j = 0; j < s->words; j++) {
-        uint32_t first = 4 * (s->vecs * s->team + j);
-        solo_text_add(out, "  att_kx%u = att_late[row * KV_ROW + slot + %uu]; "
-                           "att_vx%u = att_late[(row + 1u) * KV_ROW + slot + %uu];\n", j, first, j, first);
+/* The same of a row that this dispatch made: behind att_take and a barrier. */
+static void add_late(solo_text *out, const shape *s) {
+    solo_text_add(out, "fn att_row_late(row: u32, lane: u32) -> AttRow {\n  let slot = lane %% %uu;\n"
+                       "  let at = row + slot;\n  var r = AttRow();\n", s->team);
+    for (uint32_t j = 0; j < s->vecs; j++) {
+        uint32_t first = j * s->team;
+        solo_text_add(out, "  ");
+        if (first + s->team > s->kv_vecs) solo_text_add(out, "if (slot + %uu < %uu) ", first, s->kv_vecs);
+        solo_text_add(out, "{ r.v%u = att_late[at + %uu]; }\n", j, first);
     }
-    solo_text_add(out, "}\n");
+    for (uint32_t j = 0; j < s->words; j++)
+        solo_text_add(out, "  r.x%u = att_late[row + %uu][slot];\n", j, s->vecs * s->team + j);
+    solo_text_add(out, "  return r;\n}\n");
 }
 
-/* att_hold: V of the block at work, while att_load takes the next one. */
-static void add_simple(solo_text *out, const shape *s) {
-    solo_text_add(out, "fn att_hold() {\n");
-    for (uint32_t j = 0; j < s->vecs; j++) solo_text_add(out, "  att_w%u = att_v%u;\n", j, j);
-    for (uint32_t j = 0; j < s->words; j++) solo_text_add(out, "  att_wx%u = att_vx%u;\n", j, j);
-    solo_text_add(out, "}\nfn att_begin() {\n  att_m = NEVER;\n  att_l = 0.0;\n");
+/* att_begin, and att_rescale: what is summed up so far is worth alpha. (Through fma: see common.wgsl.) */
+static void add_begin(solo_text *out, const shape *s) {
+    solo_text_add(out, "fn att_begin() {\n  att_m = NEVER;\n  att_l = 0.0;\n");
     for (uint32_t a = 0; a < s->dims; a++) solo_text_add(out, "  att_o%u = 0.0;\n", a);
+    solo_text_add(out, "}\nfn att_rescale(alpha: f32) {\n  att_l = fma(att_l, alpha, 0.0);\n");
+    for (uint32_t a = 0; a < s->n; a++) solo_text_add(out, "  att_o%u = fma(att_o%u, alpha, 0.0);\n", a, a);
     solo_text_add(out, "}\n");
 }
 
@@ -114,26 +99,26 @@ static void add_q(solo_text *out, const shape *s, uint32_t a) {
 }
 
 static void add_score(solo_text *out, const shape *s) {
-    char word[24];
-    solo_text_add(out, "fn att_score(attended: bool, lane: u32) -> f32 {\n  let slot = lane %% %uu;\n"
+    char word[16];
+    solo_text_add(out, "fn att_score(r: AttRow, attended: bool, lane: u32) -> f32 {\n  let slot = lane %% %uu;\n"
                        "  var s = 0.0;\n", s->team);
     for (uint32_t a = 0; a < s->n; a++) {
         if (a % 4 == 0) add_q(out, s, a);
-        solo_text_add(out, "  s = fma(kv_value(%s, %uu), q%u.%c, s);\n", word_of(s, 'k', a, word), a % s->a_word,
+        solo_text_add(out, "  s = fma(kv_value(%s, %uu), q%u.%c, s);\n", word_of(s, a, word), a % s->a_word,
                       a / 4, "xyzw"[a % 4]);
     }
-    if (s->words) solo_text_add(out, "  s *= bitcast<f32>(att_kx%u);\n", s->words - 1);
+    if (s->words) solo_text_add(out, "  s *= bitcast<f32>(r.x%u);\n", s->words - 1);
     solo_text_add(out, "  return select(NEVER, score_of(team_sum(s, %uu, lane)), attended);\n}\n", s->team);
 }
 
 static void add_mix(solo_text *out, const shape *s) {
-    char word[24];
-    solo_text_add(out, "fn att_mix(worth: f32, alpha: f32) {\n  let scaled = worth");
-    if (s->words) solo_text_add(out, " * bitcast<f32>(att_wx%u)", s->words - 1);
+    char word[16];
+    solo_text_add(out, "fn att_mix(r: AttRow, worth: f32) {\n  att_l = fma(worth, 1.0, att_l);\n  let scaled = worth");
+    if (s->words) solo_text_add(out, " * bitcast<f32>(r.x%u)", s->words - 1);
     solo_text_add(out, ";\n");
     for (uint32_t a = 0; a < s->n; a++)
-        solo_text_add(out, "  att_o%u = fma(scaled, kv_value(%s, %uu), att_o%u * alpha);\n", a,
-                      word_of(s, 'w', a, word), a % s->a_word, a);
+        solo_text_add(out, "  att_o%u = fma(scaled, kv_value(%s, %uu), att_o%u);\n", a,
+                      word_of(s, a, word), a % s->a_word, a);
     solo_text_add(out, "}\n");
 }
 
@@ -144,6 +129,7 @@ static void add_fold(solo_text *out, const shape *s) {
     solo_text_add(out, "fn att_fold(lane: u32) -> u32 {\n  var first = 0u;\n");
     for (uint32_t step = s->max_team / 2; step >= s->team; step /= 2) {
         n /= 2;
+        solo_text_add(out, "  att_l += across(att_l, %uu, lane);\n", step);
         solo_text_add(out, "  let upper%u = (lane & %uu) != 0u;\n  first += select(0u, %uu, upper%u);\n", step, step, n,
                       step);
         for (uint32_t a = 0; a < n; a++)
@@ -160,9 +146,10 @@ void solo_attend_add(solo_text *out, const solo_geometry *geometry) {
     solo_text_add(out, "\n// ---- attention's registers, written by attend.c\n");
     add_number(out, &s);
     add_registers(out, &s);
-    add_load(out, &s);
-    add_load_late(out, &s);
-    add_simple(out, &s);
+    add_load(out, &s, 'k');
+    add_load(out, &s, 'v');
+    add_late(out, &s);
+    add_begin(out, &s);
     add_score(out, &s);
     add_mix(out, &s);
     add_fold(out, &s);

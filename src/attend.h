@@ -6,8 +6,8 @@
 
 #include "stage.h"
 
-/* att_number, att_load, att_load_late, att_hold, att_begin, att_score, att_mix, att_fold, att_keep_all and their
- * registers. */
+/* AttRow and the outputs' registers; att_number, att_row_k, att_row_v, att_row_late, att_begin, att_rescale, att_score,
+ * att_mix, att_fold, att_keep_all. */
 void solo_attend_add(solo_text *out, const solo_geometry *geometry);
 
 #endif

@@ -351,6 +351,8 @@ static void cut_roles(solo_geometry *g) {
     g->tail_rows = max_u32(max_u32(g->role[SOLO_ROLE_OUT].tile, g->role[SOLO_ROLE_DOWN].tile), g->embed_tile);
 }
 
+#define MAX_ATT_PART 1024u /* positions of which scores stand in workgroup memory at once */
+
 /* A row of the cache, and a lane's part of it. int8 rows are kv_int8.wgsl's: a span to each of four lanes. Parts are
  * filled up to what the lanes of max_team can halve among them. */
 static void lay_out_row(solo_geometry *g) {
@@ -380,8 +382,8 @@ static uint32_t scratch_bytes(const solo_geometry *g) {
     uint32_t words = 2 * g->max_rows + 2 * g->tail_rows + g->role[SOLO_ROLE_QKV].tile + g->xg + g->n_sum + 1;
     words += f32 ? 32 * g->xg : 12 * g->xg;
     if (g->desc.attend_lanes)
-        words += g->att_team * g->att_dims + 2 * g->n_block * g->kv_row +
-                 2 * g->att_block + g->wg / g->desc.max_team * hp->head_dim;
+        words += g->att_team * g->att_dims + 8 * g->n_block * g->kv_vecs + (g->att_part_blocks + SOLO_ATT_ROWS - 1) *
+                 g->att_block + g->wg / g->desc.max_team * (hp->head_dim + 2);
     else
         words += g->big + g->att_heads * ((1 + g->att_parts) * hp->head_dim + g->att_block + 3);
     words += hp->has_head_norm ? g->role[SOLO_ROLE_QKV].tile / hp->head_dim : 0;
@@ -397,13 +399,18 @@ static bool fit_scratch(solo_geometry *g, solo_error *err) {
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) most = max_u32(most, g->role[i].groups);
     bool lanes = g->desc.attend_lanes;
     g->att_block = lanes ? g->wg / g->att_team : g->desc.max_team == 1 ? 32 : 64;
+    uint32_t most_pos = g->desc.n_ctx; /* positions that any layer attends to */
+    if (hp->attn_window && !hp->global_every) most_pos = min_u32(most_pos, hp->attn_window);
+    const uint32_t a_split = ceil_div(most_pos, g->n_split);
+    g->att_part_blocks = ceil_div(min_u32(a_split, MAX_ATT_PART), g->att_block);
     for (g->xg = most;;) {
         for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
             g->role[i].chunk_groups = min_u32(g->xg, g->role[i].groups);
             g->role[i].n_chunk = ceil_div(g->role[i].groups, g->role[i].chunk_groups);
         }
-        g->big = g->att_block * (hp->head_dim + 1);
+        g->big = g->att_block * (hp->head_dim + 2);
         g->workgroup_bytes = scratch_bytes(g);
+        g->att_max_block = ceil_div(a_split, g->att_block);
         if (g->workgroup_bytes <= g->desc.max_workgroup_bytes) return true;
         if (!lanes && g->att_block > 32) /* longer blocks are worth less than inputs in one chunk */
             g->att_block -= 16;
@@ -516,9 +523,6 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
     g->tiles_attend = hp->n_head / g->att_heads * g->n_split;
     cut_roles(g);
     if (!fit_scratch(g, err)) return false;
-    uint32_t most = desc->n_ctx; /* positions that any layer attends to */
-    if (hp->attn_window && !hp->global_every) most = min_u32(most, hp->attn_window);
-    g->att_max_block = ceil_div(ceil_div(most, g->n_split), g->att_block);
     lay_out_messages(g);
     count_grids(g);
     return true;

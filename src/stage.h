@@ -109,6 +109,7 @@ typedef struct solo_geometry {
     uint32_t embed_tile, tiles_embed, tiles_attend, combine_tile, tiles_combine;
     uint32_t slice_heads;               /* units of att_heads of a workgroup of SOLO_GRID_HEADS */
     uint32_t n_split, att_block, att_heads, att_max_block;
+    uint32_t att_part_blocks;           /* attend_lanes: blocks of which scores are made before any is mixed */
     uint32_t att_team, att_parts;       /* lanes that share a score; parts of a block that are mixed apart */
     uint32_t att_vecs, att_words, att_dims; /* of a row of the cache that a lane holds: vec4, single words
                                               (attend.c), numbers, those that fill it up included */
@@ -131,6 +132,7 @@ typedef struct solo_geometry {
 } solo_geometry;
 
 #define SOLO_ATT_TEAM 4u /* lanes that share a score, where lanes share anything */
+#define SOLO_ATT_ROWS 3u /* ATT_ROWS of attend_lanes.wgsl */
 #define SOLO_MAX_QUEUE 64u
 #define SOLO_MAX_WINDOW 256u /* of the repetition penalty */
 enum { SOLO_ARRIVE_LINE = 32, SOLO_STATE_ARRIVE = 32 };
