@@ -12,8 +12,8 @@ var<workgroup> hist_high: array<atomic<u32>, 256>; // and high 12 bits: both sum
 var<workgroup> chosen: array<u32, 2>;              // the bucket, and what is still wanted (bits)
 
 // n, as a bound that no compiler knows: loops over buckets and ids written out were two thirds of a token's code, and
-// then half. (greedy is 0 wherever something is drawn.)
-fn rolled(n: u32) -> u32 { return n + args.greedy; }
+// then half. (A sum with args.greedy was no secret: who draws has just found it to be 0.)
+fn rolled(n: u32) -> u32 { return min(n, n + args.pos); }
 
 // Order of keys = order of floats; both zeros have one key, being equal.
 fn key_of(v: f32) -> u32 {

@@ -13,9 +13,16 @@ const X_STAGE = select(STAGE_DOWN, STAGE_NORM_DOWN, POST_NORM);
 const TILES_X1 = select(TILES_OUT, TILES_NORM, POST_NORM);
 const TILES_X = select(TILES_DOWN, TILES_NORM, POST_NORM);
 
+// Where words are checked, some stages wait for no counter: what they take comes from few workgroups, or they are few words
+// of many. Otherwise the counter of the stage before is all there is.
+fn await_words(layer: u32, stage: u32, n_tile: u32, lane: u32) {
+  if (CHECKED) { workgroupBarrier(); } // the stage before is done with workgroup memory
+  else { await_stage(layer, stage, n_tile, lane); }
+}
+
 fn run_embed(t: u32, lane: u32) {
   stage_embed(t, lane);
-  arrive(0u, STAGE_EMBED, t, lane);
+  arrive_late(0u, STAGE_EMBED, t, lane);
 }
 
 // fresh: this workgroup has not yet taken this stage's input. Weights are requested before the wait: by
@@ -23,8 +30,8 @@ fn run_embed(t: u32, lane: u32) {
 fn run_qkv(l: u32, t: u32, fresh: bool, lane: u32) {
   if (!CROSS) { prime_qkv(l, t, lane); }
   if (fresh) {
-    if (l == 0u) { await_stage(0u, STAGE_EMBED, TILES_EMBED, lane); }
-    else { await_stage(l - 1u, X_STAGE, TILES_X, lane); }
+    if (l == 0u) { await_words(0u, STAGE_EMBED, TILES_EMBED, lane); }
+    else { await_words(l - 1u, X_STAGE, TILES_X, lane); }
     qkv_turns(l, t, lane);
     qkv_take(l, lane);
   } else {
@@ -35,12 +42,9 @@ fn run_qkv(l: u32, t: u32, fresh: bool, lane: u32) {
   arrive_late(l, STAGE_QKV, t, lane);
 }
 
-// Nobody waits for the counters of qkv and attend, but where counters are all there is: what they put is taken from few
-// workgroups, by waiting for the words alone.
 fn run_attend(l: u32, t: u32, fresh: bool, lane: u32) {
   attend_early(l, t, lane);
-  if (CHECKED) { workgroupBarrier(); } // the stage before is done with workgroup memory
-  else if (fresh) { await_stage(l, STAGE_QKV, TILES_QKV, lane); }
+  if (CHECKED || fresh) { await_words(l, STAGE_QKV, TILES_QKV, lane); }
   stage_attend(l, t, lane);
   arrive_late(l, STAGE_ATTEND, t, lane);
 }
