@@ -98,14 +98,14 @@ static record run(solo_plan *plan, const config *c) {
 
 /* ---- naming a word that differs ------------------------------------------------------------ */
 
-static const char *region_in_x(const solo_geometry *g, uint32_t at, const char *const names[4]) {
-    return at < g->x_y ? names[0] : at < g->x_scale ? names[1] : at < g->x_ss ? names[2] : names[3];
+static const char *region_in_x(const solo_geometry *g, uint32_t at, const char *const names[3]) {
+    return at < g->x_y ? names[0] : at < g->x_ss ? names[1] : names[2];
 }
 
 /* Which region of the messages word `at` is in. */
 static const char *region_of(const solo_geometry *g, uint32_t at, uint32_t *layer) {
-    static const char *const x[] = {"X", "X's y", "X's scales", "X's squares"};
-    static const char *const x1[] = {"X1", "X1's y", "X1's scales", "X1's squares"};
+    static const char *const x[] = {"X", "X's y", "X's squares"};
+    static const char *const x1[] = {"X1", "X1's y", "X1's squares"};
     *layer = at / g->layer_words;
     uint32_t in = at % g->layer_words;
     if (at >= g->m_id) return "the id drawn";
@@ -117,10 +117,10 @@ static const char *region_of(const solo_geometry *g, uint32_t at, uint32_t *laye
     if (in < g->l_att) return "v";
     if (in < g->l_att_ml) return "attention's output";
     if (in < g->l_a) return "attention's maxima and sums";
-    if (in < g->l_x1) return in < g->l_a_scale ? "a" : "a's scales";
+    if (in < g->l_x1) return "a";
     if (in < g->l_h) return region_in_x(g, in - g->l_x1, x1);
     if (in >= g->l_p_out && g->p_words) return in < g->l_p_down ? "out's projection" : "down's projection";
-    return in < g->l_h_scale ? "h" : "h's scales";
+    return "h";
 }
 
 static void expect_same(const config *c, const solo_geometry *g, const char *who, const record *a,
