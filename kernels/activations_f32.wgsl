@@ -37,3 +37,7 @@ fn keep_y_step(lane: u32, step: u32, w: u32) {
 fn put_y(at: u32, n_all: u32, row0: u32, n: u32, lane: u32) {
   for (var r = lane; r < n; r += WG) { put(at + row0 + r, word_of_f32(ys[r])); }
 }
+
+fn put_h(layer: u32, row0: u32, n: u32, lane: u32) { put_y(at_layer(layer) + L_H, N_FF, row0, n, lane); }
+
+fn take_h(at: u32, group0: u32, n: u32, lane: u32) { take_y(at, N_FF, group0, n, 0u, 0u, lane); }

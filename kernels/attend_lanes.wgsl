@@ -1,10 +1,10 @@
-// attend_lanes: ATT_TEAM lanes hold a position's row of K or V in registers, ATT_DIMS numbers of it, and a block is one
-// position a team. All scores of a part of the split, ATT_PART_BLOCKS blocks, are made first, which asks for nothing but
-// rows of K, so that each subgroup goes at its own pace; then, behind one barrier, their maximum; then rows of V are
-// mixed. Outputs stay in registers until the split's end. What names registers is written by attend.c. One
+// attend_lanes: ATT_TEAM lanes hold a position's row of K or V in registers, ATT_DIMS numbers of it, and a block is
+// one position a team. All scores of a part of the split, ATT_PART_BLOCKS blocks, are made first, which asks for
+// nothing but rows of K, so that each subgroup goes at its own pace; then, behind one barrier, their maximum; then rows
+// of V are mixed. Outputs stay in registers until the split's end. What names registers is written by attend.c. One
 // head a tile: heads that share a kv head meet its rows in the device's cache.
 var<workgroup> att_q: array<vec4<f32>, ATT_TEAM * ATT_DIMS / 4u>; // behind HEAD_DIM: zeros
-var<workgroup> att_late: array<vec4<u32>, 2u * N_BLOCK * KV_VECS>; // [N_BLOCK][2][KV_VECS]: k and v rows of this dispatch
+var<workgroup> att_late: array<vec4<u32>, 2u * N_BLOCK * KV_VECS>; // [N_BLOCK][2][KV_VECS]: rows of this dispatch
 var<workgroup> att_s: array<f32, ATT_SCORES>;                     // of a part
 var<workgroup> att_largest: array<f32, WG / MAX_TEAM>; // a subgroup's largest score of the part
 var<workgroup> att_sums: array<f32, WG / MAX_TEAM>;    // what a subgroup's positions are worth

@@ -204,7 +204,7 @@ fn op_glu(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index)
     ys[r] = glu(bitcast<f32>(msg[T_RAW + row0 + r]), bitcast<f32>(msg[T_RAW + N_FF + row0 + r]));
   }
   workgroupBarrier(); // ys written before pairs of them are read
-  put_ys(at_layer(place.layer) + L_H, N_FF, row0, n, QF, lane);
+  put_h(place.layer, row0, n, lane);
 }
 
 @compute @workgroup_size(WG)

@@ -17,3 +17,20 @@ fn take_y(at: u32, n_all: u32, group0: u32, n: u32, at_ss: u32, n_ss: u32, lane:
   }
   take_ss(at_ss, n_ss, lane);
 }
+
+fn take_h(at: u32, group0: u32, n: u32, lane: u32) {
+  if (!H_INT8) {
+    take_y(at, N_FF, group0, n, 0u, 0u, lane);
+    return;
+  }
+  for (var g = lane; g < n; g += WG) {
+    var sum = 0.0;
+    for (var i = 0u; i < 8u; i++) {
+      let w = take(at + 8u * (group0 + g) + i);
+      keep_word(8u * g + i, w);
+      sum += sum4(w);
+    }
+    xs[g] = bitcast<f32>(take(at + N_FF / 4u + group0 + g));
+    if (X_SUMS) { xsum[g] = sum; }
+  }
+}

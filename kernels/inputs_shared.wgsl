@@ -1,4 +1,5 @@
-// inputs_shared: four lanes of a subgroup make a group of inputs int8, a chunk each.
+// inputs_shared: four lanes of a subgroup make a group of inputs int8, a chunk each; of one that is int8 already,
+// eight have a word each.
 fn keep_chunk(c: u32, w: vec4<u32>, lane: u32) {
   let largest = team_max(largest_of(w), 4u, lane);
   let sum = keep_int8(c, w, inverse_of(largest));
@@ -13,4 +14,20 @@ fn take_y(at: u32, n_all: u32, group0: u32, n: u32, at_ss: u32, n_ss: u32, lane:
     keep_chunk(c, settle4(slots, peek4(slots)), lane);
   }
   take_ss(at_ss, n_ss, lane);
+}
+
+fn keep_int8_word(i: u32, w: u32, lane: u32) {
+  keep_word(i, w);
+  if (!X_SUMS) { return; }
+  let sum = team_sum(sum4(w), 8u, lane);
+  if (i % 8u == 0u) { xsum[i / 8u] = sum; }
+}
+
+fn take_h(at: u32, group0: u32, n: u32, lane: u32) {
+  if (!H_INT8) {
+    take_y(at, N_FF, group0, n, 0u, 0u, lane);
+    return;
+  }
+  for (var i = lane; i < 8u * n; i += WG) { keep_int8_word(i, take(at + 8u * group0 + i), lane); }
+  for (var g = lane; g < n; g += WG) { xs[g] = bitcast<f32>(take(at + N_FF / 4u + group0 + g)); }
 }

@@ -7,3 +7,5 @@ fn put_span_sum(at: u32, n: u32, at_sum: u32, row: u32, e: u32, q: u32, y: f32, 
 fn put_span(at: u32, n: u32, row: u32, e: u32, q: u32, y: f32) {
   put_span_sum(at, n, 0u, row, e, q, y, 0.0, false);
 }
+
+fn put_h_span(layer: u32, row: u32, e: u32, y: f32) { put_span(at_layer(layer) + L_H, N_FF, row, e, QF, y); }

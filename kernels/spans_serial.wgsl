@@ -20,15 +20,12 @@ fn publish_sum(at: u32, bias: u32, gain: u32, row0: u32, n: u32, lane: u32) {
 fn publish_h(layer: u32, row0: u32, n: u32, lane: u32) {
   for (var r = lane; r < n; r += WG) { ys[r] = glu_of_rows(layer, row0, r); }
   workgroupBarrier(); // ys written before pairs of them are read
-  put_ys(at_layer(layer) + L_H, N_FF, row0, n, QF, lane);
+  put_h(layer, row0, n, lane);
 }
 
 fn publish_a(layer: u32, row0: u32, n: u32, lane: u32) {
   for (var r = lane; r < n; r += WG) { ys[r] = combined(layer, row0 + r); }
   workgroupBarrier(); // ys written before pairs of them are read
-  put_ys(at_layer(layer) + L_A, ROWS_Q, row0, n, QA, lane);
+  put_y(at_layer(layer) + L_A, ROWS_Q, row0, n, lane);
   workgroupBarrier(); // ys read before the next tile writes them
 }
-
-// ys[0..n) are elements row0.. of the vector of n_all numbers at `at`.
-fn put_ys(at: u32, n_all: u32, row0: u32, n: u32, q: u32, lane: u32) { put_y(at, n_all, row0, n, lane); }

@@ -50,7 +50,7 @@ fn publish_h(layer: u32, row0: u32, n: u32, lane: u32) {
     let first = (lane / MAX_TEAM + round * SPAN_TEAMS) * QF;
     if (first >= n) { continue; }
     let y = select(0.0, glu_of_rows(layer, row0, first + min(e, QF - 1u)), e < QF);
-    put_span(at_layer(layer) + L_H, N_FF, row0 + first, e, QF, y);
+    put_h_span(layer, row0 + first, e, y);
   }
 }
 
@@ -61,14 +61,5 @@ fn publish_a(layer: u32, row0: u32, n: u32, lane: u32) {
     if (first >= n) { continue; }
     let y = select(0.0, combined(layer, row0 + first + min(e, QA - 1u)), e < QA);
     put_span(at_layer(layer) + L_A, ROWS_Q, row0 + first, e, QA, y);
-  }
-}
-
-// ys[0..n) are elements row0.. of the vector of n_all numbers at `at`, in spans of q.
-fn put_ys(at: u32, n_all: u32, row0: u32, n: u32, q: u32, lane: u32) {
-  let e = lane % MAX_TEAM;
-  for (var first = lane / MAX_TEAM * q; first < n; first += WG / MAX_TEAM * q) {
-    let y = select(0.0, ys[first + min(e, q - 1u)], e < q);
-    put_span(at, n_all, row0 + first, e, q, y);
   }
 }

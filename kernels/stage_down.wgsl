@@ -4,7 +4,7 @@ fn down_take_chunk(layer: u32, chunk: u32, lane: u32) {
   let g0 = chunk * DOWN_CHUNK_GROUPS;
   let n = min(DOWN_CHUNK_GROUPS, DOWN_GROUPS - g0);
   if (DOWN_CHUNKS == 1u) { take_whole_h(at_layer(layer) + L_H, lane); }
-  else { take_y(at_layer(layer) + L_H, N_FF, g0, n, 0u, 0u, lane); }
+  else { take_h(at_layer(layer) + L_H, g0, n, lane); }
   workgroupBarrier(); // words written before x_load
 }
 

@@ -49,33 +49,18 @@ static void add_registers(solo_text *out, const shape *s) {
     for (uint32_t a = 0; a < s->dims; a++) solo_text_add(out, "var<private> att_o%u: f32;\n", a);
 }
 
-/* A row of the cache; neighbouring lanes ask for neighbouring words. */
-static void add_load(solo_text *out, const shape *s, char name) {
-    solo_text_add(out, "fn att_row_%c(row: u32, lane: u32) -> AttRow {\n  let slot = lane %% %uu;\n  let at = row + slot;\n"
-                       "  var r = AttRow();\n", name, s->team);
+/* att_row_k: the row that begins at vec4 `row` of an array; neighbouring lanes ask for neighbouring words. */
+static void add_row(solo_text *out, const shape *s, const char *name, const char *array) {
+    solo_text_add(out, "fn att_row_%s(row: u32, lane: u32) -> AttRow {\n  let slot = lane %% %uu;\n"
+                       "  let at = row + slot;\n  var r = AttRow();\n", name, s->team);
     for (uint32_t j = 0; j < s->vecs; j++) {
         uint32_t first = j * s->team;
         solo_text_add(out, "  ");
         if (first + s->team > s->kv_vecs) solo_text_add(out, "if (slot + %uu < %uu) ", first, s->kv_vecs);
-        solo_text_add(out, "{ r.v%u = kv_%c[at + %uu]; }\n", j, name, first);
+        solo_text_add(out, "{ r.v%u = %s[at + %uu]; }\n", j, array, first);
     }
     for (uint32_t j = 0; j < s->words; j++)
-        solo_text_add(out, "  r.x%u = kv_%c[row + %uu][slot];\n", j, name, s->vecs * s->team + j);
-    solo_text_add(out, "  return r;\n}\n");
-}
-
-/* The same of a row that this dispatch made: behind att_take and a barrier. */
-static void add_late(solo_text *out, const shape *s) {
-    solo_text_add(out, "fn att_row_late(row: u32, lane: u32) -> AttRow {\n  let slot = lane %% %uu;\n"
-                       "  let at = row + slot;\n  var r = AttRow();\n", s->team);
-    for (uint32_t j = 0; j < s->vecs; j++) {
-        uint32_t first = j * s->team;
-        solo_text_add(out, "  ");
-        if (first + s->team > s->kv_vecs) solo_text_add(out, "if (slot + %uu < %uu) ", first, s->kv_vecs);
-        solo_text_add(out, "{ r.v%u = att_late[at + %uu]; }\n", j, first);
-    }
-    for (uint32_t j = 0; j < s->words; j++)
-        solo_text_add(out, "  r.x%u = att_late[row + %uu][slot];\n", j, s->vecs * s->team + j);
+        solo_text_add(out, "  r.x%u = %s[row + %uu][slot];\n", j, array, s->vecs * s->team + j);
     solo_text_add(out, "  return r;\n}\n");
 }
 
@@ -146,9 +131,9 @@ void solo_attend_add(solo_text *out, const solo_geometry *geometry) {
     solo_text_add(out, "\n// ---- attention's registers, written by attend.c\n");
     add_number(out, &s);
     add_registers(out, &s);
-    add_load(out, &s, 'k');
-    add_load(out, &s, 'v');
-    add_late(out, &s);
+    add_row(out, &s, "k", "kv_k");
+    add_row(out, &s, "v", "kv_v");
+    add_row(out, &s, "late", "att_late");
     add_begin(out, &s);
     add_score(out, &s);
     add_mix(out, &s);

@@ -262,9 +262,9 @@ static uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 static uint32_t max_u32(uint32_t a, uint32_t b) { return a > b ? a : b; }
 
 /* Neighbours that are published together, and whose squares are one sum: by the model's shape alone, so that every
- * device computes the same numbers. About one slice of 128 (the fast form gives each of 128 workgroups one slice to own),
- * between 8, the least the kernels know, and 32, a weight group. */
-static uint32_t quant_span(uint32_t n) {
+ * device computes the same numbers. About one slice of 128 (the fast form gives each of 128 workgroups one slice to
+ * own), between 8, the least the kernels know, and 32, a weight group. */
+static uint32_t span_of(uint32_t n) {
     uint32_t span = 8;
     for (uint32_t q = 16; q <= 32; q += 8) {
         if (n % q == 0 && q <= n / 128) span = q;
@@ -443,7 +443,7 @@ static void lay_out_messages(solo_geometry *g) {
     g->l_att_ml = at, at += hp->n_head * g->n_split * 2;
     g->l_a = at, at += f32 ? g->rows_q : g->rows_q / 2;
     g->l_x1 = at, at += g->x_words;
-    g->l_h = at, at += f32 ? hp->n_ff : hp->n_ff / 2;
+    g->l_h = at, at += f32 ? hp->n_ff : g->h_int8 ? hp->n_ff / 4 + hp->n_ff / 32 : hp->n_ff / 2;
     g->p_words = hp->has_post_norm ? d + g->n_ss : 0;
     g->l_p_out = at, at += g->p_words;
     g->l_p_down = at, at += g->p_words;
@@ -506,9 +506,10 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
     for (g->att_parts = 1; desc->max_team > 1 && g->att_parts < 8 &&
                            2 * g->att_parts * g->att_heads * hp->head_dim <= g->wg;)
         g->att_parts *= 2;
-    g->qd = quant_span(hp->n_embd);
-    g->qa = quant_span(g->rows_q);
-    g->qf = quant_span(hp->n_ff);
+    g->qd = span_of(hp->n_embd);
+    g->qa = span_of(g->rows_q);
+    g->qf = span_of(hp->n_ff);
+    g->h_int8 = desc->activations != SOLO_ACTIVATIONS_F32 && g->qf == 32;
     while (++g->slice_heads * g->att_heads * hp->head_dim % g->qa != 0) {}
     g->n_ss = hp->n_embd / g->qd;
     g->n_sum = g->n_ss * (hp->norm == SOLO_NORM_LAYER ? 2 : 1);

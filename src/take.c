@@ -3,12 +3,25 @@
 
 #define MAX_WORDS 24u /* a lane's; more are a loop, take_y's */
 
-/* A vector of n numbers as it stands in the messages, and n_sum sums behind it. */
+/* How numbers stand in words: one each; four each; or in chunks of eight, four words each (activations_int8.wgsl). */
+typedef enum cross {
+    CROSS_F32,
+    CROSS_INT8,
+    CROSS_BF16,
+} cross;
+
+/* A vector of n numbers as it stands in the messages, and n_behind words behind it: sums, or scales of INT8. */
 typedef struct vector {
-    const char *name, *n_said; /* as a constant of the prelude */
-    uint32_t n, n_sum;
-    bool f32; /* words of a number each; else chunks of eight numbers, four words each (activations_int8.wgsl) */
+    const char *name, *loop; /* who takes it where there are too many words: a call, given `at` */
+    cross    as;
+    uint32_t n, n_behind;
 } vector;
+
+/* What a lane takes at once, of how many words, and how many there are. */
+static uint32_t words_of_piece(const vector *v) { return v->as == CROSS_BF16 ? 4 : 1; }
+static uint32_t pieces_of(const vector *v) {
+    return v->as == CROSS_F32 ? v->n : v->as == CROSS_INT8 ? v->n / 4 : v->n / 8;
+}
 
 /* A word that each lane asks for: at `at` and the lane, where the lane is one of the first n. */
 typedef struct word {
@@ -27,14 +40,14 @@ static bool list_round(word_list *list, uint32_t at, uint32_t n, uint32_t wg) {
     return true;
 }
 
-/* Round by round, the words of a chunk one after the other; then the sums. False: too many. */
+/* Round by round, the words of a piece one after the other; then those behind. False: too many. */
 static bool list_words(const vector *v, uint32_t wg, word_list *list) {
-    const uint32_t a_chunk = v->f32 ? 1 : 4, n_chunk = v->f32 ? v->n : v->n / 8;
-    for (uint32_t from = 0; from < n_chunk; from += wg)
-        for (uint32_t j = 0; j < a_chunk; j++)
-            if (!list_round(list, j * n_chunk + from, n_chunk - from, wg)) return false;
-    for (uint32_t from = 0; from < v->n_sum; from += wg)
-        if (!list_round(list, a_chunk * n_chunk + from, v->n_sum - from, wg)) return false;
+    const uint32_t n_piece = pieces_of(v);
+    for (uint32_t from = 0; from < n_piece; from += wg)
+        for (uint32_t j = 0; j < words_of_piece(v); j++)
+            if (!list_round(list, j * n_piece + from, n_piece - from, wg)) return false;
+    for (uint32_t from = 0; from < v->n_behind; from += wg)
+        if (!list_round(list, words_of_piece(v) * n_piece + from, v->n_behind - from, wg)) return false;
     return true;
 }
 
@@ -65,30 +78,30 @@ static void add_wait(solo_text *out, const word_list *list, uint32_t wg) {
 static void add_keep(solo_text *out, const vector *v, const word_list *list, uint32_t wg, bool tagged) {
     const char *as_put = tagged ? " ^ NOT_READY" : "", *as_put4 = tagged ? " ^ vec4<u32>(NOT_READY)" : "";
     uint32_t k = 0;
-    for (uint32_t from = 0; from < (v->f32 ? v->n : v->n / 8); from += wg) {
+    for (uint32_t from = 0; from < pieces_of(v); from += wg, k += words_of_piece(v)) {
         solo_text_add(out, "  ");
         if (list->at[k].n < wg) solo_text_add(out, "if (lane < %uu) ", list->at[k].n);
-        if (v->f32) {
+        if (v->as == CROSS_F32)
             solo_text_add(out, "{ keep_y_step(lane, %uu, w%u%s); }\n", from, k, as_put);
-        } else {
+        else if (v->as == CROSS_INT8)
+            solo_text_add(out, "{ keep_int8_word(lane + %uu, w%u%s, lane); }\n", from, k, as_put);
+        else
             solo_text_add(out, "{ keep_chunk(lane + %uu, vec4<u32>(w%u, w%u, w%u, w%u)%s, lane); }\n", from, k, k + 1,
                           k + 2, k + 3, as_put4);
-        }
-        k += v->f32 ? 1 : 4;
     }
-    for (uint32_t from = 0; from < v->n_sum; from += wg, k++) {
+    for (uint32_t from = 0; from < v->n_behind; from += wg, k++) {
         solo_text_add(out, "  ");
         if (list->at[k].n < wg) solo_text_add(out, "if (lane < %uu) ", list->at[k].n);
-        solo_text_add(out, "{ ss[lane + %uu] = bitcast<f32>(w%u%s); }\n", from, k, as_put);
+        solo_text_add(out, "{ %s[lane + %uu] = bitcast<f32>(w%u%s); }\n", v->as == CROSS_INT8 ? "xs" : "ss", from, k,
+                      as_put);
     }
 }
 
 static void add_take(solo_text *out, const solo_geometry *g, const vector *v, bool tagged, bool shared) {
     word_list list = {.n = 0};
     solo_text_add(out, "fn take_whole_%s(at: u32, lane: u32) {\n", v->name);
-    if ((!v->f32 && !shared) || g->wg % 32 != 0 || !list_words(v, g->wg, &list)) {
-        solo_text_add(out, "  take_y(at, %s, 0u, %s / 32u, at + %uu, %uu, lane);\n}\n", v->n_said, v->n_said,
-                      v->f32 ? v->n : v->n / 2, v->n_sum);
+    if ((v->as != CROSS_F32 && !shared) || g->wg % 32 != 0 || !list_words(v, g->wg, &list)) {
+        solo_text_add(out, "  %s;\n}\n", v->loop);
         return;
     }
     solo_text_add(out, "  let first = slot_of(at);\n  let slot = first + lane;\n");
@@ -100,9 +113,12 @@ static void add_take(solo_text *out, const solo_geometry *g, const vector *v, bo
 
 void solo_take_add(solo_text *out, const solo_geometry *g, bool tagged, bool shared) {
     const solo_hparams *hp = g->desc.hp;
-    const bool f32 = g->desc.activations == SOLO_ACTIVATIONS_F32;
+    const cross as = g->desc.activations == SOLO_ACTIVATIONS_F32 ? CROSS_F32 : CROSS_BF16;
     const vector vectors[] = {
-        {"x", "D", hp->n_embd, g->n_sum, f32}, {"a", "ROWS_Q", g->rows_q, 0, f32}, {"h", "N_FF", hp->n_ff, 0, f32}};
+        {"x", "take_y(at, D, 0u, D / 32u, at + X_SS - X_Y, N_SUM, lane)", as, hp->n_embd, g->n_sum},
+        {"a", "take_y(at, ROWS_Q, 0u, ROWS_Q / 32u, 0u, 0u, lane)", as, g->rows_q, 0},
+        {"h", "take_h(at, 0u, N_FF / 32u, lane)", g->h_int8 ? CROSS_INT8 : as, hp->n_ff, g->h_int8 ? hp->n_ff / 32 : 0},
+    };
     solo_text_add(out, "\n// ---- whole inputs, written by take.c\n");
     for (uint32_t i = 0; i < SOLO_COUNT(vectors); i++) add_take(out, g, &vectors[i], tagged, shared);
 }

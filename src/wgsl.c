@@ -123,6 +123,7 @@ static void add_geometry(solo_text *out, const solo_geometry *g, uint32_t spin_l
     add_u32(out, "QD", g->qd);
     add_u32(out, "QA", g->qa);
     add_u32(out, "QF", g->qf);
+    solo_text_add(out, "const H_INT8 = %s;\n", g->h_int8 ? "true" : "false");
     add_u32(out, "XG", g->xg);
     add_u32(out, "BIG", g->big);
     add_u32(out, "MAX_ROWS", g->max_rows);
@@ -494,7 +495,7 @@ char *solo_wgsl_join(const solo_wgsl_desc *desc) {
                                                           : "activations_int8.wgsl");
     add_sums_wanted(&out, desc);
     add_file(&out, "residual.wgsl");
-    const bool shared = desc->subgroups && g->max_team >= 4; /* a group's lanes */
+    const bool shared = desc->subgroups && g->max_team >= 8; /* lanes that hold a group's words */
     if (g->activations != SOLO_ACTIVATIONS_F32) add_file(&out, shared ? "inputs_shared.wgsl" : "inputs_alone.wgsl");
     solo_take_add(&out, desc->geometry, desc->factoring->tagged, shared);
     add_file(&out, g->hp->norm == SOLO_NORM_RMS ? "norm_rms.wgsl" : "norm_layer.wgsl");

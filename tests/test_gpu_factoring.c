@@ -513,44 +513,105 @@ static void more_parts_than_bindings(void **state) {
     gpu_bed_close(&bed);
 }
 
-static void subgroups_add_in_the_same_order(void **state) {
-    (void)state;
+/* Lanes of a subgroup that share rows; skips where there are none. */
+static uint32_t team_of_device(void) {
     const solo_device_info *info = solo_device_info_of(gpu_device);
     uint32_t team = info->has_subgroups ? info->subgroup_min : 1;
-    if (team > 32) team = 32;
-    if (team < 2) {
-        printf("UNRUN: %s has no subgroups\n", info->name);
-        skip();
-    }
-    config c = {
-        .name = "subgroups",
-        .model = {.n_embd = 256, .n_ff = 288, .head_dim = 96, .n_head = 4, .n_ctx = 96, .seed = 8},
-        .plan = {.max_team = team, .kv_type = SOLO_KV_INT8}, /* a vec4 of a span and two words left over */
-        .n_prompt = 70,
-        .n_step = 6,
-        .min_split = 2};
-    gpu_bed bed = gpu_bed_open(&c.model, 0);
-    solo_plan *plan = open_plan(&bed, &c);
+    if (team >= 2) return team < 32 ? team : 32;
+    printf("UNRUN: %s has no subgroups\n", info->name);
+    skip();
+    return 1;
+}
+
+/* stages by subgroups, without and with weights ahead, and with `all` every factoring, against scratch memory. */
+static void check_subgroups(const config *c, bool all) {
+    gpu_bed bed = gpu_bed_open(&c->model, 0);
+    solo_plan *plan = open_plan(&bed, c);
     bool used = plan->subgroups;
     plan->subgroups = false;
     solo_program scratch = open_program(plan, "stages", 0);
-    record wanted = run_program(plan, &scratch, &c);
+    record wanted = run_program(plan, &scratch, c);
     solo_program_close(&scratch);
     plan->subgroups = used;
-    if (used && team >= 8) assert_non_null(strstr(plan->main.wgsl, "// ---- spans_subgroup.wgsl"));
-    check_program(plan, &plan->main, &c, "stages by subgroups", &wanted);
-    if (!gpu_compiles_slowly()) check_plan(plan, &c, &wanted);
+    uint32_t team = c->plan.max_team;
+    if (used && team >= plan->geometry.qd && team >= plan->geometry.qf)
+        assert_non_null(strstr(plan->main.wgsl, "// ---- spans_subgroup.wgsl"));
+    if (used && team >= 8) assert_non_null(strstr(plan->main.wgsl, "// ---- inputs_shared.wgsl"));
+    check_program(plan, &plan->main, c, "stages by subgroups", &wanted);
+    if (all && !gpu_compiles_slowly()) check_plan(plan, c, &wanted);
     plan->geometry.desc.queue = 5;
     solo_program ahead = open_program(plan, "stages", 0);
     assert_non_null(strstr(ahead.wgsl, "fn multiply_qkv"));
-    check_program(plan, &ahead, &c, "stages by subgroups, weights ahead", &wanted);
+    check_program(plan, &ahead, c, "stages by subgroups, weights ahead", &wanted);
     solo_program_close(&ahead);
     record_free(&wanted);
     solo_plan_close(plan);
     gpu_bed_close(&bed);
     if (used) return;
-    printf("UNRUN: lanes of %s do not map to subgroups in order\n", info->name);
+    printf("UNRUN: lanes of %s do not map to subgroups in order\n", solo_device_info_of(gpu_device)->name);
     skip();
+}
+
+static void subgroups_add_in_the_same_order(void **state) {
+    (void)state;
+    check_subgroups(&(config){.name = "subgroups",
+                              .model = {.n_embd = 256, .n_ff = 288, .head_dim = 96, .n_head = 4, .n_ctx = 96,
+                                        .seed = 8},
+                              /* a vec4 of a span and two words left over */
+                              .plan = {.max_team = team_of_device(), .kv_type = SOLO_KV_INT8},
+                              .n_prompt = 70,
+                              .n_step = 6,
+                              .min_split = 2},
+                    true);
+}
+
+/* Where h crosses as int8, by whole groups, and its sums are wanted; a subgroup of 32 publishes it, too. */
+static void h_as_int8_by_subgroups(void **state) {
+    (void)state;
+    uint32_t team = team_of_device();
+    config c = {.name = "h as int8",
+                .model = {.n_ff = 4096, .n_ctx = 96, .seed = 37, .type_down = SOLO_TYPE_Q4_1},
+                .plan = {.max_team = team, .k_split = team},
+                .n_prompt = 3,
+                .n_step = 4};
+    check_subgroups(&c, false);
+}
+
+/* Long contexts: attention's scores do not fit workgroup memory at once, and its past is scaled from part to part. */
+static void attention_in_parts(void **state) {
+    (void)state;
+    config c = {.name = "attention in parts",
+                .model = {.n_ctx = 96, .seed = 38},
+                .plan = {.max_team = team_of_device(), .k_split = 2, .activations = SOLO_ACTIVATIONS_F32, .n_slice = 4},
+                .n_prompt = 80,
+                .n_step = 4};
+    gpu_bed bed = gpu_bed_open(&c.model, 0);
+    solo_plan *plan = open_plan(&bed, &c);
+    solo_geometry *g = &plan->geometry;
+    if (!g->desc.attend_lanes) {
+        printf("UNRUN: %s attends through workgroup memory\n", solo_device_info_of(gpu_device)->name);
+        solo_plan_close(plan);
+        gpu_bed_close(&bed);
+        skip();
+    }
+    assert_true(g->att_part_blocks > 3); /* more blocks than are held at once, and than the part below has */
+    record whole = run_program(plan, &plan->main, &c);
+    g->att_part_blocks = 2;
+    solo_program parts = open_program(plan, "stages", 0);
+    assert_non_null(strstr(parts.wgsl, "const ATT_ONE_PART = false"));
+    record wanted = run_program(plan, &parts, &c);
+    solo_program_close(&parts);
+    for (uint32_t step = 0; step < c.n_step; step++) {
+        size_t at = (size_t)step * g->msg_words + g->m_logits;
+        double e = gpu_nmse((float *)(wanted.words + at), (float *)(whole.words + at), g->desc.hp->n_vocab);
+        if (e > 1e-10) fail_msg("step %u: logits by parts are %g off", step, e);
+    }
+    check_factoring(plan, &c, "unfused", 0, &wanted);
+    if (!gpu_compiles_slowly()) check_factoring(plan, &c, "single", SOLO_ASSIGNMENT_TICKET, &wanted);
+    record_free(&whole);
+    record_free(&wanted);
+    solo_plan_close(plan);
+    gpu_bed_close(&bed);
 }
 
 /* Sums of means, norms of heads and behind projections: by subgroups against scratch memory; one matrix in place
@@ -722,6 +783,8 @@ int main(void) {
         cmocka_unit_test(gpt2),
         cmocka_unit_test(gemma),
         cmocka_unit_test(subgroups_add_in_the_same_order),
+        cmocka_unit_test(h_as_int8_by_subgroups),
+        cmocka_unit_test(attention_in_parts),
         cmocka_unit_test(architectures_by_subgroups),
         cmocka_unit_test(heads_share_a_scale),
         cmocka_unit_test(several_dispatches_of_words),

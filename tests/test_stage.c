@@ -241,7 +241,8 @@ static void expect_messages(const solo_geometry *g) {
         {"X", 0, g->x_words}, {"q", g->l_q, q}, {"k", g->l_k, kv}, {"v", g->l_v, kv},
         {"att", g->l_att, q * g->n_split}, {"att_ml", g->l_att_ml, hp->n_head * g->n_split * 2},
         {"a", g->l_a, f32 ? q : q / 2},
-        {"X1", g->l_x1, g->x_words}, {"h", g->l_h, f32 ? hp->n_ff : hp->n_ff / 2},
+        {"X1", g->l_x1, g->x_words},
+        {"h", g->l_h, f32 ? hp->n_ff : g->qf == 32 ? hp->n_ff / 4 + hp->n_ff / 32 : hp->n_ff / 2},
         {"projections", g->l_p_out, g->p_words}, {"down's", g->l_p_down, g->p_words}};
     expect_tiled("a layer", layer, SOLO_COUNT(layer), g->layer_words);
     uint32_t layers = hp->n_layer * g->layer_words;
