@@ -571,7 +571,7 @@ static void h_as_int8_by_subgroups(void **state) {
     uint32_t team = team_of_device();
     config c = {.name = "h as int8",
                 .model = {.n_ff = 4096, .n_ctx = 96, .seed = 37, .type_down = SOLO_TYPE_Q4_1},
-                .plan = {.max_team = team, .k_split = team},
+                .plan = {.max_team = team, .k_split = team, .workgroup_size = 128}, /* so that words are few a lane */
                 .n_prompt = 3,
                 .n_step = 4};
     check_subgroups(&c, false);
