@@ -1,20 +1,28 @@
 // activations_int8: the fast path. Inputs of a matrix cross as bf16, two to a word, and are made int8 by each who takes
-// them, a group of 32 at a time: with one scale a group its products are added as integers, and a producer, which may
-// own a part of a group, need not know the group's largest number.
+// them, half a group of 32 at a time: with one scale for 16 their products are added as integers, and a producer, which
+// may own a part of them, need not know their largest. (One scale for 32 was no faster, and cost small models three
+// times as much: bench/results/h200-2026-11-28-long.)
 // A vector of n numbers is n / 8 chunks; word j of a chunk, its numbers 2j and 2j + 1, stands at j * n / 8 + chunk, so
-// that a lane that takes a chunk asks for words beside its neighbours'. Who makes a group int8 is inputs_*.wgsl:
+// that a lane that takes a chunk asks for words beside its neighbours'. Who makes them int8 is inputs_*.wgsl:
 //   take_y(at, n_all, group0, n, at_ss, n_ss, lane)   groups group0 .. group0 + n of the vector of n_all numbers at
 //                                                     `at`, and n_ss partial sums at at_ss; a barrier, then x_load;
 //   take_h(at, group0, n, lane)                       the same of H.
 // H, the longest, crosses as int8 where its producers own whole groups (H_INT8): four numbers a word, then a group's
 // scale each.
-// In workgroup memory: two planes [2][XG] of vec4<u32> (words 0-3 and 4-7 of a group: four int8 each), and its scale.
+// In workgroup memory: two planes [2][XG] of vec4<u32> (words 0-3 and 4-7 of a group: four int8 each); of each half its
+// scale, and the sum of its int8.
 var<workgroup> xq: array<vec4<u32>, 2u * XG>;
-var<workgroup> xs: array<f32, XG>;
+var<workgroup> xs: array<vec2<f32>, XG>;
+var<workgroup> xsum: array<vec2<f32>, XG>;
 
 alias X = XInt8;
 
-fn x_load(g: u32) -> X { return X(xq[g], xq[XG + g], xs[g], xs[g] * xsum[g]); }
+fn x_load(g: u32) -> X {
+  let scale = xs[g];
+  var sum = 0.0;
+  if (X_SUMS) { sum = fma(scale.x, xsum[g].x, scale.y * xsum[g].y); }
+  return X(xq[g], xq[XG + g], scale, sum);
+}
 
 // Where the word of number r, which is even, stands in a vector of n numbers.
 fn pair_at(n: u32, r: u32) -> u32 { return (r & 7u) / 2u * (n / 8u) + r / 8u; }
@@ -34,7 +42,7 @@ fn largest_of(w: vec4<u32>) -> f32 {
   return max(max(m.x, m.y), max(m.z, m.w));
 }
 
-// What a group's numbers are multiplied by to be int8. Below 1e-30 they are nothing.
+// What numbers are multiplied by to be int8, given the largest. Below 1e-30 they are nothing.
 fn inverse_of(largest: f32) -> f32 { return select(0.0, 127.0 / largest, largest > 1.0e-30); }
 
 // Numbers as int8, in bytes of their own. A sum with 3 * 2^22 leaves the nearest integer in a float's lowest bits.
@@ -66,10 +74,10 @@ fn sum4(w: u32) -> f32 {
   return f32(dot4I8Packed(w, 0x01010101u));
 }
 
-// The group's scale, and the sum of its int8.
-fn keep_scale(g: u32, largest: f32, sum: f32) {
-  xs[g] = largest / 127.0;
-  if (X_SUMS) { xsum[g] = sum; }
+// The scale of half h of the groups, counted from the first in workgroup memory, and the sum of its int8.
+fn keep_scale(h: u32, largest: f32, sum: f32) {
+  xs[h / 2u][h % 2u] = largest / 127.0;
+  if (X_SUMS) { xsum[h / 2u][h % 2u] = sum; }
 }
 
 // Word i, counted from the group that stands first in workgroup memory, of a vector that crosses as int8.

@@ -71,10 +71,10 @@ struct Near {
 
 // One group of 32 inputs of a matrix, as a lane holds it: activations_int8.wgsl says how.
 struct XInt8 {
-  a: vec4<u32>, // elements 0..15, int8
-  b: vec4<u32>, // elements 16..31
-  scale: f32,   // of all 32
-  sum: f32,     // of all 32, scaled
+  a: vec4<u32>,     // elements 0..15, int8
+  b: vec4<u32>,     // elements 16..31
+  scale: vec2<f32>, // of a's, of b's
+  sum: f32,         // of all 32, scaled
 }
 
 // The integer products of 16 inputs x: with the first four of each octet in lo, the others in hi.
@@ -84,7 +84,7 @@ fn dots16(lo: vec2<u32>, hi: vec2<u32>, x: vec4<u32>) -> i32 {
 
 // A group's products: its integer weights in lo and hi, as above, and its inputs.
 fn dots32(lo: vec4<u32>, hi: vec4<u32>, x: XInt8) -> f32 {
-  return f32(dots16(lo.xy, hi.xy, x.a) + dots16(lo.zw, hi.zw, x.b)) * x.scale;
+  return fma(f32(dots16(lo.xy, hi.xy, x.a)), x.scale.x, f32(dots16(lo.zw, hi.zw, x.b)) * x.scale.y);
 }
 
 // Four numbers as int8, of a span whose largest number has that size: its scale is largest / 127.
@@ -95,7 +95,6 @@ fn quantise4(v: vec4<f32>, largest: f32) -> u32 {
 
 var<workgroup> rows: array<f32, MAX_ROWS>;   // a tile's finished rows
 var<workgroup> ys: array<f32, MAX_ROWS>;     // the same, made ready to be published
-var<workgroup> xsum: array<f32, XG>;         // sum of each group of 32 inputs
 var<workgroup> ss: array<f32, N_SUM>;        // partial sums of an X block, as they arrived; squares first
 var<workgroup> uniform_word: u32;            // one word broadcast to the workgroup
 

@@ -36,7 +36,7 @@ fn mac_int8_f16(p: Group_f16, x: XInt8, acc: f32) -> f32 {
   var s = acc;
   for (var j = 0u; j < 8u; j++) {
     let word = select(x.a[j & 3u], x.b[j & 3u], j >= 4u);
-    let q = vec4<f32>(unpack4xI8(word)) * x.scale;
+    let q = vec4<f32>(unpack4xI8(word)) * x.scale[j >> 2u];
     let w = quad_f16(p, j);
     s = fma(w.x, q.x, fma(w.y, q.y, fma(w.z, q.z, fma(w.w, q.w, s))));
   }

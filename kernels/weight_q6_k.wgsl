@@ -32,7 +32,7 @@ fn quad_q6_k(p: Group_q6_k, j: u32) -> vec4<f32> {
 
 const SUM_INT8_Q6_K = 1.0;
 fn mac_int8_q6_k(p: Group_q6_k, x: XInt8, acc: f32) -> f32 {
-  let low = f32(dots16(p.a.xz, p.a.yw, x.a)) * x.scale;
-  let high = f32(dots16(p.b.xz, p.b.yw, x.b)) * x.scale;
+  let low = f32(dots16(p.a.xz, p.a.yw, x.a)) * x.scale.x;
+  let high = f32(dots16(p.b.xz, p.b.yw, x.b)) * x.scale.y;
   return fma(p.d.x, low, fma(p.d.y, high, acc));
 }

@@ -379,8 +379,8 @@ static void lay_out_row(solo_geometry *g) {
 static uint32_t scratch_bytes(const solo_geometry *g) {
     const solo_hparams *hp = g->desc.hp;
     bool f32 = g->desc.activations == SOLO_ACTIVATIONS_F32;
-    uint32_t words = 2 * g->max_rows + 2 * g->tail_rows + g->role[SOLO_ROLE_QKV].tile + g->xg + g->n_sum + 1;
-    words += f32 ? 32 * g->xg : 9 * g->xg;
+    uint32_t words = 2 * g->max_rows + 2 * g->tail_rows + g->role[SOLO_ROLE_QKV].tile + g->n_sum + 1;
+    words += f32 ? 32 * g->xg : 12 * g->xg;
     if (g->desc.attend_lanes)
         words += g->att_team * g->att_dims + 8 * g->n_block * g->kv_vecs + (g->att_part_blocks + SOLO_ATT_ROWS - 1) *
                  g->att_block + g->wg / g->desc.max_team * (hp->head_dim + 2);

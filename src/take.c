@@ -92,8 +92,8 @@ static void add_keep(solo_text *out, const vector *v, const word_list *list, uin
     for (uint32_t from = 0; from < v->n_behind; from += wg, k++) {
         solo_text_add(out, "  ");
         if (list->at[k].n < wg) solo_text_add(out, "if (lane < %uu) ", list->at[k].n);
-        solo_text_add(out, "{ %s[lane + %uu] = bitcast<f32>(w%u%s); }\n", v->as == CROSS_INT8 ? "xs" : "ss", from, k,
-                      as_put);
+        if (v->as == CROSS_INT8) solo_text_add(out, "{ keep_h_scale(lane + %uu, w%u%s); }\n", from, k, as_put);
+        else solo_text_add(out, "{ ss[lane + %uu] = bitcast<f32>(w%u%s); }\n", from, k, as_put);
     }
 }
 

@@ -639,7 +639,7 @@ static void expect_declared(const tiny_desc *tiny) {
              * activations leave out */
             assert_int_equal(declared, g.workgroup_bytes);
             assert_true(most <= g.workgroup_bytes);
-            if (f->n_row == 1 && f->tagged) assert_string_equal(unused.at, f32 ? "xsum " : "");
+            if (f->n_row == 1 && f->tagged) assert_string_equal(unused.at, "");
             free(unused.at);
             free(wgsl);
         }
