@@ -644,8 +644,8 @@ static void architectures_by_subgroups(void **state) {
     }
 }
 
-/* Heads of 12 in groups of 8 that share a scale: attention by whole kv heads takes two at a time. */
-static void heads_share_a_scale(void **state) {
+/* Heads of 12 in spans of 8 that are published together: attention by whole kv heads takes two at a time. */
+static void heads_share_a_span(void **state) {
     (void)state;
     config c = {.name = "heads of 12", .model = {.n_head = 8, .n_head_kv = 8, .head_dim = 12, .n_ctx = 96, .seed = 9},
                 .plan = {.max_team = 2, .no_subgroups = true}, .n_prompt = 5, .n_step = 3, .min_split = 2};
@@ -786,7 +786,7 @@ int main(void) {
         cmocka_unit_test(h_as_int8_by_subgroups),
         cmocka_unit_test(attention_in_parts),
         cmocka_unit_test(architectures_by_subgroups),
-        cmocka_unit_test(heads_share_a_scale),
+        cmocka_unit_test(heads_share_a_span),
         cmocka_unit_test(several_dispatches_of_words),
         cmocka_unit_test(plans_say_how_they_hand_over),
         cmocka_unit_test(gemma_in_parts),
