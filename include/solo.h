@@ -266,7 +266,7 @@ void solo_weights_close(solo_weights *weights);
 /* ---- plan --------------------------------------------------------------------------------- */
 
 typedef struct solo_plan solo_plan;
-/* INT8: inputs of matrices are rounded to int8, with a scale for 16 (some feed-forward parts: 32). F32: exact. */
+/* INT8: inputs of matrices are rounded to int8, with a scale for 8 to 32 of them, by the model's shape. F32: exact. */
 typedef enum solo_activations { SOLO_ACTIVATIONS_INT8, SOLO_ACTIVATIONS_F32 } solo_activations;
 typedef enum solo_assignment {
     SOLO_ASSIGNMENT_AUTO,   /* static where all workgroups are seen resident, else ticket */

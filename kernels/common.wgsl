@@ -73,18 +73,26 @@ struct Near {
 struct XInt8 {
   a: vec4<u32>,     // elements 0..15, int8
   b: vec4<u32>,     // elements 16..31
-  scale: vec2<f32>, // of a's, of b's
+  scale: vec4<f32>, // of elements 0..7, 8..15, 16..23, 24..31
   sum: f32,         // of all 32, scaled
 }
 
-// The integer products of 16 inputs x: with the first four of each octet in lo, the others in hi.
-fn dots16(lo: vec2<u32>, hi: vec2<u32>, x: vec4<u32>) -> i32 {
-  return (dot4I8Packed(lo.x, x.x) + dot4I8Packed(hi.x, x.y)) + (dot4I8Packed(lo.y, x.z) + dot4I8Packed(hi.y, x.w));
+fn octet_sum(a: u32, b: u32) -> f32 {
+  return f32(dot4I8Packed(a, 0x01010101u) + dot4I8Packed(b, 0x01010101u));
 }
 
-// A group's products: its integer weights in lo and hi, as above, and its inputs.
-fn dots32(lo: vec4<u32>, hi: vec4<u32>, x: XInt8) -> f32 {
-  return fma(f32(dots16(lo.xy, hi.xy, x.a)), x.scale.x, f32(dots16(lo.zw, hi.zw, x.b)) * x.scale.y);
+// The integer products of each octet's inputs and weights: its first four weights in lo, the others in hi.
+fn octet_dots(lo: vec4<u32>, hi: vec4<u32>, x: XInt8) -> vec4<i32> {
+  return vec4<i32>(dot4I8Packed(lo.x, x.a.x) + dot4I8Packed(hi.x, x.a.y),
+                   dot4I8Packed(lo.y, x.a.z) + dot4I8Packed(hi.y, x.a.w),
+                   dot4I8Packed(lo.z, x.b.x) + dot4I8Packed(hi.z, x.b.y),
+                   dot4I8Packed(lo.w, x.b.z) + dot4I8Packed(hi.w, x.b.w));
+}
+
+// The octets' products by their scales; one: a const, whether a group's four scales are one (*_ONE of the prelude).
+fn scaled(d: vec4<i32>, x: XInt8, one: bool) -> f32 {
+  if (one) { return f32((d.x + d.y) + (d.z + d.w)) * x.scale.x; }
+  return fma(f32(d.x), x.scale.x, fma(f32(d.y), x.scale.y, fma(f32(d.z), x.scale.z, f32(d.w) * x.scale.w)));
 }
 
 // Four numbers as int8, of a span whose largest number has that size: its scale is largest / 127.
@@ -95,6 +103,7 @@ fn quantise4(v: vec4<f32>, largest: f32) -> u32 {
 
 var<workgroup> rows: array<f32, MAX_ROWS>;   // a tile's finished rows
 var<workgroup> ys: array<f32, MAX_ROWS>;     // the same, made ready to be published
+var<workgroup> xsum: array<f32, XG>;         // sum of each group of 32 inputs
 var<workgroup> ss: array<f32, N_SUM>;        // partial sums of an X block, as they arrived; squares first
 var<workgroup> uniform_word: u32;            // one word broadcast to the workgroup
 

@@ -23,7 +23,7 @@ fn role_qkv(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_inde
 }
 
 // SLICE_HEADS units of heads: all splits of each, then their heads' elements of A, which are whole
-// spans.
+// quantisation groups.
 @compute @workgroup_size(WG)
 fn role_attention(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let unit0 = wg.x * SLICE_HEADS;

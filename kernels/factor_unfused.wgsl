@@ -22,7 +22,7 @@ fn op_gain(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index
   let n = min(EMBED_TILE, D - row0);
   load_rows(place_x() + X_RES + row0, n, lane);
   gain_rows(select(gain_attn(place.layer), gain_ffn(place.layer), place.part == 1u), row0, n, lane);
-  put_y(place_x() + X_Y, D, row0, n, lane);
+  put_y(place_x() + X_Y, place_x() + X_SCALE, row0, n, QD, lane);
 }
 
 // rows[0..n) of qkv, from row0 on: finished, and stored.
@@ -203,8 +203,8 @@ fn op_glu(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index)
   for (var r = lane; r < n; r += WG) {
     ys[r] = glu(bitcast<f32>(msg[T_RAW + row0 + r]), bitcast<f32>(msg[T_RAW + N_FF + row0 + r]));
   }
-  workgroupBarrier(); // ys written before pairs of them are read
-  put_h(place.layer, row0, n, lane);
+  workgroupBarrier(); // ys written before whole quantisation groups are read
+  put_ys(at_layer(place.layer) + L_H, at_layer(place.layer) + L_H_SCALE, row0, n, QF, lane);
 }
 
 @compute @workgroup_size(WG)

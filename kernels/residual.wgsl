@@ -3,10 +3,56 @@
 // consumer: it multiplies finished rows, so nobody waits for a reduction before multiplying.
 // (norm_*.wgsl.)
 
+// What a stage takes of its input: n_y words at y, n_scale at scale, n_ss sums at ss; groups from group0 on of
+// a vector whose scales span q numbers.
+struct Run {
+  y: u32, n_y: u32,
+  scale: u32, n_scale: u32,
+  ss: u32, n_ss: u32,
+  group0: u32, q: u32,
+}
+
+// Where word i behind the numbers stands: scales, then sums. i is kept within them.
+fn behind_at(r: Run, i: u32) -> u32 {
+  let k = min(i, r.n_scale + r.n_ss - 1u);
+  return select(r.ss + k - r.n_scale, r.scale + k, k < r.n_scale);
+}
+
+fn keep_behind(r: Run, i: u32, w: u32) {
+  if (i < r.n_scale) { keep_scale(r, i, bitcast<f32>(w)); }
+  else if (i < r.n_scale + r.n_ss) { ss[i - r.n_scale] = bitcast<f32>(w); }
+}
+
 fn peek4(at: vec4<u32>) -> vec4<u32> { return vec4<u32>(peek(at.x), peek(at.y), peek(at.z), peek(at.w)); }
 
-fn take_ss(at: u32, n: u32, lane: u32) {
-  for (var i = lane; i < n; i += WG) { ss[i] = bitcast<f32>(take(at + i)); }
+fn keep4(r: Run, i: vec4<u32>, w: vec4<u32>) {
+  if (i.x < r.n_y) { keep_y(i.x, w.x); }
+  if (i.y < r.n_y) { keep_y(i.y, w.y); }
+  if (i.z < r.n_y) { keep_y(i.z, w.z); }
+  if (i.w < r.n_y) { keep_y(i.w, w.w); }
+}
+
+// A lane asks for up to nine words before it waits for the first, and waits for four at a time; neighbouring
+// lanes ask for neighbouring words. One wait for each word makes a text too long for the instruction cache:
+// then a token of eight layers takes twice as long (bench/results/h200-2026-11-24-text).
+fn take_run(r: Run, lane: u32) {
+  const STEPS = vec4<u32>(0u, WG, 2u * WG, 3u * WG);
+  let n_behind = r.n_scale + r.n_ss;
+  var behind = 0u;
+  if (n_behind > 0u) { behind = peek(behind_at(r, lane)); }
+  for (var first = lane; first < r.n_y; first += 8u * WG) {
+    let i = first + STEPS;
+    let j = i + 4u * WG;
+    let at_i = r.y + min(i, vec4<u32>(r.n_y - 1u));
+    let at_j = r.y + min(j, vec4<u32>(r.n_y - 1u));
+    let word_i = peek4(at_i);
+    var word_j = vec4<u32>();
+    if (r.n_y > 4u * WG) { word_j = peek4(at_j); }
+    keep4(r, i, settle4(at_i, word_i));
+    if (r.n_y > 4u * WG) { keep4(r, j, settle4(at_j, word_j)); }
+  }
+  if (n_behind > 0u) { keep_behind(r, lane, settle(behind_at(r, lane), behind)); }
+  for (var i = lane + WG; i < n_behind; i += WG) { keep_behind(r, i, take(behind_at(r, i))); }
 }
 
 // x_load of a group; zeros behind the last of n groups.
@@ -20,9 +66,10 @@ fn take_x(at: u32, chunk: u32, chunk_groups: u32, lane: u32) {
   let g0 = chunk * chunk_groups;
   let n = min(chunk_groups, D / 32u - g0);
   if (chunk_groups == D / 32u) { take_whole_x(at + X_Y, lane); }
-  else { take_y(at + X_Y, D, g0, n, at + X_SS, N_SUM, lane); }
+  else { take_y(at + X_Y, at + X_SCALE, at + X_SS, N_SUM, g0, n, QD, lane); }
   workgroupBarrier(); // words written before they are added up, and before x_load
   add_sums(lane);
+  if (X_SUMS) { finish_y(n, lane); }
 }
 
 // rows[0..n) are rows row0.. of the residual. Published are they, their squares' partial sums, and y =
@@ -47,7 +94,7 @@ fn put_ss(at: u32, row0: u32, n: u32, lane: u32) {
 
 fn gain_rows(gain: u32, row0: u32, n: u32, lane: u32) {
   for (var r = lane; r < n; r += WG) { ys[r] = rows[r] * gain_at(gain, row0 + r); }
-  workgroupBarrier(); // ys written before put_y reads pairs of them
+  workgroupBarrier(); // ys written before put_y reads whole quantisation groups
 }
 
 // What a stage's tail needs besides the finished rows: of each its residual, and the next norm's gain. Both stand in
@@ -79,5 +126,5 @@ fn add_residual(res: u32, bias: u32, row0: u32, n: u32, lane: u32) {
   for (var r = lane; r < n; r += WG) {
     rows[r] = bitcast<f32>(take(res + row0 + r)) + biased(rows[r], bias + row0 + r);
   }
-  workgroupBarrier(); // sums written before publish_x reads whole spans
+  workgroupBarrier(); // sums written before publish_x reads its quantisation groups
 }

@@ -4,8 +4,9 @@ fn down_take_chunk(layer: u32, chunk: u32, lane: u32) {
   let g0 = chunk * DOWN_CHUNK_GROUPS;
   let n = min(DOWN_CHUNK_GROUPS, DOWN_GROUPS - g0);
   if (DOWN_CHUNKS == 1u) { take_whole_h(at_layer(layer) + L_H, lane); }
-  else { take_h(at_layer(layer) + L_H, g0, n, lane); }
+  else { take_y(at_layer(layer) + L_H, at_layer(layer) + L_H_SCALE, 0u, 0u, g0, n, QF, lane); }
   workgroupBarrier(); // words written before x_load
+  if (X_SUMS) { finish_y(n, lane); }
 }
 
 fn down_take(layer: u32, lane: u32) {

@@ -3,7 +3,7 @@
 fn embed_rows(row0: u32, n: u32, lane: u32) {
   let id = context_id(token_pos());
   for (var r = lane; r < n; r += WG) { rows[r] = embd_weight(id, row0 + r) * EMBD_SCALE; }
-  workgroupBarrier(); // rows written before publish_x reads whole spans
+  workgroupBarrier(); // rows written before publish_x reads its quantisation groups
   if (HAS_POSITIONS) { // behind a barrier, lest the product in embd_weight be fused with this sum
     let pos = min(token_pos(), N_CTX - 1u);
     for (var r = lane; r < n; r += WG) { rows[r] += positions_weight(pos, row0 + r); }

@@ -4,8 +4,9 @@ fn out_take_chunk(layer: u32, chunk: u32, lane: u32) {
   let g0 = chunk * OUT_CHUNK_GROUPS;
   let n = min(OUT_CHUNK_GROUPS, OUT_GROUPS - g0);
   if (OUT_CHUNKS == 1u) { take_whole_a(at_layer(layer) + L_A, lane); }
-  else { take_y(at_layer(layer) + L_A, ROWS_Q, g0, n, 0u, 0u, lane); }
+  else { take_y(at_layer(layer) + L_A, at_layer(layer) + L_A_SCALE, 0u, 0u, g0, n, QA, lane); }
   workgroupBarrier(); // words written before x_load
+  if (X_SUMS) { finish_y(n, lane); }
 }
 
 fn out_take(layer: u32, lane: u32) {

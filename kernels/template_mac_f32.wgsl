@@ -1,6 +1,6 @@
 // mac_f32_$form$: acc + the dot product of a group of weights and a group of f32 inputs.
 const SUM_F32_$FORM$ = 1.0;
-fn mac_f32_$form$(p: Group_$form$, x: X, acc: f32) -> f32 {
+fn mac_f32_$form$(p: Group_$form$, x: X, one: bool, acc: f32) -> f32 {
   var v = quad_$form$(p, 0u) * x.v0;
   v = fma(quad_$form$(p, 1u), x.v1, v);
   v = fma(quad_$form$(p, 2u), x.v2, v);

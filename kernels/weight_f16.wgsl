@@ -32,11 +32,11 @@ fn quad_f16(p: Group_f16, j: u32) -> vec4<f32> {
 }
 
 const SUM_INT8_F16 = 1.0;
-fn mac_int8_f16(p: Group_f16, x: XInt8, acc: f32) -> f32 {
+fn mac_int8_f16(p: Group_f16, x: XInt8, one: bool, acc: f32) -> f32 {
   var s = acc;
   for (var j = 0u; j < 8u; j++) {
     let word = select(x.a[j & 3u], x.b[j & 3u], j >= 4u);
-    let q = vec4<f32>(unpack4xI8(word)) * x.scale[j >> 2u];
+    let q = vec4<f32>(unpack4xI8(word)) * x.scale[j >> 1u];
     let w = quad_f16(p, j);
     s = fma(w.x, q.x, fma(w.y, q.y, fma(w.z, q.z, fma(w.w, q.w, s))));
   }

@@ -40,15 +40,15 @@ fn quad_q2_k(p: Group_q2_k, j: u32) -> vec4<f32> {
 }
 
 const SUM_INT8_Q2_K = 1.0;
-fn mac_int8_q2_k(p: Group_q2_k, x: XInt8, acc: f32) -> f32 {
+fn mac_int8_q2_k(p: Group_q2_k, x: XInt8, one: bool, acc: f32) -> f32 {
   let lo = (p.w << vec4<u32>(4u)) & vec4<u32>(0xf0f0f0f0u);
   let hi = p.w & vec4<u32>(0xf0f0f0f0u);
-  let first = f32(dots16(lo.xy, hi.xy, x.a)) * x.scale.x;
-  let second = f32(dots16(lo.zw, hi.zw, x.b)) * x.scale.y;
+  let d = vec4<f32>(octet_dots(lo, hi, x));
+  let first = fma(d.x, x.scale.x, d.y * x.scale.y);
+  let second = fma(d.z, x.scale.z, d.w * x.scale.w);
   // Minima belong to 16 inputs, so the group's one sum does not serve.
-  const ONES = vec2<u32>(0x01010101u);
-  let sum_first = f32(dots16(ONES, ONES, x.a)) * x.scale.x;
-  let sum_second = f32(dots16(ONES, ONES, x.b)) * x.scale.y;
+  let sum_first = fma(octet_sum(x.a.x, x.a.y), x.scale.x, octet_sum(x.a.z, x.a.w) * x.scale.y);
+  let sum_second = fma(octet_sum(x.b.x, x.b.y), x.scale.z, octet_sum(x.b.z, x.b.w) * x.scale.w);
   let minima = fma(p.m.x, sum_first, fma(p.m.y, sum_second, acc));
   return fma(p.d.x * 0.0625, first, fma(p.d.y * 0.0625, second, minima));
 }

@@ -35,8 +35,8 @@ fn quad_q4_1(p: Group_q4_1, j: u32) -> vec4<f32> {
 }
 
 const SUM_INT8_Q4_1 = 1.0;
-fn mac_int8_q4_1(p: Group_q4_1, x: XInt8, acc: f32) -> f32 {
+fn mac_int8_q4_1(p: Group_q4_1, x: XInt8, one: bool, acc: f32) -> f32 {
   let lo = p.w & vec4<u32>(0x0f0f0f0fu);
   let hi = (p.w >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu);
-  return fma(p.d, dots32(lo, hi, x), fma(p.m, x.sum, acc));
+  return fma(p.d, scaled(octet_dots(lo, hi, x), x, one), fma(p.m, x.sum, acc));
 }

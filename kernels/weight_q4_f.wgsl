@@ -30,8 +30,8 @@ fn quad_q4_f(p: Group_q4_f, j: u32) -> vec4<f32> {
 
 // Products are of 16 q; the sixteenth is taken of a row's sum.
 const SUM_INT8_Q4_F = 0.0625;
-fn mac_int8_q4_f(p: Group_q4_f, x: XInt8, acc: f32) -> f32 {
+fn mac_int8_q4_f(p: Group_q4_f, x: XInt8, one: bool, acc: f32) -> f32 {
   let lo = (p.w << vec4<u32>(4u)) & vec4<u32>(0xf0f0f0f0u);
   let hi = p.w & vec4<u32>(0xf0f0f0f0u);
-  return fma(p.d, dots32(lo, hi, x), acc);
+  return fma(p.d, scaled(octet_dots(lo, hi, x), x, one), acc);
 }

@@ -33,11 +33,11 @@ fn quad_q5_k(p: Group_q5_k, j: u32) -> vec4<f32> {
 }
 
 const SUM_INT8_Q5_K = 1.0;
-fn mac_int8_q5_k(p: Group_q5_k, x: XInt8, acc: f32) -> f32 {
+fn mac_int8_q5_k(p: Group_q5_k, x: XInt8, one: bool, acc: f32) -> f32 {
   let ones = vec4<u32>(0x01010101u);
   let even = (vec4<u32>(p.h) >> vec4<u32>(0u, 2u, 4u, 6u)) & ones;
   let odd = (vec4<u32>(p.h) >> vec4<u32>(1u, 3u, 5u, 7u)) & ones;
   let lo = (p.w & vec4<u32>(0x0f0f0f0fu)) | (even << vec4<u32>(4u));
   let hi = ((p.w >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu)) | (odd << vec4<u32>(4u));
-  return fma(p.d, dots32(lo, hi, x), fma(p.m, x.sum, acc));
+  return fma(p.d, scaled(octet_dots(lo, hi, x), x, one), fma(p.m, x.sum, acc));
 }

@@ -31,8 +31,12 @@ fn quad_q6_k(p: Group_q6_k, j: u32) -> vec4<f32> {
 }
 
 const SUM_INT8_Q6_K = 1.0;
-fn mac_int8_q6_k(p: Group_q6_k, x: XInt8, acc: f32) -> f32 {
-  let low = f32(dots16(p.a.xz, p.a.yw, x.a)) * x.scale.x;
-  let high = f32(dots16(p.b.xz, p.b.yw, x.b)) * x.scale.y;
+fn mac_int8_q6_k(p: Group_q6_k, x: XInt8, one: bool, acc: f32) -> f32 {
+  let d0 = f32(dot4I8Packed(p.a.x, x.a.x) + dot4I8Packed(p.a.y, x.a.y));
+  let d1 = f32(dot4I8Packed(p.a.z, x.a.z) + dot4I8Packed(p.a.w, x.a.w));
+  let d2 = f32(dot4I8Packed(p.b.x, x.b.x) + dot4I8Packed(p.b.y, x.b.y));
+  let d3 = f32(dot4I8Packed(p.b.z, x.b.z) + dot4I8Packed(p.b.w, x.b.w));
+  let low = fma(d0, x.scale.x, d1 * x.scale.y);
+  let high = fma(d2, x.scale.z, d3 * x.scale.w);
   return fma(p.d.x, low, fma(p.d.y, high, acc));
 }

@@ -36,6 +36,10 @@ fn quad_q8_0(p: Group_q8_0, j: u32) -> vec4<f32> {
 }
 
 const SUM_INT8_Q8_0 = 1.0;
-fn mac_int8_q8_0(p: Group_q8_0, x: XInt8, acc: f32) -> f32 {
-  return fma(p.d, dots32(vec4<u32>(p.a.xz, p.b.xz), vec4<u32>(p.a.yw, p.b.yw), x), acc);
+fn mac_int8_q8_0(p: Group_q8_0, x: XInt8, one: bool, acc: f32) -> f32 {
+  let d = vec4<i32>(dot4I8Packed(p.a.x, x.a.x) + dot4I8Packed(p.a.y, x.a.y),
+                    dot4I8Packed(p.a.z, x.a.z) + dot4I8Packed(p.a.w, x.a.w),
+                    dot4I8Packed(p.b.x, x.b.x) + dot4I8Packed(p.b.y, x.b.y),
+                    dot4I8Packed(p.b.z, x.b.z) + dot4I8Packed(p.b.w, x.b.w));
+  return fma(p.d, scaled(d, x, one), acc);
 }

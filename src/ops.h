@@ -35,7 +35,7 @@ typedef enum solo_scope {
 /* How many workgroups a dispatch has: one a tile of something. */
 typedef enum solo_grid {
     SOLO_GRID_ONE, SOLO_GRID_EMBED, SOLO_GRID_Q, SOLO_GRID_K, SOLO_GRID_QKV, SOLO_GRID_ATTEND,
-    SOLO_GRID_HEADS, /* attention's units of heads, as many as make whole spans (qa) */
+    SOLO_GRID_HEADS, /* attention's units of heads, as many as make whole quantisation groups */
     SOLO_GRID_COMBINE, SOLO_GRID_OUT, SOLO_GRID_GATE_UP, SOLO_GRID_DOWN, SOLO_GRID_LOGITS,
     SOLO_GRID_WG, /* the plan's n_wg */
     SOLO_GRID_COUNT

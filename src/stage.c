@@ -261,10 +261,10 @@ static uint32_t round_up(uint32_t a, uint32_t unit) { return ceil_div(a, unit) *
 static uint32_t min_u32(uint32_t a, uint32_t b) { return a < b ? a : b; }
 static uint32_t max_u32(uint32_t a, uint32_t b) { return a > b ? a : b; }
 
-/* Neighbours that are published together, and whose squares are one sum: by the model's shape alone, so that every
- * device computes the same numbers. About one slice of 128 (the fast form gives each of 128 workgroups one slice to
- * own), between 8, the least the kernels know, and 32, a weight group. */
-static uint32_t span_of(uint32_t n) {
+/* Neighbours that share a scale: by the model's shape alone, so that every device computes the same
+ * numbers. About one slice of 128 (the fast form gives each of 128 workgroups one slice to own),
+ * between 8, the least the kernels know, and 32, a weight group. */
+static uint32_t quant_span(uint32_t n) {
     uint32_t span = 8;
     for (uint32_t q = 16; q <= 32; q += 8) {
         if (n % q == 0 && q <= n / 128) span = q;
@@ -379,7 +379,7 @@ static void lay_out_row(solo_geometry *g) {
 static uint32_t scratch_bytes(const solo_geometry *g) {
     const solo_hparams *hp = g->desc.hp;
     bool f32 = g->desc.activations == SOLO_ACTIVATIONS_F32;
-    uint32_t words = 2 * g->max_rows + 2 * g->tail_rows + g->role[SOLO_ROLE_QKV].tile + g->n_sum + 1;
+    uint32_t words = 2 * g->max_rows + 2 * g->tail_rows + g->role[SOLO_ROLE_QKV].tile + g->xg + g->n_sum + 1;
     words += f32 ? 32 * g->xg : 12 * g->xg;
     if (g->desc.attend_lanes)
         words += g->att_team * g->att_dims + 8 * g->n_block * g->kv_vecs + (g->att_part_blocks + SOLO_ATT_ROWS - 1) *
@@ -432,7 +432,8 @@ static void lay_out_messages(solo_geometry *g) {
     const solo_hparams *hp = g->desc.hp;
     bool f32 = g->desc.activations == SOLO_ACTIVATIONS_F32;
     uint32_t d = hp->n_embd, at = d;
-    g->x_y = at, at += f32 ? d : d / 2;
+    g->x_y = at, at += f32 ? d : d / 4;
+    g->x_scale = at, at += f32 ? 0 : d / g->qd;
     g->x_ss = at, at += g->n_sum;
     g->x_words = at;
     at = g->x_words; /* L_X is 0 */
@@ -441,9 +442,11 @@ static void lay_out_messages(solo_geometry *g) {
     g->l_v = at, at += hp->n_head_kv * g->kv_row;
     g->l_att = at, at += hp->n_head * g->n_split * hp->head_dim;
     g->l_att_ml = at, at += hp->n_head * g->n_split * 2;
-    g->l_a = at, at += f32 ? g->rows_q : g->rows_q / 2;
+    g->l_a = at, at += f32 ? g->rows_q : g->rows_q / 4;
+    g->l_a_scale = at, at += f32 ? 0 : g->rows_q / g->qa;
     g->l_x1 = at, at += g->x_words;
-    g->l_h = at, at += f32 ? hp->n_ff : g->h_int8 ? hp->n_ff / 4 + hp->n_ff / 32 : hp->n_ff / 2;
+    g->l_h = at, at += f32 ? hp->n_ff : hp->n_ff / 4;
+    g->l_h_scale = at, at += f32 ? 0 : hp->n_ff / g->qf;
     g->p_words = hp->has_post_norm ? d + g->n_ss : 0;
     g->l_p_out = at, at += g->p_words;
     g->l_p_down = at, at += g->p_words;
@@ -506,10 +509,9 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
     for (g->att_parts = 1; desc->max_team > 1 && g->att_parts < 8 &&
                            2 * g->att_parts * g->att_heads * hp->head_dim <= g->wg;)
         g->att_parts *= 2;
-    g->qd = span_of(hp->n_embd);
-    g->qa = span_of(g->rows_q);
-    g->qf = span_of(hp->n_ff);
-    g->h_int8 = desc->activations != SOLO_ACTIVATIONS_F32 && g->qf == 32;
+    g->qd = quant_span(hp->n_embd);
+    g->qa = quant_span(g->rows_q);
+    g->qf = quant_span(hp->n_ff);
     while (++g->slice_heads * g->att_heads * hp->head_dim % g->qa != 0) {}
     g->n_ss = hp->n_embd / g->qd;
     g->n_sum = g->n_ss * (hp->norm == SOLO_NORM_LAYER ? 2 : 1);

@@ -113,16 +113,15 @@ typedef struct solo_geometry {
     uint32_t att_team, att_parts;       /* lanes that share a score; parts of a block that are mixed apart */
     uint32_t att_vecs, att_words, att_dims; /* of a row of the cache that a lane holds: vec4, single words
                                               (attend.c), numbers, those that fill it up included */
-    uint32_t qd, qa, qf;                /* neighbours that are published together: of x, of a, of h */
-    bool     h_int8;                    /* h crosses as int8: its spans are groups of 32; else, as x and a, as bf16 */
+    uint32_t qd, qa, qf;                /* neighbours that share an int8 scale: of x, of a, of h */
     uint32_t ffn_parts;                 /* matrices of gate_up: 2, or 1 where there is no up */
     uint32_t xg, big, max_rows, tail_rows, n_ss; /* sizes in workgroup memory */
     uint32_t n_sum;                     /* words of sums in an X block: squares, and numbers for LAYER norms */
     uint32_t kv_row, kv_vecs;           /* words of a row of one kv head; vec4 of it in the cache */
     uint32_t kv_span;                   /* numbers of it that share a scale; 0: no scales */
-    uint32_t x_y, x_ss, x_words;            /* within an X block; X_RES is 0 */
+    uint32_t x_y, x_scale, x_ss, x_words;                     /* within an X block; X_RES is 0 */
     /* within a layer's messages; L_X is 0 */
-    uint32_t l_q, l_k, l_v, l_att, l_att_ml, l_a, l_x1, l_h, layer_words;
+    uint32_t l_q, l_k, l_v, l_att, l_att_ml, l_a, l_a_scale, l_x1, l_h, l_h_scale, layer_words;
     uint32_t l_p_out, l_p_down, p_words;       /* projections to be normed, and their squares; or 0 words */
     uint32_t m_logits, m_top, m_id, msg_words; /* behind the layers; msg_words: a token's block */
     uint32_t n_block;

@@ -11,13 +11,13 @@
 #define HELD_ACROSS_ATTENTION 6u
 
 static const struct {
-    const char *name, *matrix;
+    const char *name, *capital, *matrix;
 } names[] = {
-    [SOLO_ROLE_QKV] = {"qkv", "q"},
-    [SOLO_ROLE_OUT] = {"out", "out"},
-    [SOLO_ROLE_GATE_UP] = {"gate_up", "gate"},
-    [SOLO_ROLE_DOWN] = {"down", "down"},
-    [SOLO_ROLE_LOGITS] = {"logits", "output"},
+    [SOLO_ROLE_QKV] = {"qkv", "QKV", "q"},
+    [SOLO_ROLE_OUT] = {"out", "OUT", "out"},
+    [SOLO_ROLE_GATE_UP] = {"gate_up", "GATE_UP", "gate"},
+    [SOLO_ROLE_DOWN] = {"down", "DOWN", "down"},
+    [SOLO_ROLE_LOGITS] = {"logits", "LOGITS", "output"},
 };
 
 /* What a Raw_<form> holds. Each field of each unit is a variable of its own. (As parts of a struct, by
@@ -346,7 +346,7 @@ static void add_products(solo_text *out, const solo_stream *s, solo_role role, u
     for (uint32_t row = from; row < to; row++) {
         solo_text_add(out, "    a%u = mac_%s_%s(group_%s(", row, act, form, form);
         add_raw(out, s, role, strip * r->rows + row);
-        solo_text_add(out, ", odd), x, a%u);\n", row);
+        solo_text_add(out, ", odd), x, %s_ONE, a%u);\n", names[role].capital, row);
     }
 }
 

@@ -8,7 +8,7 @@
 #include "stage.h"
 
 /* take_whole_x, take_whole_a, take_whole_h(at, lane): what residual.wgsl, stage_out.wgsl and stage_down.wgsl take.
- * tagged: words may not be there yet; shared: lanes make a group of inputs together (inputs_shared.wgsl). */
-void solo_take_add(solo_text *out, const solo_geometry *geometry, bool tagged, bool shared);
+ * tagged: words may not be there yet. */
+void solo_take_add(solo_text *out, const solo_geometry *geometry, bool tagged);
 
 #endif

@@ -123,7 +123,6 @@ static void add_geometry(solo_text *out, const solo_geometry *g, uint32_t spin_l
     add_u32(out, "QD", g->qd);
     add_u32(out, "QA", g->qa);
     add_u32(out, "QF", g->qf);
-    solo_text_add(out, "const H_INT8 = %s;\n", g->h_int8 ? "true" : "false");
     add_u32(out, "XG", g->xg);
     add_u32(out, "BIG", g->big);
     add_u32(out, "MAX_ROWS", g->max_rows);
@@ -168,6 +167,8 @@ static void add_geometry(solo_text *out, const solo_geometry *g, uint32_t spin_l
                       "%uu;\nconst %s_CHUNKS = %uu;\nconst %s_CHUNK_GROUPS = %uu;\n",
                       name, r->n_pass, name, r->team_rows, name, r->groups, name, r->n_chunk, name,
                       r->chunk_groups);
+        uint32_t span = i == SOLO_ROLE_OUT ? g->qa : i == SOLO_ROLE_DOWN ? g->qf : g->qd;
+        solo_text_add(out, "const %s_ONE = %s;\n", name, span % 32 == 0 ? "true" : "false");
     }
     for (uint32_t i = 0; i < SOLO_STAGE_COUNT; i++) {
         solo_text_add(out, "const STAGE_");
@@ -185,6 +186,7 @@ static void add_messages(solo_text *out, const solo_geometry *g) {
                   "best, the id drawn; a burst has N_BLOCK such blocks\n");
     add_u32(out, "X_RES", 0);
     add_u32(out, "X_Y", g->x_y);
+    add_u32(out, "X_SCALE", g->x_scale);
     add_u32(out, "X_SS", g->x_ss);
     add_u32(out, "L_X", 0);
     add_u32(out, "L_Q", g->l_q);
@@ -193,8 +195,10 @@ static void add_messages(solo_text *out, const solo_geometry *g) {
     add_u32(out, "L_ATT", g->l_att);
     add_u32(out, "L_ATT_ML", g->l_att_ml);
     add_u32(out, "L_A", g->l_a);
+    add_u32(out, "L_A_SCALE", g->l_a_scale);
     add_u32(out, "L_X1", g->l_x1);
     add_u32(out, "L_H", g->l_h);
+    add_u32(out, "L_H_SCALE", g->l_h_scale);
     add_u32(out, "L_P_OUT", g->l_p_out);
     add_u32(out, "L_P_DOWN", g->l_p_down);
     add_u32(out, "LAYER_WORDS", g->layer_words);
@@ -495,9 +499,7 @@ char *solo_wgsl_join(const solo_wgsl_desc *desc) {
                                                           : "activations_int8.wgsl");
     add_sums_wanted(&out, desc);
     add_file(&out, "residual.wgsl");
-    const bool shared = desc->subgroups && g->max_team >= 8; /* lanes that hold a group's words */
-    if (g->activations != SOLO_ACTIVATIONS_F32) add_file(&out, shared ? "inputs_shared.wgsl" : "inputs_alone.wgsl");
-    solo_take_add(&out, desc->geometry, desc->factoring->tagged, shared);
+    solo_take_add(&out, desc->geometry, desc->factoring->tagged);
     add_file(&out, g->hp->norm == SOLO_NORM_RMS ? "norm_rms.wgsl" : "norm_layer.wgsl");
     add_file(&out, "finish.wgsl");
     add_file(&out, g->hp->has_head_norm ? "heads_norm.wgsl" : "heads_plain.wgsl");

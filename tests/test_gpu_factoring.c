@@ -98,14 +98,14 @@ static record run(solo_plan *plan, const config *c) {
 
 /* ---- naming a word that differs ------------------------------------------------------------ */
 
-static const char *region_in_x(const solo_geometry *g, uint32_t at, const char *const names[3]) {
-    return at < g->x_y ? names[0] : at < g->x_ss ? names[1] : names[2];
+static const char *region_in_x(const solo_geometry *g, uint32_t at, const char *const names[4]) {
+    return at < g->x_y ? names[0] : at < g->x_scale ? names[1] : at < g->x_ss ? names[2] : names[3];
 }
 
 /* Which region of the messages word `at` is in. */
 static const char *region_of(const solo_geometry *g, uint32_t at, uint32_t *layer) {
-    static const char *const x[] = {"X", "X's y", "X's squares"};
-    static const char *const x1[] = {"X1", "X1's y", "X1's squares"};
+    static const char *const x[] = {"X", "X's y", "X's scales", "X's squares"};
+    static const char *const x1[] = {"X1", "X1's y", "X1's scales", "X1's squares"};
     *layer = at / g->layer_words;
     uint32_t in = at % g->layer_words;
     if (at >= g->m_id) return "the id drawn";
@@ -117,10 +117,10 @@ static const char *region_of(const solo_geometry *g, uint32_t at, uint32_t *laye
     if (in < g->l_att) return "v";
     if (in < g->l_att_ml) return "attention's output";
     if (in < g->l_a) return "attention's maxima and sums";
-    if (in < g->l_x1) return "a";
+    if (in < g->l_x1) return in < g->l_a_scale ? "a" : "a's scales";
     if (in < g->l_h) return region_in_x(g, in - g->l_x1, x1);
     if (in >= g->l_p_out && g->p_words) return in < g->l_p_down ? "out's projection" : "down's projection";
-    return "h";
+    return in < g->l_h_scale ? "h" : "h's scales";
 }
 
 static void expect_same(const config *c, const solo_geometry *g, const char *who, const record *a,
@@ -536,7 +536,6 @@ static void check_subgroups(const config *c, bool all) {
     uint32_t team = c->plan.max_team;
     if (used && team >= plan->geometry.qd && team >= plan->geometry.qf)
         assert_non_null(strstr(plan->main.wgsl, "// ---- spans_subgroup.wgsl"));
-    if (used && team >= 8) assert_non_null(strstr(plan->main.wgsl, "// ---- inputs_shared.wgsl"));
     check_program(plan, &plan->main, c, "stages by subgroups", &wanted);
     if (all && !gpu_compiles_slowly()) check_plan(plan, c, &wanted);
     plan->geometry.desc.queue = 5;
@@ -565,11 +564,11 @@ static void subgroups_add_in_the_same_order(void **state) {
                     true);
 }
 
-/* Where h crosses as int8, by whole groups, and its sums are wanted; a subgroup of 32 publishes it, too. */
-static void h_as_int8_by_subgroups(void **state) {
+/* Where a scale of h is a whole group's, and its sums are wanted. */
+static void a_scale_a_group(void **state) {
     (void)state;
     uint32_t team = team_of_device();
-    config c = {.name = "h as int8",
+    config c = {.name = "a scale a group",
                 .model = {.n_ff = 4096, .n_ctx = 96, .seed = 37, .type_down = SOLO_TYPE_Q4_1},
                 .plan = {.max_team = team, .k_split = team, .workgroup_size = 128}, /* so that words are few a lane */
                 .n_prompt = 3,
@@ -644,8 +643,8 @@ static void architectures_by_subgroups(void **state) {
     }
 }
 
-/* Heads of 12 in spans of 8 that are published together: attention by whole kv heads takes two at a time. */
-static void heads_share_a_span(void **state) {
+/* Heads of 12 in groups of 8 that share a scale: attention by whole kv heads takes two at a time. */
+static void heads_share_a_scale(void **state) {
     (void)state;
     config c = {.name = "heads of 12", .model = {.n_head = 8, .n_head_kv = 8, .head_dim = 12, .n_ctx = 96, .seed = 9},
                 .plan = {.max_team = 2, .no_subgroups = true}, .n_prompt = 5, .n_step = 3, .min_split = 2};
@@ -783,10 +782,10 @@ int main(void) {
         cmocka_unit_test(gpt2),
         cmocka_unit_test(gemma),
         cmocka_unit_test(subgroups_add_in_the_same_order),
-        cmocka_unit_test(h_as_int8_by_subgroups),
+        cmocka_unit_test(a_scale_a_group),
         cmocka_unit_test(attention_in_parts),
         cmocka_unit_test(architectures_by_subgroups),
-        cmocka_unit_test(heads_share_a_span),
+        cmocka_unit_test(heads_share_a_scale),
         cmocka_unit_test(several_dispatches_of_words),
         cmocka_unit_test(plans_say_how_they_hand_over),
         cmocka_unit_test(gemma_in_parts),

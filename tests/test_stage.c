@@ -234,15 +234,16 @@ static void expect_messages(const solo_geometry *g) {
     bool int8 = g->desc.kv_type == SOLO_KV_INT8;
     uint32_t kv = hp->n_head_kv * (hp->head_dim / a_word[g->desc.kv_type] + (int8 ? 4 : 0));
     const range x[] = {{"X", 0, d},
-                       {"y", g->x_y, f32 ? d : d / 2},
+                       {"y", g->x_y, f32 ? d : d / 4},
+                       {"scales", g->x_scale, f32 ? 0 : d / g->qd},
                        {"squares, sums", g->x_ss, d / g->qd * (hp->norm == SOLO_NORM_LAYER ? 2 : 1)}};
     expect_tiled("X", x, SOLO_COUNT(x), g->x_words);
     const range layer[] = {
         {"X", 0, g->x_words}, {"q", g->l_q, q}, {"k", g->l_k, kv}, {"v", g->l_v, kv},
         {"att", g->l_att, q * g->n_split}, {"att_ml", g->l_att_ml, hp->n_head * g->n_split * 2},
-        {"a", g->l_a, f32 ? q : q / 2},
-        {"X1", g->l_x1, g->x_words},
-        {"h", g->l_h, f32 ? hp->n_ff : g->qf == 32 ? hp->n_ff / 4 + hp->n_ff / 32 : hp->n_ff / 2},
+        {"a", g->l_a, f32 ? q : q / 4}, {"a scales", g->l_a_scale, f32 ? 0 : q / g->qa},
+        {"X1", g->l_x1, g->x_words}, {"h", g->l_h, f32 ? hp->n_ff : hp->n_ff / 4},
+        {"h scales", g->l_h_scale, f32 ? 0 : hp->n_ff / g->qf},
         {"projections", g->l_p_out, g->p_words}, {"down's", g->l_p_down, g->p_words}};
     expect_tiled("a layer", layer, SOLO_COUNT(layer), g->layer_words);
     uint32_t layers = hp->n_layer * g->layer_words;
@@ -639,7 +640,7 @@ static void expect_declared(const tiny_desc *tiny) {
              * activations leave out */
             assert_int_equal(declared, g.workgroup_bytes);
             assert_true(most <= g.workgroup_bytes);
-            if (f->n_row == 1 && f->tagged) assert_string_equal(unused.at, "");
+            if (f->n_row == 1 && f->tagged) assert_string_equal(unused.at, f32 ? "xsum " : "");
             free(unused.at);
             free(wgsl);
         }
