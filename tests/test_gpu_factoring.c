@@ -513,12 +513,13 @@ static void more_parts_than_bindings(void **state) {
     gpu_bed_close(&bed);
 }
 
-/* Lanes of a subgroup that share rows; skips where there are none. */
-static uint32_t team_of_device(void) {
+/* Lanes of a subgroup that share rows; skips where they are fewer than `least`. (SwiftShader has four, and what it makes
+ * of 128 lanes takes 23 GB.) */
+static uint32_t team_of_device(uint32_t least) {
     const solo_device_info *info = solo_device_info_of(gpu_device);
     uint32_t team = info->has_subgroups ? info->subgroup_min : 1;
-    if (team >= 2) return team < 32 ? team : 32;
-    printf("UNRUN: %s has no subgroups\n", info->name);
+    if (team >= least) return team < 32 ? team : 32;
+    printf("UNRUN: %s has no subgroups of %u\n", info->name, least);
     skip();
     return 1;
 }
@@ -557,7 +558,7 @@ static void subgroups_add_in_the_same_order(void **state) {
                               .model = {.n_embd = 256, .n_ff = 288, .head_dim = 96, .n_head = 4, .n_ctx = 96,
                                         .seed = 8},
                               /* a vec4 of a span and two words left over */
-                              .plan = {.max_team = team_of_device(), .kv_type = SOLO_KV_INT8},
+                              .plan = {.max_team = team_of_device(2), .kv_type = SOLO_KV_INT8},
                               .n_prompt = 70,
                               .n_step = 6,
                               .min_split = 2},
@@ -567,8 +568,7 @@ static void subgroups_add_in_the_same_order(void **state) {
 /* Where a scale of h is a whole group's, and its sums are wanted. */
 static void a_scale_a_group(void **state) {
     (void)state;
-    if (gpu_compiles_slowly()) return; /* 128 lanes take it more memory than there is */
-    uint32_t team = team_of_device();
+    uint32_t team = team_of_device(8);
     config c = {.name = "a scale a group",
                 .model = {.n_ff = 4096, .n_ctx = 96, .seed = 37, .type_down = SOLO_TYPE_Q4_1},
                 .plan = {.max_team = team, .k_split = team, .workgroup_size = 128}, /* so that words are few a lane */
@@ -580,10 +580,9 @@ static void a_scale_a_group(void **state) {
 /* Long contexts: attention's scores do not fit workgroup memory at once, and its past is scaled from part to part. */
 static void attention_in_parts(void **state) {
     (void)state;
-    if (gpu_compiles_slowly()) return;
     config c = {.name = "attention in parts",
                 .model = {.n_ctx = 96, .seed = 38},
-                .plan = {.max_team = team_of_device(), .k_split = 2, .activations = SOLO_ACTIVATIONS_F32, .n_slice = 4},
+                .plan = {.max_team = team_of_device(8), .k_split = 2, .activations = SOLO_ACTIVATIONS_F32, .n_slice = 4},
                 .n_prompt = 80,
                 .n_step = 4};
     gpu_bed bed = gpu_bed_open(&c.model, 0);
@@ -608,7 +607,7 @@ static void attention_in_parts(void **state) {
         if (e > 1e-10) fail_msg("step %u: logits by parts are %g off", step, e);
     }
     check_factoring(plan, &c, "unfused", 0, &wanted);
-    check_factoring(plan, &c, "single", SOLO_ASSIGNMENT_TICKET, &wanted);
+    if (!gpu_compiles_slowly()) check_factoring(plan, &c, "single", SOLO_ASSIGNMENT_TICKET, &wanted);
     record_free(&whole);
     record_free(&wanted);
     solo_plan_close(plan);
