@@ -513,8 +513,8 @@ static void more_parts_than_bindings(void **state) {
     gpu_bed_close(&bed);
 }
 
-/* Lanes of a subgroup that share rows; skips where they are fewer than `least`. (SwiftShader has four, and what it makes
- * of 128 lanes takes 23 GB.) */
+/* Lanes of a subgroup that share rows; skips where they are fewer than `least`. (SwiftShader has four, and what it
+ * makes of 128 lanes takes 23 GB.) */
 static uint32_t team_of_device(uint32_t least) {
     const solo_device_info *info = solo_device_info_of(gpu_device);
     uint32_t team = info->has_subgroups ? info->subgroup_min : 1;
@@ -582,7 +582,8 @@ static void attention_in_parts(void **state) {
     (void)state;
     config c = {.name = "attention in parts",
                 .model = {.n_ctx = 96, .seed = 38},
-                .plan = {.max_team = team_of_device(8), .k_split = 2, .activations = SOLO_ACTIVATIONS_F32, .n_slice = 4},
+                .plan = {.max_team = team_of_device(8), .k_split = 2, .n_slice = 4,
+                         .activations = SOLO_ACTIVATIONS_F32},
                 .n_prompt = 80,
                 .n_step = 4};
     gpu_bed bed = gpu_bed_open(&c.model, 0);
