@@ -12,8 +12,8 @@ var<workgroup> att_o: array<f32, WG / MAX_TEAM * HEAD_DIM>; // [WG / MAX_TEAM][H
 
 const ATTEND_REFILLS = true; // stage_attend requests weights of the stages behind it: refill_out
 const ATT_PART = ATT_PART_BLOCKS * ATT_BLOCK;
-const ATT_ROWS = 3u; // blocks behind the first of which rows are held at once
-const ATT_STEPS = (ATT_PART_BLOCKS + ATT_ROWS - 2u) / ATT_ROWS; // of so many blocks, in a part
+// Of a part's blocks behind the first, ATT_ROWS at a time (att_r0, ...), so many times.
+const ATT_STEPS = (ATT_PART_BLOCKS + ATT_ROWS - 2u) / ATT_ROWS;
 
 var<private> att_k: AttRow; // of a part's first block, requested before the wait
 var<private> att_v: AttRow;
@@ -42,9 +42,11 @@ fn att_take(layer: u32, tile: u32, span: Span, lane: u32) {
   }
 }
 
-// Where the row of position p stands in the cache; of one that no earlier dispatch wrote, another's.
-fn att_at(layer: u32, kv_head: u32, p: u32) -> u32 {
-  return kv_row_at(layer, kv_head, min(p, max(args.pos, 1u) - 1u));
+// The row of K (which: 0) or V of position p in the cache; of one that no earlier dispatch wrote, another's.
+fn att_row(which: u32, layer: u32, kv_head: u32, p: u32, lane: u32) -> AttRow {
+  let at = kv_row_at(layer, kv_head, min(p, max(args.pos, 1u) - 1u));
+  if (which == 0u) { return att_row_k(at, lane); }
+  return att_row_v(at, lane);
 }
 
 // r, or the row that this dispatch made of position p, of K (which: 0) or V.
@@ -56,25 +58,13 @@ fn att_newest(r: AttRow, which: u32, p: u32, span: Span, lane: u32) -> AttRow {
 // Whether the part at p0 has more blocks than one.
 fn att_goes_on(p0: u32, hi: u32) -> bool { return p0 + ATT_BLOCK < hi; }
 
-// Requests rows of K, of V, of the ATT_ROWS blocks from position p on, where there are any. (Zeros else, so that a
-// compiler need not keep what stood there.)
-fn att_ask_k(layer: u32, kv_head: u32, p: u32, any: bool, lane: u32) {
+// Requests the rows of the ATT_ROWS blocks from position p on, where there are any. (Zeros else, so that a compiler
+// need not keep what stood there.)
+fn att_ask(which: u32, layer: u32, kv_head: u32, p: u32, any: bool, lane: u32) {
   if (any) {
-    att_r0 = att_row_k(att_at(layer, kv_head, p), lane);
-    att_r1 = att_row_k(att_at(layer, kv_head, p + ATT_BLOCK), lane);
-    att_r2 = att_row_k(att_at(layer, kv_head, p + 2u * ATT_BLOCK), lane);
-  } else {
-    att_r0 = AttRow();
-    att_r1 = AttRow();
-    att_r2 = AttRow();
-  }
-}
-
-fn att_ask_v(layer: u32, kv_head: u32, p: u32, any: bool, lane: u32) {
-  if (any) {
-    att_r0 = att_row_v(att_at(layer, kv_head, p), lane);
-    att_r1 = att_row_v(att_at(layer, kv_head, p + ATT_BLOCK), lane);
-    att_r2 = att_row_v(att_at(layer, kv_head, p + 2u * ATT_BLOCK), lane);
+    att_r0 = att_row(which, layer, kv_head, p, lane);
+    att_r1 = att_row(which, layer, kv_head, p + ATT_BLOCK, lane);
+    att_r2 = att_row(which, layer, kv_head, p + 2u * ATT_BLOCK, lane);
   } else {
     att_r0 = AttRow();
     att_r1 = AttRow();
@@ -93,15 +83,14 @@ fn att_renew(which: u32, p: u32, span: Span, lane: u32) {
 fn att_request(layer: u32, tile: u32, p0: u32, span: Span, lane: u32) {
   let kv_head = att_kv_head(tile);
   let p = p0 + lane / ATT_TEAM;
-  let at = att_at(layer, kv_head, p);
   if (p < min(span.hi, args.pos)) { // one branch with both outcomes holds the loads where they stand: see stream.h
-    att_k = att_row_k(at, lane);
-    att_v = att_row_v(at, lane);
+    att_k = att_row(0u, layer, kv_head, p, lane);
+    att_v = att_row(1u, layer, kv_head, p, lane);
   } else {
     att_k = AttRow();
     att_v = AttRow();
   }
-  att_ask_k(layer, kv_head, p + ATT_BLOCK, att_goes_on(p0, min(span.hi, p0 + ATT_PART)), lane);
+  att_ask(0u, layer, kv_head, p + ATT_BLOCK, att_goes_on(p0, min(span.hi, p0 + ATT_PART)), lane);
 }
 
 // Scores of blocks 1, 2, ... of the part at p0 that ends before hi; their maximum, or m.
@@ -122,7 +111,7 @@ fn att_score_rows(layer: u32, tile: u32, p0: u32, hi: u32, span: Span, m: f32, l
     }
     largest = max(max(largest, s0), max(s1, s2));
     if (p0 + (b + ATT_ROWS) * ATT_BLOCK >= hi) { break; }
-    att_ask_k(layer, att_kv_head(tile), p + ATT_ROWS * ATT_BLOCK, true, lane);
+    att_ask(0u, layer, att_kv_head(tile), p + ATT_ROWS * ATT_BLOCK, true, lane);
   }
   return largest;
 }
@@ -138,7 +127,7 @@ fn att_mix_rows(layer: u32, tile: u32, p0: u32, hi: u32, span: Span, lane: u32) 
     att_mix(att_r1, exp(att_s[i + ATT_BLOCK] - att_m));
     att_mix(att_r2, exp(att_s[i + 2u * ATT_BLOCK] - att_m));
     if (p0 + (b + ATT_ROWS) * ATT_BLOCK >= hi) { break; }
-    att_ask_v(layer, att_kv_head(tile), p + ATT_ROWS * ATT_BLOCK, true, lane);
+    att_ask(1u, layer, att_kv_head(tile), p + ATT_ROWS * ATT_BLOCK, true, lane);
   }
 }
 
@@ -154,12 +143,17 @@ fn att_raise(largest: f32, lane: u32) -> f32 {
   return alpha;
 }
 
+// Whether this subgroup has a position of lo .. hi. Short contexts leave some without; those with one should have the
+// multiprocessor for themselves.
+fn att_at_work(lo: u32, hi: u32, lane: u32) -> bool {
+  return apart(lo + lane / MAX_TEAM * (MAX_TEAM / ATT_TEAM) < hi);
+}
+
 // Positions p0 .. of the span, as many as a part has.
 fn att_part(layer: u32, tile: u32, p0: u32, span: Span, lane: u32) {
   let hi = min(span.hi, p0 + ATT_PART);
   let p = p0 + lane / ATT_TEAM;
-  // Short contexts leave subgroups without a position; those with one should have the multiprocessor for themselves.
-  let at_work = apart(p0 + lane / MAX_TEAM * (MAX_TEAM / ATT_TEAM) < hi);
+  let at_work = att_at_work(p0, hi, lane);
   var s = NEVER;
   var largest = NEVER;
   if (at_work) {
@@ -167,7 +161,7 @@ fn att_part(layer: u32, tile: u32, p0: u32, span: Span, lane: u32) {
     largest = s;
     if (att_goes_on(p0, hi)) { largest = att_score_rows(layer, tile, p0, hi, span, s, lane); }
   }
-  att_ask_v(layer, att_kv_head(tile), p + ATT_BLOCK, att_goes_on(p0, hi), lane);
+  att_ask(1u, layer, att_kv_head(tile), p + ATT_BLOCK, att_goes_on(p0, hi), lane);
   let alpha = att_raise(largest, lane);
   if (p0 != span.lo) { att_rescale(alpha); }
   if (at_work) {
@@ -224,7 +218,7 @@ fn stage_attend(layer: u32, tile: u32, lane: u32) {
   workgroupBarrier(); // q and late rows written before they are read
   refill_out(layer, tile, lane); // on their way until attention is put together
   att_begin();
-  if (ATT_ONE_PART) {
+  if (ATT_ONE_PART) { // no loop: see walk_layer_once
     if (span.lo < span.hi) { att_part(layer, tile, span.lo, span, lane); }
   } else {
     for (var p0 = span.lo; p0 < span.hi; p0 += ATT_PART) {
@@ -235,5 +229,5 @@ fn stage_attend(layer: u32, tile: u32, lane: u32) {
       att_part(layer, tile, p0, span, lane);
     }
   }
-  att_finish(layer, tile, apart(span.lo + lane / MAX_TEAM * (MAX_TEAM / ATT_TEAM) < span.hi), lane);
+  att_finish(layer, tile, att_at_work(span.lo, span.hi, lane), lane);
 }

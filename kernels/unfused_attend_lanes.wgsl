@@ -1,5 +1,6 @@
 // unfused_attend_lanes: scores, softmax and mix of attend_lanes.wgsl as operations of their own. Where a block's
-// weights stand, stand behind them what the parts before are worth (1 but in a part's first block) and the maximum.
+// weights stand, behind them stands what the parts before are worth (1 but in a part's first block). The maximum
+// stands where combine finds it.
 @compute @workgroup_size(WG)
 fn op_scores(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let span = att_span(place.layer, wg.x % N_SPLIT, lane);
@@ -8,7 +9,7 @@ fn op_scores(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_ind
   var block = 0u;
   for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
     let p = p0 + lane / ATT_TEAM;
-    let r = att_row_k(att_at(place.layer, att_kv_head(wg.x), p), lane);
+    let r = att_row(0u, place.layer, att_kv_head(wg.x), p, lane);
     let s = att_score(att_newest(r, 0u, p, span, lane), p < span.hi, lane);
     if (lane % ATT_TEAM == 0u) { msg[block_at(wg.x, block) + lane / ATT_TEAM] = bitcast<u32>(s); }
     block++;
@@ -49,7 +50,7 @@ fn op_mix(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index)
   for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
     let at = block_at(wg.x, block);
     let p = p0 + lane / ATT_TEAM;
-    let r = att_row_v(att_at(place.layer, att_kv_head(wg.x), p), lane);
+    let r = att_row(1u, place.layer, att_kv_head(wg.x), p, lane);
     att_rescale(bitcast<f32>(msg[at + ATT_BLOCK]));
     att_mix(att_newest(r, 1u, p, span, lane), bitcast<f32>(msg[at + lane / ATT_TEAM]));
     block++;

@@ -351,8 +351,6 @@ static void cut_roles(solo_geometry *g) {
     g->tail_rows = max_u32(max_u32(g->role[SOLO_ROLE_OUT].tile, g->role[SOLO_ROLE_DOWN].tile), g->embed_tile);
 }
 
-#define MAX_ATT_PART 1024u /* positions of which scores stand in workgroup memory at once */
-
 /* A row of the cache, and a lane's part of it. int8 rows are kv_int8.wgsl's: a span to each of four lanes. Parts are
  * filled up to what the lanes of max_team can halve among them. */
 static void lay_out_row(solo_geometry *g) {
@@ -392,6 +390,15 @@ static uint32_t scratch_bytes(const solo_geometry *g) {
     return words * 4;
 }
 
+/* Of the positions that any layer attends to. */
+static uint32_t positions_a_split(const solo_geometry *g) {
+    const solo_hparams *hp = g->desc.hp;
+    bool in_window = hp->attn_window && !hp->global_every;
+    return ceil_div(in_window ? min_u32(g->desc.n_ctx, hp->attn_window) : g->desc.n_ctx, g->n_split);
+}
+
+#define MAX_ATT_PART 1024u /* positions of which scores stand in workgroup memory at once */
+
 /* Chunks of inputs and blocks of attention, cut until the workgroup's memory suffices. */
 static bool fit_scratch(solo_geometry *g, solo_error *err) {
     const solo_hparams *hp = g->desc.hp;
@@ -399,18 +406,14 @@ static bool fit_scratch(solo_geometry *g, solo_error *err) {
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) most = max_u32(most, g->role[i].groups);
     bool lanes = g->desc.attend_lanes;
     g->att_block = lanes ? g->wg / g->att_team : g->desc.max_team == 1 ? 32 : 64;
-    uint32_t most_pos = g->desc.n_ctx; /* positions that any layer attends to */
-    if (hp->attn_window && !hp->global_every) most_pos = min_u32(most_pos, hp->attn_window);
-    const uint32_t a_split = ceil_div(most_pos, g->n_split);
-    g->att_part_blocks = ceil_div(min_u32(a_split, MAX_ATT_PART), g->att_block);
+    g->att_part_blocks = ceil_div(min_u32(positions_a_split(g), MAX_ATT_PART), g->att_block);
     for (g->xg = most;;) {
         for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
             g->role[i].chunk_groups = min_u32(g->xg, g->role[i].groups);
             g->role[i].n_chunk = ceil_div(g->role[i].groups, g->role[i].chunk_groups);
         }
-        g->big = g->att_block * (hp->head_dim + 2);
+        g->big = g->att_block * (hp->head_dim + 1);
         g->workgroup_bytes = scratch_bytes(g);
-        g->att_max_block = ceil_div(a_split, g->att_block);
         if (g->workgroup_bytes <= g->desc.max_workgroup_bytes) return true;
         if (!lanes && g->att_block > 32) /* longer blocks are worth less than inputs in one chunk */
             g->att_block -= 16;
@@ -523,6 +526,7 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
     g->tiles_attend = hp->n_head / g->att_heads * g->n_split;
     cut_roles(g);
     if (!fit_scratch(g, err)) return false;
+    g->att_max_block = ceil_div(positions_a_split(g), g->att_block);
     lay_out_messages(g);
     count_grids(g);
     return true;

@@ -132,7 +132,7 @@ typedef struct solo_geometry {
 } solo_geometry;
 
 #define SOLO_ATT_TEAM 4u /* lanes that share a score, where lanes share anything */
-#define SOLO_ATT_ROWS 3u /* ATT_ROWS of attend_lanes.wgsl */
+#define SOLO_ATT_ROWS 3u /* blocks of which attend_lanes.wgsl holds rows at once: att_r0, att_r1, att_r2 */
 #define SOLO_MAX_QUEUE 64u
 #define SOLO_MAX_WINDOW 256u /* of the repetition penalty */
 enum { SOLO_ARRIVE_LINE = 32, SOLO_STATE_ARRIVE = 32 };

@@ -135,6 +135,7 @@ static void add_geometry(solo_text *out, const solo_geometry *g, uint32_t spin_l
     add_u32(out, "ATT_BLOCK", g->att_block);
     add_u32(out, "ATT_TEAM", g->att_team);
     add_u32(out, "ATT_PART_BLOCKS", g->att_part_blocks);
+    add_u32(out, "ATT_ROWS", SOLO_ATT_ROWS);
     add_u32(out, "ATT_SCORES", (g->att_part_blocks + SOLO_ATT_ROWS - 1) * g->att_block);
     solo_text_add(out, "const ATT_ONE_PART = %s;\n", g->att_part_blocks >= g->att_max_block ? "true" : "false");
     add_u32(out, "ATT_DIMS", g->att_dims);
