@@ -2,7 +2,8 @@
 // one position a team. All scores of a part of the split, ATT_PART_BLOCKS blocks, are made first, which asks for
 // nothing but rows of K, so that each subgroup goes at its own pace; then, behind one barrier, their maximum; then rows
 // of V are mixed. Outputs stay in registers until the split's end. What names registers is written by attend.c. One
-// head a tile: heads that share a kv head meet its rows in the device's cache.
+// head a tile: heads that share a kv head meet its rows in the device's cache. Of a short context each workgroup of a
+// head has all scores and a slice of the outputs: attend_whole.wgsl.
 var<workgroup> att_q: array<vec4<f32>, ATT_TEAM * ATT_DIMS / 4u>; // behind HEAD_DIM: zeros
 var<workgroup> att_late: array<vec4<u32>, 2u * N_BLOCK * KV_VECS>; // [N_BLOCK][2][KV_VECS]: rows of this dispatch
 var<workgroup> att_s: array<f32, ATT_SCORES>;                     // of a part
@@ -83,13 +84,15 @@ fn att_renew(which: u32, p: u32, span: Span, lane: u32) {
 fn att_request(layer: u32, tile: u32, p0: u32, span: Span, lane: u32) {
   let kv_head = att_kv_head(tile);
   let p = p0 + lane / ATT_TEAM;
-  if (p < min(span.hi, args.pos)) { // one branch with both outcomes holds the loads where they stand: see stream.h
+  let hi = min(span.hi, args.pos);
+  if (p < hi) { // one branch with both outcomes holds the loads where they stand: see stream.h
     att_k = att_row(0u, layer, kv_head, p, lane);
-    att_v = att_row(1u, layer, kv_head, p, lane);
   } else {
     att_k = AttRow();
-    att_v = AttRow();
   }
+  if (span.whole && p0 + lane < hi && !att_is_idle(tile)) { att_v = att_slice(layer, kv_head, p0 + lane, tile % N_SPLIT); }
+  else if (!span.whole && p < hi) { att_v = att_row(1u, layer, kv_head, p, lane); }
+  else { att_v = AttRow(); }
   att_ask(0u, layer, kv_head, p + ATT_BLOCK, att_goes_on(p0, min(span.hi, p0 + ATT_PART)), lane);
 }
 
@@ -159,10 +162,15 @@ fn att_part(layer: u32, tile: u32, p0: u32, span: Span, lane: u32) {
   if (at_work) {
     s = att_score(att_newest(att_k, 0u, p, span, lane), p < hi, lane);
     largest = s;
+    if (span.whole && lane % ATT_TEAM == 0u) { att_s[lane / ATT_TEAM] = s; }
     if (att_goes_on(p0, hi)) { largest = att_score_rows(layer, tile, p0, hi, span, s, lane); }
   }
-  att_ask(1u, layer, att_kv_head(tile), p + ATT_BLOCK, att_goes_on(p0, hi), lane);
+  att_ask(1u, layer, att_kv_head(tile), p + ATT_BLOCK, !span.whole && att_goes_on(p0, hi), lane);
   let alpha = att_raise(largest, lane);
+  if (span.whole) {
+    if (att_mixes(span, lane)) { att_mix_slice(att_v, tile, span, exp(att_s[lane] - att_m), lane); }
+    return;
+  }
   if (p0 != span.lo) { att_rescale(alpha); }
   if (at_work) {
     att_mix(att_newest(att_v, 1u, p, span, lane), exp(s - att_m));
@@ -229,5 +237,6 @@ fn stage_attend(layer: u32, tile: u32, lane: u32) {
       att_part(layer, tile, p0, span, lane);
     }
   }
-  att_finish(layer, tile, att_at_work(span.lo, span.hi, lane), lane);
+  if (span.whole) { att_finish_whole(layer, tile, span, lane); }
+  else { att_finish(layer, tile, att_at_work(span.lo, span.hi, lane), lane); }
 }

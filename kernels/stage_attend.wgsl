@@ -2,7 +2,7 @@
 // = (unit of heads, split); split s of N_SPLIT covers a contiguous part of the positions up to the token's.
 // takes: q, and k and v of the positions of this dispatch, of the layer; earlier rows are plain loads,
 // ordered by the dispatches that wrote them.   puts: for each head and split the unnormalised output, the
-// largest score and the sum of exponentials, for combine.
+// largest score and the sum of exponentials, for combine; or, of a short context, elements of A.
 //
 // The positions go by in blocks of ATT_BLOCK: scores, running softmax, mix. Each of the three is a
 // function of its own, so that the unfused form (unfused_attend_*.wgsl) can run them apart with the same
@@ -16,14 +16,19 @@ const KV_HEADS = N_HEAD / N_HEAD_KV; // heads that share a kv head
 struct Span { // positions lo .. hi of a split
   lo: u32,
   hi: u32,
+  whole: bool, // all that the token attends to: attend_whole.wgsl
 }
 
 fn att_span(layer: u32, split: u32, lane: u32) -> Span {
   let n = uniform_pos(lane) + 1u;
   let first = first_attended(layer, n);
+  if (n - first <= ATT_WHOLE) { return Span(first, n, true); }
   let per = (n - first + N_SPLIT - 1u) / N_SPLIT;
-  return Span(min(n, first + split * per), min(n, first + split * per + per));
+  return Span(min(n, first + split * per), min(n, first + split * per + per), false);
 }
+
+// Whether combine has nothing to do.
+fn att_whole(layer: u32, lane: u32) -> bool { return ATT_WHOLE > 0u && att_span(layer, 0u, lane).whole; }
 
 fn att_first_head(tile: u32) -> u32 { return tile / N_SPLIT * ATT_HEADS; }
 fn att_kv_head(tile: u32) -> u32 { return att_first_head(tile) / KV_HEADS; }

@@ -1,17 +1,53 @@
 // unfused_attend_lanes: scores, softmax and mix of attend_lanes.wgsl as operations of their own. Where a block's
 // weights stand, behind them stands what the parts before are worth (1 but in a part's first block). The maximum
 // stands where combine finds it.
+//
+// Of a context that is attended to whole, split s of a head has block s of the scores, split 0 its softmax, and each
+// mixes its slice of V.
+fn whole_block_at(tile: u32, b: u32) -> u32 { return block_at(tile / N_SPLIT * N_SPLIT + b, 0u); }
+
+// Scores of the block at p0 to `at`.
+fn store_scores(tile: u32, span: Span, p0: u32, at: u32, lane: u32) {
+  let p = p0 + lane / ATT_TEAM;
+  let r = att_row(0u, place.layer, att_kv_head(tile), p, lane);
+  let s = att_score(att_newest(r, 0u, p, span, lane), p < span.hi, lane);
+  if (lane % ATT_TEAM == 0u) { msg[at + lane / ATT_TEAM] = bitcast<u32>(s); }
+}
+
+fn softmax_whole(tile: u32, lane: u32) {
+  var largest = NEVER;
+  for (var i = lane; i < ATT_TEAM * ATT_BLOCK; i += WG) {
+    largest = max(largest, bitcast<f32>(msg[whole_block_at(tile, i / ATT_BLOCK) + i % ATT_BLOCK]));
+  }
+  att_begin();
+  _ = att_raise(largest, lane);
+  for (var i = lane; i < ATT_TEAM * ATT_BLOCK; i += WG) {
+    let at = whole_block_at(tile, i / ATT_BLOCK) + i % ATT_BLOCK;
+    msg[at] = bitcast<u32>(exp(bitcast<f32>(msg[at]) - att_m));
+  }
+}
+
+fn mix_whole(tile: u32, span: Span, lane: u32) {
+  att_begin();
+  let worth = bitcast<f32>(msg[whole_block_at(tile, lane / ATT_BLOCK) + lane % ATT_BLOCK]);
+  let r = att_slice(place.layer, att_kv_head(tile), span.lo + lane, tile % N_SPLIT);
+  if (att_mixes(span, lane)) { att_mix_slice(r, tile, span, worth, lane); }
+  att_finish_whole(place.layer, tile, span, lane);
+}
+
 @compute @workgroup_size(WG)
 fn op_scores(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let span = att_span(place.layer, wg.x % N_SPLIT, lane);
   att_take(place.layer, wg.x, span, lane);
   workgroupBarrier(); // q and late rows written before they are read
+  if (span.whole) {
+    let split = wg.x % N_SPLIT;
+    if (!att_is_idle(wg.x)) { store_scores(wg.x, span, span.lo + split * ATT_BLOCK, block_at(wg.x, 0u), lane); }
+    return;
+  }
   var block = 0u;
   for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {
-    let p = p0 + lane / ATT_TEAM;
-    let r = att_row(0u, place.layer, att_kv_head(wg.x), p, lane);
-    let s = att_score(att_newest(r, 0u, p, span, lane), p < span.hi, lane);
-    if (lane % ATT_TEAM == 0u) { msg[block_at(wg.x, block) + lane / ATT_TEAM] = bitcast<u32>(s); }
+    store_scores(wg.x, span, p0, block_at(wg.x, block), lane);
     block++;
   }
 }
@@ -19,6 +55,10 @@ fn op_scores(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_ind
 @compute @workgroup_size(WG)
 fn op_softmax(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let span = att_span(place.layer, wg.x % N_SPLIT, lane);
+  if (span.whole) {
+    if (wg.x % N_SPLIT == 0u) { softmax_whole(wg.x, lane); }
+    return;
+  }
   att_begin();
   var first = 0u; // block of the part
   for (var p0 = span.lo; p0 < span.hi; p0 += ATT_PART) {
@@ -45,6 +85,10 @@ fn op_mix(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index)
   let span = att_span(place.layer, wg.x % N_SPLIT, lane);
   att_take(place.layer, wg.x, span, lane);
   workgroupBarrier(); // late rows written before they are read
+  if (span.whole) {
+    mix_whole(wg.x, span, lane);
+    return;
+  }
   att_begin();
   var block = 0u;
   for (var p0 = span.lo; p0 < span.hi; p0 += ATT_BLOCK) {

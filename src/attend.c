@@ -49,6 +49,20 @@ static void add_registers(solo_text *out, const shape *s) {
     for (uint32_t a = 0; a < s->dims; a++) solo_text_add(out, "var<private> att_o%u: f32;\n", a);
 }
 
+/* att_slice_v: a lane's part of a row as neighbouring numbers of it: part `slot` of ATT_TEAM. (A row of spans holds
+ * its parts so that this is what att_row_v's lane `slot` has.) */
+static void add_slice(solo_text *out, const shape *s, const char *name, const char *array) {
+    solo_text_add(out, "fn att_slice_%s(row: u32, slot: u32) -> AttRow {\n", name);
+    if (s->words) {
+        solo_text_add(out, "  return att_row_%s(row, slot);\n}\n", name);
+        return;
+    }
+    solo_text_add(out, "  var r = AttRow();\n");
+    for (uint32_t j = 0; j < s->vecs; j++)
+        solo_text_add(out, "  r.v%u = %s[row + slot * %uu + %uu];\n", j, array, s->vecs, j);
+    solo_text_add(out, "  return r;\n}\n");
+}
+
 /* att_row_k: the row that begins at vec4 `row` of an array; neighbouring lanes ask for neighbouring words. */
 static void add_row(solo_text *out, const shape *s, const char *name, const char *array) {
     solo_text_add(out, "fn att_row_%s(row: u32, lane: u32) -> AttRow {\n  let slot = lane %% %uu;\n"
@@ -126,6 +140,20 @@ static void add_fold(solo_text *out, const shape *s) {
     solo_text_add(out, "}\n");
 }
 
+/* For slices, where each lane has a position of its own: att_fold_team goes on where att_fold ended, and
+ * att_keep_slice hands on. */
+static void add_fold_team(solo_text *out, const shape *s) {
+    uint32_t n = s->dims / s->groups;
+    solo_text_add(out, "fn att_fold_team(lane: u32) {\n");
+    for (uint32_t step = s->team / 2; step > 0; step /= 2) {
+        solo_text_add(out, "  att_l += across(att_l, %uu, lane);\n", step);
+        for (uint32_t a = 0; a < n; a++) solo_text_add(out, "  att_o%u += across(att_o%u, %uu, lane);\n", a, a, step);
+    }
+    solo_text_add(out, "}\nfn att_keep_slice(first: u32, lane: u32) {\n");
+    for (uint32_t a = 0; a < n; a++) solo_text_add(out, "  att_keep_part(first + %uu, att_o%u, lane);\n", a, a);
+    solo_text_add(out, "}\n");
+}
+
 void solo_attend_add(solo_text *out, const solo_geometry *geometry) {
     shape s = shape_of(geometry);
     solo_text_add(out, "\n// ---- attention's registers, written by attend.c\n");
@@ -138,4 +166,8 @@ void solo_attend_add(solo_text *out, const solo_geometry *geometry) {
     add_score(out, &s);
     add_mix(out, &s);
     add_fold(out, &s);
+    if (!geometry->att_whole) return;
+    add_slice(out, &s, "v", "kv_v");
+    add_slice(out, &s, "late", "att_late");
+    add_fold_team(out, &s);
 }

@@ -232,6 +232,7 @@ static bool make_geometry(solo_plan *plan, solo_error *err) {
         .attend_lanes = plan->subgroups && d->max_team >= SOLO_ATT_TEAM,
         .queue = d->queue,
         .queue_across = d->queue_across,
+        .always_split = d->always_split,
         .max_workgroup_bytes = info->max_workgroup_bytes,
         .n_block = f.n_token,
     };
@@ -435,40 +436,59 @@ bool solo_plan_read_messages(solo_plan *plan, uint32_t at, uint32_t n, uint32_t 
 
 typedef enum verdict { VERDICT_EQUAL, VERDICT_DIFFERENT, VERDICT_TIMEOUT, VERDICT_ERROR } verdict;
 
-/* Tokens that the self-test computes: two steps, one of each parity, as far as the context goes. */
-static uint32_t n_test_token(const solo_plan *plan) {
-    uint32_t n = 2 * plan->main.factoring.n_token;
-    return n < plan->desc.n_ctx ? n : plan->desc.n_ctx;
+/* The self-test computes two steps, one of each parity, from the first position on, and two more where the context is
+ * split although shorter ones are not; as far as the context goes. */
+#define N_TEST_STEP 4u
+
+static uint32_t test_pos(const solo_plan *plan, uint32_t step) {
+    uint32_t n_token = plan->main.factoring.n_token;
+    return step < 2 ? step * n_token : plan->geometry.att_whole + (step - 2) * n_token;
 }
 
-/* That many by the program in use: their messages, then their ids. */
-static bool test_tokens(solo_plan *plan, uint32_t *out, bool *aborted, solo_error *err) {
+/* Tokens of a step; 0: it is left out. */
+static uint32_t n_test_token(const solo_plan *plan, uint32_t step) {
+    uint32_t n_token = plan->main.factoring.n_token, pos = test_pos(plan, step), n_ctx = plan->desc.n_ctx;
+    if (pos >= n_ctx || (step >= 2 && !plan->geometry.att_whole)) return 0;
+    return n_token < n_ctx - pos ? n_token : n_ctx - pos;
+}
+
+/* The step's tokens by the program in use: their messages, then their ids. */
+static bool test_step(solo_plan *plan, uint32_t step, uint32_t *out, solo_error *err) {
     const solo_geometry *g = &plan->geometry;
-    uint32_t n = n_test_token(plan), n_token = solo_plan_program(plan)->factoring.n_token;
-    uint32_t first = g->desc.hp->n_vocab / 3, abort_word;
-    solo_plan_write_ids(plan, 0, &first, 1);
-    for (uint32_t pos = 0; pos < n; pos += n_token) {
-        solo_args args = {.pos = pos,
+    const uint32_t n = n_test_token(plan, step), pos = test_pos(plan, step);
+    const uint32_t n_once = solo_plan_program(plan)->factoring.n_token, first = g->desc.hp->n_vocab / 3;
+    if (step % 2 == 0 && n) solo_plan_write_ids(plan, pos, &first, 1);
+    for (uint32_t i = 0; i < n; i += n_once) {
+        solo_args args = {.pos = pos + i,
                           .greedy = 1,
                           .inv_temperature = 1,
                           .top_p = 1,
                           .ln_min_p = -1e30f,
                           .repeat_penalty = 1};
-        uint32_t n_step = n - pos < n_token ? n - pos : n_token;
+        uint32_t n_here = n - i < n_once ? n - i : n_once;
         solo_plan_encode_step(plan, args);
-        if (!solo_plan_read_messages(plan, 0, n_step * g->msg_words, out, err)) return false;
-        out += (size_t)n_step * g->msg_words;
+        if (!solo_plan_read_messages(plan, 0, n_here * g->msg_words, out, err)) return false;
+        out += (size_t)n_here * g->msg_words;
     }
-    if (!solo_device_read(plan->device, plan->state, ((uint64_t)g->state_ids + 1) * 4, out,
-                          (uint64_t)n * 4, err) ||
-        !solo_device_read(plan->device, plan->state, 0, &abort_word, 4, err))
-        return false;
+    return !n || solo_device_read(plan->device, plan->state, ((uint64_t)g->state_ids + pos + 1) * 4, out,
+                                  (uint64_t)n * 4, err);
+}
+
+static bool test_tokens(solo_plan *plan, uint32_t *out, bool *aborted, solo_error *err) {
+    uint32_t abort_word;
+    for (uint32_t step = 0; step < N_TEST_STEP; step++) {
+        if (!test_step(plan, step, out, err)) return false;
+        out += (size_t)n_test_token(plan, step) * (plan->geometry.msg_words + 1);
+    }
+    if (!solo_device_read(plan->device, plan->state, 0, &abort_word, 4, err)) return false;
     *aborted = abort_word != 0;
     return true;
 }
 
 static verdict self_test(solo_plan *plan, solo_error *err) {
-    size_t n = n_test_token(plan) * ((size_t)plan->geometry.msg_words + 1);
+    size_t n = 0;
+    for (uint32_t step = 0; step < N_TEST_STEP; step++)
+        n += n_test_token(plan, step) * ((size_t)plan->geometry.msg_words + 1);
     uint32_t *a = solo_zalloc(n, 4), *b = solo_zalloc(n, 4);
     bool aborted = false, unused;
     verdict v = VERDICT_ERROR;

@@ -380,8 +380,8 @@ static uint32_t scratch_bytes(const solo_geometry *g) {
     uint32_t words = 2 * g->max_rows + 2 * g->tail_rows + g->role[SOLO_ROLE_QKV].tile + g->xg + g->n_sum + 1;
     words += f32 ? 32 * g->xg : 12 * g->xg;
     if (g->desc.attend_lanes)
-        words += g->att_team * g->att_dims + 8 * g->n_block * g->kv_vecs + (g->att_part_blocks + SOLO_ATT_ROWS - 1) *
-                 g->att_block + g->wg / g->desc.max_team * (hp->head_dim + 2);
+        words += g->att_team * g->att_dims + 8 * g->n_block * g->kv_vecs + g->att_scores +
+                 g->wg / g->desc.max_team * (hp->head_dim + 2);
     else
         words += g->big + g->att_heads * ((1 + g->att_parts) * hp->head_dim + g->att_block + 3);
     words += hp->has_head_norm ? g->role[SOLO_ROLE_QKV].tile / hp->head_dim : 0;
@@ -390,14 +390,28 @@ static uint32_t scratch_bytes(const solo_geometry *g) {
     return words * 4;
 }
 
-/* Of the positions that any layer attends to. */
-static uint32_t positions_a_split(const solo_geometry *g) {
+/* That any layer attends to. */
+static uint32_t n_attended(const solo_geometry *g) {
     const solo_hparams *hp = g->desc.hp;
     bool in_window = hp->attn_window && !hp->global_every;
-    return ceil_div(in_window ? min_u32(g->desc.n_ctx, hp->attn_window) : g->desc.n_ctx, g->n_split);
+    return in_window ? min_u32(g->desc.n_ctx, hp->attn_window) : g->desc.n_ctx;
 }
 
+static uint32_t positions_a_split(const solo_geometry *g) { return ceil_div(n_attended(g), g->n_split); }
+
 #define MAX_ATT_PART 1024u /* positions of which scores stand in workgroup memory at once */
+
+/* Which contexts are attended to whole: as many positions as there are lanes, where a head has a workgroup for each of
+ * ATT_TEAM slices of its numbers, and a slice is whole spans of A that a team of a subgroup can put. */
+static void cut_whole(solo_geometry *g) {
+    const uint32_t head_dim = g->desc.hp->head_dim, most = max_u32(max_u32(g->qd, g->qa), g->qf);
+    const uint32_t slice = g->kv_span ? g->kv_span : g->att_dims;
+    if (g->desc.always_split || !g->desc.attend_lanes || g->desc.max_team < most || g->n_split < g->att_team ||
+        slice * g->att_team != head_dim || slice % g->qa != 0)
+        return;
+    g->att_whole = g->wg;
+    g->att_slice = slice;
+}
 
 /* Chunks of inputs and blocks of attention, cut until the workgroup's memory suffices. */
 static bool fit_scratch(solo_geometry *g, solo_error *err) {
@@ -406,7 +420,9 @@ static bool fit_scratch(solo_geometry *g, solo_error *err) {
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) most = max_u32(most, g->role[i].groups);
     bool lanes = g->desc.attend_lanes;
     g->att_block = lanes ? g->wg / g->att_team : g->desc.max_team == 1 ? 32 : 64;
-    g->att_part_blocks = ceil_div(min_u32(positions_a_split(g), MAX_ATT_PART), g->att_block);
+    uint32_t part = max_u32(min_u32(positions_a_split(g), MAX_ATT_PART), min_u32(n_attended(g), g->att_whole));
+    g->att_part_blocks = ceil_div(part, g->att_block);
+    g->att_scores = max_u32((g->att_part_blocks + SOLO_ATT_ROWS - 1) * g->att_block, g->att_whole);
     for (g->xg = most;;) {
         for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) {
             g->role[i].chunk_groups = min_u32(g->xg, g->role[i].groups);
@@ -525,6 +541,7 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
         desc->max_team == 1 ? 1 : max_u32(1, min_u32(8, desc->n_workgroup / (hp->n_head / g->att_heads)));
     g->tiles_attend = hp->n_head / g->att_heads * g->n_split;
     cut_roles(g);
+    cut_whole(g);
     if (!fit_scratch(g, err)) return false;
     g->att_max_block = ceil_div(positions_a_split(g), g->att_block);
     lay_out_messages(g);

@@ -96,6 +96,7 @@ typedef struct solo_geometry_desc {
     bool     attend_lanes;              /* attention in registers: attend_lanes.wgsl */
     uint32_t queue;                     /* vec4 of weights requested ahead (stream.h); 0: none */
     bool     queue_across;              /* across stages, where a factoring allows it */
+    bool     always_split;              /* no context is attended to whole: att_whole is 0 */
     uint32_t max_workgroup_bytes;
     uint32_t n_block;                   /* message blocks: tokens a dispatch; 0: 1 */
 } solo_geometry_desc;
@@ -110,6 +111,9 @@ typedef struct solo_geometry {
     uint32_t slice_heads;               /* units of att_heads of a workgroup of SOLO_GRID_HEADS */
     uint32_t n_split, att_block, att_heads, att_max_block;
     uint32_t att_part_blocks;           /* attend_lanes: blocks of which scores are made before any is mixed */
+    uint32_t att_whole, att_slice;      /* attend_lanes: up to so many positions attended to are not split, but a
+                                           head's numbers are, into slices of so many; or 0 */
+    uint32_t att_scores;                /* in workgroup memory */
     uint32_t att_team, att_parts;       /* lanes that share a score; parts of a block that are mixed apart */
     uint32_t att_vecs, att_words, att_dims; /* of a row of the cache that a lane holds: vec4, single words
                                               (attend.c), numbers, those that fill it up included */

@@ -136,7 +136,9 @@ static void add_geometry(solo_text *out, const solo_geometry *g, uint32_t spin_l
     add_u32(out, "ATT_TEAM", g->att_team);
     add_u32(out, "ATT_PART_BLOCKS", g->att_part_blocks);
     add_u32(out, "ATT_ROWS", SOLO_ATT_ROWS);
-    add_u32(out, "ATT_SCORES", (g->att_part_blocks + SOLO_ATT_ROWS - 1) * g->att_block);
+    add_u32(out, "ATT_SCORES", g->att_scores);
+    add_u32(out, "ATT_WHOLE", g->att_whole);
+    add_u32(out, "ATT_SLICE", g->att_slice);
     solo_text_add(out, "const ATT_ONE_PART = %s;\n", g->att_part_blocks >= g->att_max_block ? "true" : "false");
     add_u32(out, "ATT_DIMS", g->att_dims);
     add_u32(out, "ATT_PARTS", g->att_parts);
@@ -517,7 +519,10 @@ char *solo_wgsl_join(const solo_wgsl_desc *desc) {
     }
     add_file(&out, kv_int8 ? "append_int8.wgsl" : "append_unscaled.wgsl");
     add_file(&out, g->attend_lanes ? "attend_lanes.wgsl" : "attend_serial.wgsl");
-    if (g->attend_lanes) solo_attend_add(&out, desc->geometry);
+    if (g->attend_lanes) {
+        solo_attend_add(&out, desc->geometry);
+        add_file(&out, all->att_whole ? "attend_whole.wgsl" : "attend_split.wgsl");
+    }
     if (desc->factoring->shared) add_file(&out, desc->factoring->shared);
     if (cuts_attend(desc->factoring))
         add_file(&out, g->attend_lanes ? "unfused_attend_lanes.wgsl" : "unfused_attend_serial.wgsl");

@@ -615,6 +615,56 @@ static void attention_in_parts(void **state) {
     gpu_bed_close(&bed);
 }
 
+/* Logits of every step by splits of the context, as near as adding in another order leaves them. */
+static void expect_near_splits(const gpu_bed *bed, const config *c, const record *whole) {
+    config by_splits = *c;
+    by_splits.plan.always_split = true;
+    solo_plan *plan = open_plan(bed, &by_splits);
+    const solo_geometry *g = &plan->geometry;
+    assert_int_equal(g->att_whole, 0);
+    record wanted = run_program(plan, &plan->main, &by_splits);
+    for (uint32_t step = 0; step < c->n_step; step++) {
+        size_t at = (size_t)step * g->msg_words + g->m_logits;
+        double e = gpu_nmse((float *)(wanted.words + at), (float *)(whole->words + at), g->desc.hp->n_vocab);
+        if (e > (c->plan.activations == SOLO_ACTIVATIONS_F32 ? 1e-10 : 1e-4))
+            fail_msg("%s: step %u: logits are %g off those by splits", c->name, step, e);
+    }
+    record_free(&wanted);
+    solo_plan_close(plan);
+}
+
+/* Short contexts, which each workgroup of a head attends to whole, on the way to longer ones, which are split. */
+static void short_contexts_whole(void **state) {
+    (void)state;
+    static const solo_activations activations[] = {SOLO_ACTIVATIONS_F32, SOLO_ACTIVATIONS_INT8, SOLO_ACTIVATIONS_INT8};
+    static const solo_kv_type kv[] = {SOLO_KV_F32, SOLO_KV_F16, SOLO_KV_INT8};
+    const solo_device_info *info = solo_device_info_of(gpu_device);
+    if (!info->has_subgroups || info->subgroup_min < 8) {
+        printf("UNRUN: %s has no subgroups of 8\n", info->name);
+        skip();
+    }
+    for (uint32_t i = 0; i < SOLO_COUNT(kv); i++) {
+        config c = {.name = "short contexts",
+                    .model = {.n_embd = 64, .n_head = 2, .n_head_kv = 1, .head_dim = 32, .seed = 71},
+                    .plan = {.max_team = 8, .k_split = 2, .workgroup_size = 32, .n_slice = 8,
+                             .activations = activations[i], .kv_type = kv[i]},
+                    .n_prompt = 28,
+                    .n_step = 8};
+        gpu_bed bed = gpu_bed_open(&c.model, 0);
+        solo_plan *plan = open_plan(&bed, &c);
+        assert_int_equal(plan->geometry.att_whole, 32); /* positions: passed at step 4 */
+        assert_int_equal(plan->geometry.att_slice, 8);
+        record wanted = run_program(plan, &plan->main, &c);
+        expect_near_splits(&bed, &c, &wanted);
+        check_factoring(plan, &c, "unfused", 0, &wanted);
+        check_factoring(plan, &c, "roles", 0, &wanted);
+        if (i == 1) check_factoring(plan, &c, "layer", SOLO_ASSIGNMENT_TICKET, &wanted);
+        record_free(&wanted);
+        solo_plan_close(plan);
+        gpu_bed_close(&bed);
+    }
+}
+
 /* Sums of means, norms of heads and behind projections: by subgroups against scratch memory; one matrix in place
  * of gate and up with its weights requested ahead. */
 static void architectures_by_subgroups(void **state) {
@@ -786,6 +836,7 @@ int main(void) {
         cmocka_unit_test(subgroups_add_in_the_same_order),
         cmocka_unit_test(a_scale_a_group),
         cmocka_unit_test(attention_in_parts),
+        cmocka_unit_test(short_contexts_whole),
         cmocka_unit_test(architectures_by_subgroups),
         cmocka_unit_test(heads_share_a_scale),
         cmocka_unit_test(several_dispatches_of_words),

@@ -45,14 +45,17 @@ static bool set_key(solo_plan_desc *desc, const char *row, const char *key, cons
     }
     static const struct { const char *key, *value; uint32_t kind; } words[] = {
         {"activations", "int8", SOLO_ACTIVATIONS_INT8}, {"activations", "f32", SOLO_ACTIVATIONS_F32},
-        {"kv", "int8", SOLO_KV_INT8}, {"kv", "f16", SOLO_KV_F16}, {"kv", "f32", SOLO_KV_F32}};
+        {"kv", "int8", SOLO_KV_INT8}, {"kv", "f16", SOLO_KV_F16}, {"kv", "f32", SOLO_KV_F32},
+        {"attend", "split", true}};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (strcmp(key, words[i].key) != 0 || strcmp(value, words[i].value) != 0) continue;
-        if (key[0] == 'k') desc->kv_type = (solo_kv_type)words[i].kind;
+        if (strcmp(key, "attend") == 0) desc->always_split = words[i].kind;
+        else if (key[0] == 'k') desc->kv_type = (solo_kv_type)words[i].kind;
         else desc->activations = (solo_activations)words[i].kind;
         return true;
     }
-    return cli_fail_text("%s: wanted wg=N, n=N, team=N, queue=N, across=N, activations=int8|f32 or kv=int8|f16|f32, "
+    return cli_fail_text("%s: wanted wg=N, n=N, team=N, queue=N, across=N, activations=int8|f32, kv=int8|f16|f32 "
+                         "or attend=split, "
                          "found '%s=%s'", row, key, value), false;
 }
 
