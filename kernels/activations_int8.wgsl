@@ -7,7 +7,10 @@ var<workgroup> xs: array<vec4<f32>, XG>;
 
 alias X = XInt8;
 
-fn x_load(g: u32) -> X { return X(xq[g], xq[XG + g], xs[g], xsum[g]); }
+fn x_load(g: u32) -> X {
+  let scale = xs[g];
+  return X(xq[g], xq[XG + g], scale, xsum[g], origin_of(scale));
+}
 
 // Groups group0 .. group0 + n of the vector at `at`, the scales that they need, and n_ss partial sums of
 // squares at at_ss. A barrier, then finish_y.

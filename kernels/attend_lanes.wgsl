@@ -59,7 +59,7 @@ fn att_newest(r: AttRow, which: u32, p: u32, span: Span, lane: u32) -> AttRow {
 // Whether the part at p0 has more blocks than one.
 fn att_goes_on(p0: u32, hi: u32) -> bool { return p0 + ATT_BLOCK < hi; }
 
-// Requests the rows of the ATT_ROWS blocks from position p on, where there are any. (Zeros else, so that a compiler
+// Requests the rows of the ATT_ROWS blocks from position p on, where there are any. (Nothing else, so that a compiler
 // need not keep what stood there.)
 fn att_ask(which: u32, layer: u32, kv_head: u32, p: u32, any: bool, lane: u32) {
   if (any) {
@@ -67,9 +67,9 @@ fn att_ask(which: u32, layer: u32, kv_head: u32, p: u32, any: bool, lane: u32) {
     att_r1 = att_row(which, layer, kv_head, p + ATT_BLOCK, lane);
     att_r2 = att_row(which, layer, kv_head, p + 2u * ATT_BLOCK, lane);
   } else {
-    att_r0 = AttRow();
-    att_r1 = AttRow();
-    att_r2 = AttRow();
+    att_r0 = att_nothing();
+    att_r1 = att_nothing();
+    att_r2 = att_nothing();
   }
 }
 
@@ -84,15 +84,13 @@ fn att_renew(which: u32, p: u32, span: Span, lane: u32) {
 fn att_request(layer: u32, tile: u32, p0: u32, span: Span, lane: u32) {
   let kv_head = att_kv_head(tile);
   let p = p0 + lane / ATT_TEAM;
-  let hi = min(span.hi, args.pos);
-  if (p < hi) { // one branch with both outcomes holds the loads where they stand: see stream.h
+  if (p < min(span.hi, args.pos)) { // one branch with both outcomes holds the loads where they stand: see stream.h
     att_k = att_row(0u, layer, kv_head, p, lane);
+    att_v = att_row(1u, layer, kv_head, p, lane);
   } else {
-    att_k = AttRow();
+    att_k = att_nothing();
+    att_v = att_nothing();
   }
-  if (span.whole && p0 + lane < hi && !att_is_idle(tile)) { att_v = att_slice(layer, kv_head, p0 + lane, tile % N_SPLIT); }
-  else if (!span.whole && p < hi) { att_v = att_row(1u, layer, kv_head, p, lane); }
-  else { att_v = AttRow(); }
   att_ask(0u, layer, kv_head, p + ATT_BLOCK, att_goes_on(p0, min(span.hi, p0 + ATT_PART)), lane);
 }
 
@@ -162,15 +160,10 @@ fn att_part(layer: u32, tile: u32, p0: u32, span: Span, lane: u32) {
   if (at_work) {
     s = att_score(att_newest(att_k, 0u, p, span, lane), p < hi, lane);
     largest = s;
-    if (span.whole && lane % ATT_TEAM == 0u) { att_s[lane / ATT_TEAM] = s; }
     if (att_goes_on(p0, hi)) { largest = att_score_rows(layer, tile, p0, hi, span, s, lane); }
   }
-  att_ask(1u, layer, att_kv_head(tile), p + ATT_BLOCK, !span.whole && att_goes_on(p0, hi), lane);
+  att_ask(1u, layer, att_kv_head(tile), p + ATT_BLOCK, att_goes_on(p0, hi), lane);
   let alpha = att_raise(largest, lane);
-  if (span.whole) {
-    if (att_mixes(span, lane)) { att_mix_slice(att_v, tile, span, exp(att_s[lane] - att_m), lane); }
-    return;
-  }
   if (p0 != span.lo) { att_rescale(alpha); }
   if (at_work) {
     att_mix(att_newest(att_v, 1u, p, span, lane), exp(s - att_m));
@@ -217,7 +210,8 @@ fn att_finish(layer: u32, tile: u32, at_work: bool, lane: u32) {
 
 fn attend_early(layer: u32, tile: u32, lane: u32) {
   let span = att_span(layer, tile % N_SPLIT, lane);
-  att_request(layer, tile, span.lo, span, lane);
+  if (span.whole) { whole_request(layer, tile, span, lane); }
+  else { att_request(layer, tile, span.lo, span, lane); }
 }
 
 fn stage_attend(layer: u32, tile: u32, lane: u32) {
@@ -226,6 +220,10 @@ fn stage_attend(layer: u32, tile: u32, lane: u32) {
   workgroupBarrier(); // q and late rows written before they are read
   refill_out(layer, tile, lane); // on their way until attention is put together
   att_begin();
+  if (span.whole) {
+    attend_whole(layer, tile, span, lane);
+    return;
+  }
   if (ATT_ONE_PART) { // no loop: see walk_layer_once
     if (span.lo < span.hi) { att_part(layer, tile, span.lo, span, lane); }
   } else {
@@ -237,6 +235,5 @@ fn stage_attend(layer: u32, tile: u32, lane: u32) {
       att_part(layer, tile, p0, span, lane);
     }
   }
-  if (span.whole) { att_finish_whole(layer, tile, span, lane); }
-  else { att_finish(layer, tile, att_at_work(span.lo, span.hi, lane), lane); }
+  att_finish(layer, tile, att_at_work(span.lo, span.hi, lane), lane);
 }

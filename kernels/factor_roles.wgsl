@@ -32,7 +32,7 @@ fn role_attention(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocatio
     attend_early(place.layer, t, lane);
     stage_attend(place.layer, t, lane);
   }
-  if (att_whole(place.layer, lane)) { return; }
+  if (is_whole(place.layer, lane)) { return; }
   storageBarrier(); // this workgroup's splits put before it takes them
   let n = units * ATT_HEADS * HEAD_DIM;
   for (var r = 0u; r < n; r += COMBINE_TILE) {

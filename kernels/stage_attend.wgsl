@@ -22,13 +22,13 @@ struct Span { // positions lo .. hi of a split
 fn att_span(layer: u32, split: u32, lane: u32) -> Span {
   let n = uniform_pos(lane) + 1u;
   let first = first_attended(layer, n);
-  if (n - first <= ATT_WHOLE) { return Span(first, n, true); }
+  if (ATT_WHOLE > 0u && n - first <= ATT_WHOLE) { return Span(first, n, true); }
   let per = (n - first + N_SPLIT - 1u) / N_SPLIT;
   return Span(min(n, first + split * per), min(n, first + split * per + per), false);
 }
 
 // Whether combine has nothing to do.
-fn att_whole(layer: u32, lane: u32) -> bool { return ATT_WHOLE > 0u && att_span(layer, 0u, lane).whole; }
+fn is_whole(layer: u32, lane: u32) -> bool { return ATT_WHOLE > 0u && att_span(layer, 0u, lane).whole; }
 
 fn att_first_head(tile: u32) -> u32 { return tile / N_SPLIT * ATT_HEADS; }
 fn att_kv_head(tile: u32) -> u32 { return att_first_head(tile) / KV_HEADS; }

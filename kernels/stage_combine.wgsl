@@ -36,7 +36,7 @@ fn combined(layer: u32, i: u32) -> f32 {
 }
 
 fn stage_combine(layer: u32, tile: u32, lane: u32) {
-  if (att_whole(layer, lane)) { return; } // attend has put them
+  if (is_whole(layer, lane)) { return; } // attend has put them
   let row0 = tile * COMBINE_TILE;
   publish_a(layer, row0, min(COMBINE_TILE, ROWS_Q - row0), lane);
 }

@@ -14,7 +14,7 @@ fn store_scores(tile: u32, span: Span, p0: u32, at: u32, lane: u32) {
   if (lane % ATT_TEAM == 0u) { msg[at + lane / ATT_TEAM] = bitcast<u32>(s); }
 }
 
-fn softmax_whole(tile: u32, lane: u32) {
+fn op_softmax_whole(tile: u32, lane: u32) {
   var largest = NEVER;
   for (var i = lane; i < ATT_TEAM * ATT_BLOCK; i += WG) {
     largest = max(largest, bitcast<f32>(msg[whole_block_at(tile, i / ATT_BLOCK) + i % ATT_BLOCK]));
@@ -27,12 +27,12 @@ fn softmax_whole(tile: u32, lane: u32) {
   }
 }
 
-fn mix_whole(tile: u32, span: Span, lane: u32) {
+fn op_mix_whole(tile: u32, span: Span, lane: u32) {
   att_begin();
   let worth = bitcast<f32>(msg[whole_block_at(tile, lane / ATT_BLOCK) + lane % ATT_BLOCK]);
-  let r = att_slice(place.layer, att_kv_head(tile), span.lo + lane, tile % N_SPLIT);
-  if (att_mixes(span, lane)) { att_mix_slice(r, tile, span, worth, lane); }
-  att_finish_whole(place.layer, tile, span, lane);
+  let r = whole_row(place.layer, att_kv_head(tile), span.lo + lane, tile % N_SPLIT);
+  if (whole_mixes(span, lane)) { whole_mix(r, tile, span, worth, lane); }
+  whole_finish(place.layer, tile, span, lane);
 }
 
 @compute @workgroup_size(WG)
@@ -42,7 +42,7 @@ fn op_scores(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_ind
   workgroupBarrier(); // q and late rows written before they are read
   if (span.whole) {
     let split = wg.x % N_SPLIT;
-    if (!att_is_idle(wg.x)) { store_scores(wg.x, span, span.lo + split * ATT_BLOCK, block_at(wg.x, 0u), lane); }
+    if (!whole_is_idle(wg.x)) { store_scores(wg.x, span, span.lo + split * ATT_BLOCK, block_at(wg.x, 0u), lane); }
     return;
   }
   var block = 0u;
@@ -56,7 +56,7 @@ fn op_scores(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_ind
 fn op_softmax(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let span = att_span(place.layer, wg.x % N_SPLIT, lane);
   if (span.whole) {
-    if (wg.x % N_SPLIT == 0u) { softmax_whole(wg.x, lane); }
+    if (wg.x % N_SPLIT == 0u) { op_softmax_whole(wg.x, lane); }
     return;
   }
   att_begin();
@@ -86,7 +86,7 @@ fn op_mix(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index)
   att_take(place.layer, wg.x, span, lane);
   workgroupBarrier(); // late rows written before they are read
   if (span.whole) {
-    mix_whole(wg.x, span, lane);
+    op_mix_whole(wg.x, span, lane);
     return;
   }
   att_begin();

@@ -78,6 +78,16 @@ static void add_row(solo_text *out, const shape *s, const char *name, const char
     solo_text_add(out, "  return r;\n}\n");
 }
 
+/* att_nothing: what a row that is not asked for is set to. Not zeros: a compiler would join that with the zeros that a
+ * load out of bounds gives, by a branch behind which it copies, and so awaits, what was just asked for. Nothing of it
+ * counts: its score is NEVER and its worth 0. */
+static void add_nothing(solo_text *out, const shape *s) {
+    solo_text_add(out, "fn att_nothing() -> AttRow { return AttRow(");
+    for (uint32_t j = 0; j < s->vecs; j++) solo_text_add(out, "vec4<u32>(1u), ");
+    for (uint32_t j = 0; j < s->words; j++) solo_text_add(out, "1u, ");
+    solo_text_add(out, "); }\n");
+}
+
 /* att_begin, and att_rescale: what is summed up so far is worth alpha. (Through fma: see common.wgsl.) */
 static void add_begin(solo_text *out, const shape *s) {
     solo_text_add(out, "fn att_begin() {\n  att_m = NEVER;\n  att_l = 0.0;\n");
@@ -162,6 +172,7 @@ void solo_attend_add(solo_text *out, const solo_geometry *geometry) {
     add_row(out, &s, "k", "kv_k");
     add_row(out, &s, "v", "kv_v");
     add_row(out, &s, "late", "att_late");
+    add_nothing(out, &s);
     add_begin(out, &s);
     add_score(out, &s);
     add_mix(out, &s);
