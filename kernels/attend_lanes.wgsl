@@ -3,7 +3,7 @@
 // nothing but rows of K, so that each subgroup goes at its own pace; then, behind one barrier, their maximum; then rows
 // of V are mixed. Outputs stay in registers until the split's end. What names registers is written by attend.c. One
 // head a tile: heads that share a kv head meet its rows in the device's cache. Of a short context each workgroup of a
-// head has all scores and a slice of the outputs: attend_whole.wgsl.
+// head has all scores, and a slice of V's numbers in place of rows, a lane a position: attend_whole.wgsl.
 var<workgroup> att_q: array<vec4<f32>, ATT_TEAM * ATT_DIMS / 4u>; // behind HEAD_DIM: zeros
 var<workgroup> att_late: array<vec4<u32>, 2u * N_BLOCK * KV_VECS>; // [N_BLOCK][2][KV_VECS]: rows of this dispatch
 var<workgroup> att_s: array<f32, ATT_SCORES>;                     // of a part
@@ -50,26 +50,49 @@ fn att_row(which: u32, layer: u32, kv_head: u32, p: u32, lane: u32) -> AttRow {
   return att_row_v(at, lane);
 }
 
+// Of the first block: which position's V a lane mixes, and of what lane of a team it has the part.
+fn att_mixed(p0: u32, span: Span, lane: u32) -> u32 { return p0 + select(lane / ATT_TEAM, lane, span.whole); }
+fn att_mixed_slot(tile: u32, span: Span, lane: u32) -> u32 {
+  return select(lane % ATT_TEAM, min(tile % N_SPLIT, ATT_TEAM - 1u), span.whole);
+}
+
+fn att_row_mixed(layer: u32, tile: u32, p: u32, span: Span, lane: u32) -> AttRow {
+  let row = kv_row_at(layer, att_kv_head(tile), min(p, max(args.pos, 1u) - 1u));
+  return att_part_v(row, att_mixed_slot(tile, span, lane), span.whole);
+}
+
 // r, or the row that this dispatch made of position p, of K (which: 0) or V.
 fn att_newest(r: AttRow, which: u32, p: u32, span: Span, lane: u32) -> AttRow {
   if (p < args.pos || p >= span.hi) { return r; }
   return att_row_late((2u * (p - max(span.lo, args.pos)) + which) * KV_VECS, lane);
 }
 
+// The same of a row of att_row_mixed's.
+fn att_newest_mixed(r: AttRow, tile: u32, p: u32, span: Span, lane: u32) -> AttRow {
+  if (p < args.pos || p >= span.hi) { return r; }
+  let row = (2u * (p - max(span.lo, args.pos)) + 1u) * KV_VECS;
+  return att_part_late(row, att_mixed_slot(tile, span, lane), span.whole);
+}
+
 // Whether the part at p0 has more blocks than one.
 fn att_goes_on(p0: u32, hi: u32) -> bool { return p0 + ATT_BLOCK < hi; }
 
-// Requests the rows of the ATT_ROWS blocks from position p on, where there are any. (Nothing else, so that a compiler
+// Requests the rows of the ATT_ROWS blocks from position p on, where there are any. (Zeros else, so that a compiler
 // need not keep what stood there.)
 fn att_ask(which: u32, layer: u32, kv_head: u32, p: u32, any: bool, lane: u32) {
-  if (any) {
-    att_r0 = att_row(which, layer, kv_head, p, lane);
+  att_ask_some(which, layer, kv_head, p, any, any, lane);
+}
+
+// any: of the first of these blocks; more: of the others.
+fn att_ask_some(which: u32, layer: u32, kv_head: u32, p: u32, any: bool, more: bool, lane: u32) {
+  if (any) { att_r0 = att_row(which, layer, kv_head, p, lane); }
+  else { att_r0 = AttRow(); }
+  if (more) {
     att_r1 = att_row(which, layer, kv_head, p + ATT_BLOCK, lane);
     att_r2 = att_row(which, layer, kv_head, p + 2u * ATT_BLOCK, lane);
   } else {
-    att_r0 = att_nothing();
-    att_r1 = att_nothing();
-    att_r2 = att_nothing();
+    att_r1 = AttRow();
+    att_r2 = AttRow();
   }
 }
 
@@ -86,12 +109,14 @@ fn att_request(layer: u32, tile: u32, p0: u32, span: Span, lane: u32) {
   let p = p0 + lane / ATT_TEAM;
   if (p < min(span.hi, args.pos)) { // one branch with both outcomes holds the loads where they stand: see stream.h
     att_k = att_row(0u, layer, kv_head, p, lane);
-    att_v = att_row(1u, layer, kv_head, p, lane);
   } else {
-    att_k = att_nothing();
-    att_v = att_nothing();
+    att_k = AttRow();
   }
-  att_ask(0u, layer, kv_head, p + ATT_BLOCK, att_goes_on(p0, min(span.hi, p0 + ATT_PART)), lane);
+  let mixed = att_mixed(p0, span, lane);
+  if (mixed < min(span.hi, args.pos)) { att_v = att_row_mixed(layer, tile, mixed, span, lane); }
+  else { att_v = AttRow(); }
+  let hi = min(span.hi, p0 + ATT_PART);
+  att_ask_some(0u, layer, kv_head, p + ATT_BLOCK, att_goes_on(p0, hi), att_goes_on(p0 + ATT_BLOCK, hi), lane);
 }
 
 // Scores of blocks 1, 2, ... of the part at p0 that ends before hi; their maximum, or m.
@@ -103,8 +128,12 @@ fn att_score_rows(layer: u32, tile: u32, p0: u32, hi: u32, span: Span, m: f32, l
     let p = p0 + i;
     if (p0 + (b + ATT_ROWS) * ATT_BLOCK > args.pos) { att_renew(0u, p, span, lane); }
     let s0 = att_score(att_r0, p < hi, lane);
-    let s1 = att_score(att_r1, p + ATT_BLOCK < hi, lane);
-    let s2 = att_score(att_r2, p + 2u * ATT_BLOCK < hi, lane);
+    var s1 = NEVER;
+    var s2 = NEVER;
+    if (att_goes_on(p0 + b * ATT_BLOCK, hi)) {
+      s1 = att_score(att_r1, p + ATT_BLOCK < hi, lane);
+      s2 = att_score(att_r2, p + 2u * ATT_BLOCK < hi, lane);
+    }
     if (lane % ATT_TEAM == 0u) {
       att_s[i] = s0;
       att_s[i + ATT_BLOCK] = s1;
@@ -150,6 +179,11 @@ fn att_at_work(lo: u32, hi: u32, lane: u32) -> bool {
   return apart(lo + lane / MAX_TEAM * (MAX_TEAM / ATT_TEAM) < hi);
 }
 
+// Whether this subgroup mixes any of lo .. hi.
+fn att_mixes(lo: u32, hi: u32, span: Span, lane: u32) -> bool {
+  return apart(lo + lane / MAX_TEAM * (MAX_TEAM / select(ATT_TEAM, 1u, span.whole)) < hi);
+}
+
 // Positions p0 .. of the span, as many as a part has.
 fn att_part(layer: u32, tile: u32, p0: u32, span: Span, lane: u32) {
   let hi = min(span.hi, p0 + ATT_PART);
@@ -160,14 +194,18 @@ fn att_part(layer: u32, tile: u32, p0: u32, span: Span, lane: u32) {
   if (at_work) {
     s = att_score(att_newest(att_k, 0u, p, span, lane), p < hi, lane);
     largest = s;
+    if (span.whole && lane % ATT_TEAM == 0u) { att_s[lane / ATT_TEAM] = s; }
     if (att_goes_on(p0, hi)) { largest = att_score_rows(layer, tile, p0, hi, span, s, lane); }
   }
-  att_ask(1u, layer, att_kv_head(tile), p + ATT_BLOCK, att_goes_on(p0, hi), lane);
+  let goes_on = !span.whole && att_goes_on(p0, hi);
+  att_ask(1u, layer, att_kv_head(tile), p + ATT_BLOCK, goes_on, lane);
   let alpha = att_raise(largest, lane);
   if (p0 != span.lo) { att_rescale(alpha); }
-  if (at_work) {
-    att_mix(att_newest(att_v, 1u, p, span, lane), exp(s - att_m));
-    if (att_goes_on(p0, hi)) { att_mix_rows(layer, tile, p0, hi, span, lane); }
+  if (att_mixes(p0, hi, span, lane)) {
+    let mixed = att_mixed(p0, span, lane);
+    if (span.whole) { s = select(NEVER, att_s[lane], mixed < hi); }
+    att_mix(att_newest_mixed(att_v, tile, mixed, span, lane), exp(s - att_m));
+    if (goes_on) { att_mix_rows(layer, tile, p0, hi, span, lane); }
   }
 }
 
@@ -186,11 +224,22 @@ fn att_keep_none(lane: u32) {
 }
 
 // at_work: whether this subgroup had a position.
-fn att_finish(layer: u32, tile: u32, at_work: bool, lane: u32) {
-  if (at_work) { att_keep_all(att_fold(lane), lane); }
-  else { att_keep_none(lane); }
+fn att_finish(layer: u32, tile: u32, at_work: bool, whole: bool, lane: u32) {
+  if (at_work) {
+    let first = att_fold(lane);
+    if (whole) {
+      att_fold_team(lane);
+      att_keep_slice(first, lane);
+    } else { att_keep_all(first, lane); }
+  } else { att_keep_none(lane); }
   if (lane % MAX_TEAM == 0u) { att_sums[lane / MAX_TEAM] = att_l; }
   workgroupBarrier(); // every subgroup's sums written before they are added up
+  if (whole) { whole_publish(layer, tile, lane); }
+  else { att_publish(layer, tile, lane); }
+}
+
+// What combine puts together.
+fn att_publish(layer: u32, tile: u32, lane: u32) {
   let head = att_first_head(tile);
   let at = at_layer(layer) + L_ATT + (head * N_SPLIT + tile % N_SPLIT) * HEAD_DIM;
   for (var round = 0u; round < (HEAD_DIM + WG) / WG; round++) {
@@ -210,8 +259,7 @@ fn att_finish(layer: u32, tile: u32, at_work: bool, lane: u32) {
 
 fn attend_early(layer: u32, tile: u32, lane: u32) {
   let span = att_span(layer, tile % N_SPLIT, lane);
-  if (span.whole) { whole_request(layer, tile, span, lane); }
-  else { att_request(layer, tile, span.lo, span, lane); }
+  att_request(layer, tile, span.lo, span, lane);
 }
 
 fn stage_attend(layer: u32, tile: u32, lane: u32) {
@@ -220,10 +268,6 @@ fn stage_attend(layer: u32, tile: u32, lane: u32) {
   workgroupBarrier(); // q and late rows written before they are read
   refill_out(layer, tile, lane); // on their way until attention is put together
   att_begin();
-  if (span.whole) {
-    attend_whole(layer, tile, span, lane);
-    return;
-  }
   if (ATT_ONE_PART) { // no loop: see walk_layer_once
     if (span.lo < span.hi) { att_part(layer, tile, span.lo, span, lane); }
   } else {
@@ -235,5 +279,5 @@ fn stage_attend(layer: u32, tile: u32, lane: u32) {
       att_part(layer, tile, p0, span, lane);
     }
   }
-  att_finish(layer, tile, att_at_work(span.lo, span.hi, lane), lane);
+  att_finish(layer, tile, att_mixes(span.lo, span.hi, span, lane), span.whole, lane);
 }

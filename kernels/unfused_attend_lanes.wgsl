@@ -28,11 +28,14 @@ fn op_softmax_whole(tile: u32, lane: u32) {
 }
 
 fn op_mix_whole(tile: u32, span: Span, lane: u32) {
+  let p = span.lo + lane;
   att_begin();
-  let worth = bitcast<f32>(msg[whole_block_at(tile, lane / ATT_BLOCK) + lane % ATT_BLOCK]);
-  let r = whole_row(place.layer, att_kv_head(tile), span.lo + lane, tile % N_SPLIT);
-  if (whole_mixes(span, lane)) { whole_mix(r, tile, span, worth, lane); }
-  whole_finish(place.layer, tile, span, lane);
+  if (att_mixes(span.lo, span.hi, span, lane)) {
+    let worth = bitcast<f32>(msg[whole_block_at(tile, lane / ATT_BLOCK) + lane % ATT_BLOCK]);
+    let r = att_row_mixed(place.layer, tile, p, span, lane);
+    att_mix(att_newest_mixed(r, tile, p, span, lane), select(0.0, worth, p < span.hi));
+  }
+  att_finish(place.layer, tile, att_mixes(span.lo, span.hi, span, lane), true, lane);
 }
 
 @compute @workgroup_size(WG)
@@ -100,5 +103,5 @@ fn op_mix(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_invocation_index)
     block++;
   }
   att_m = bitcast<f32>(take(att_ml_at(place.layer, att_first_head(wg.x), wg.x % N_SPLIT)));
-  att_finish(place.layer, wg.x, true, lane);
+  att_finish(place.layer, wg.x, true, false, lane);
 }

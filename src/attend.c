@@ -49,17 +49,18 @@ static void add_registers(solo_text *out, const shape *s) {
     for (uint32_t a = 0; a < s->dims; a++) solo_text_add(out, "var<private> att_o%u: f32;\n", a);
 }
 
-/* att_slice_v: a lane's part of a row as neighbouring numbers of it: part `slot` of ATT_TEAM. (A row of spans holds
- * its parts so that this is what att_row_v's lane `slot` has.) */
-static void add_slice(solo_text *out, const shape *s, const char *name, const char *array) {
-    solo_text_add(out, "fn att_slice_%s(row: u32, slot: u32) -> AttRow {\n", name);
-    if (s->words) {
+/* att_part_v: what lane `slot` of a team has of a row; or, of a slice, neighbouring numbers, part `slot` of them. (In a
+ * row of spans they are the same.) */
+static void add_part(solo_text *out, const shape *s, const char *name, const char *array, bool slices) {
+    solo_text_add(out, "fn att_part_%s(row: u32, slot: u32, slice: bool) -> AttRow {\n", name);
+    if (s->words || !slices) {
         solo_text_add(out, "  return att_row_%s(row, slot);\n}\n", name);
         return;
     }
-    solo_text_add(out, "  var r = AttRow();\n");
+    solo_text_add(out, "  let at = row + slot * select(1u, %uu, slice);\n  let step = select(%uu, 1u, slice);\n"
+                       "  var r = AttRow();\n", s->vecs, s->team);
     for (uint32_t j = 0; j < s->vecs; j++)
-        solo_text_add(out, "  r.v%u = %s[row + slot * %uu + %uu];\n", j, array, s->vecs, j);
+        solo_text_add(out, "  r.v%u = %s[at + %uu * step];\n", j, array, j);
     solo_text_add(out, "  return r;\n}\n");
 }
 
@@ -76,16 +77,6 @@ static void add_row(solo_text *out, const shape *s, const char *name, const char
     for (uint32_t j = 0; j < s->words; j++)
         solo_text_add(out, "  r.x%u = %s[row + %uu][slot];\n", j, array, s->vecs * s->team + j);
     solo_text_add(out, "  return r;\n}\n");
-}
-
-/* att_nothing: what a row that is not asked for is set to. Not zeros: a compiler would join that with the zeros that a
- * load out of bounds gives, by a branch behind which it copies, and so awaits, what was just asked for. Nothing of it
- * counts: its score is NEVER and its worth 0. */
-static void add_nothing(solo_text *out, const shape *s) {
-    solo_text_add(out, "fn att_nothing() -> AttRow { return AttRow(");
-    for (uint32_t j = 0; j < s->vecs; j++) solo_text_add(out, "vec4<u32>(1u), ");
-    for (uint32_t j = 0; j < s->words; j++) solo_text_add(out, "1u, ");
-    solo_text_add(out, "); }\n");
 }
 
 /* att_begin, and att_rescale: what is summed up so far is worth alpha. (Through fma: see common.wgsl.) */
@@ -172,13 +163,11 @@ void solo_attend_add(solo_text *out, const solo_geometry *geometry) {
     add_row(out, &s, "k", "kv_k");
     add_row(out, &s, "v", "kv_v");
     add_row(out, &s, "late", "att_late");
-    add_nothing(out, &s);
     add_begin(out, &s);
     add_score(out, &s);
     add_mix(out, &s);
     add_fold(out, &s);
-    if (!geometry->att_whole) return;
-    add_slice(out, &s, "v", "kv_v");
-    add_slice(out, &s, "late", "att_late");
-    add_fold_team(out, &s);
+    add_part(out, &s, "v", "kv_v", geometry->att_whole > 0);
+    add_part(out, &s, "late", "att_late", geometry->att_whole > 0);
+    if (geometry->att_whole) add_fold_team(out, &s);
 }
