@@ -78,14 +78,14 @@ struct Near {
 fn has_quads(groups: u32) -> bool { return groups * 4u >= (groups + 127u) / 128u * 384u; }
 
 // Where a group's scale stands, in halves behind the matrix's first.
-fn half_at(row: u32, groups: u32, g: u32) -> u32 {
+fn scale_half_at(row: u32, groups: u32, g: u32) -> u32 {
   if (!has_quads(groups)) { return row * groups + g; }
   return row * ((groups + 127u) / 128u * 128u) + g / 128u * 128u + g % 32u * 4u + g / 32u % 4u;
 }
 
 // The quad that begins g groups behind a lane's first, which is one of the first 32.
 fn scale_quad(n: Near, row: u32, groups: u32, g: u32) -> vec2<u32> {
-  return ws[(n.s >> 1u) + (half_at(row, groups, g) >> 2u)];
+  return ws[(n.s >> 1u) + (scale_half_at(row, groups, g) >> 2u)];
 }
 
 // One group of 32 inputs of a matrix, as a lane holds it: activations_int8.wgsl says how.
