@@ -163,9 +163,16 @@ static void make_roles(const solo_weights *weights, bool cross, solo_stream *s) 
     }
 }
 
+/* The stages without matrices too: walk.wgsl asks for what was held back, and skips, only where all have one tile
+ * a workgroup (ONCE). */
+static bool is_walked_once(const solo_geometry *g) {
+    return g->tiles_attend <= g->n_wg && g->tiles_combine <= g->n_wg &&
+           (!g->desc.hp->has_post_norm || g->tiles_embed <= g->n_wg);
+}
+
 void solo_stream_make(const solo_weights *weights, const solo_geometry *geometry, bool cross_wanted,
                       solo_stream *s) {
-    bool cross = cross_wanted && geometry->desc.queue_across && geometry->desc.queue > 0;
+    bool cross = cross_wanted && geometry->desc.queue_across && geometry->desc.queue > 0 && is_walked_once(geometry);
     memset(s, 0, sizeof *s);
     s->geometry = geometry;
     make_roles(weights, cross, s);
