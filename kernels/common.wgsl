@@ -44,7 +44,7 @@ struct Place { // per dispatch; C: solo_place in plan.h
 @group(0) @binding(4) var<storage, read_write> kv_k: array<vec4<u32>>;
 @group(0) @binding(5) var<storage, read_write> kv_v: array<vec4<u32>>;
 @group(0) @binding(6) var<storage, read> rope: array<vec2<f32>>; // [n_ctx][ROPE_DIM / 2] cos, sin
-@group(0) @binding(7) var<storage, read> ws: array<u32>; // scales, gains: offsets in Matrix and GAIN_*
+@group(0) @binding(7) var<storage, read> ws: array<vec2<u32>>; // scales, gains: words, by scale_word
 // bindings 8.. are the payload, declared by the prelude as wq0, wq1, ... behind payload()
 
 // state: [0] abort, then counters [2][N_BLOCK][N_LAYER][N_STAGE + 1], each on a line of its own: a
@@ -55,18 +55,37 @@ const STATE_ARRIVE = 32u;
 const ARRIVE_LINE = 32u; // words: counters that share a 128-byte line slow each other
 const STATE_IDS = STATE_ARRIVE + 2u * N_COUNTER * ARRIVE_LINE;
 
-// A matrix in the weights: payload in vec4<u32> of `payload`, scales in units that its form states.
+fn scale_word(i: u32) -> u32 { return ws[i >> 1u][i & 1u]; }
+
+// A matrix in the weights: payload in vec4<u32> of `payload`, scales in units that its form states, the first at an
+// even word.
 struct Matrix {
   w_at: u32,
   s_at: u32,
 }
 
-// Where a group stands, as an index into the payload and one into the scales: groups near it, `row` rows and `g`
-// groups on, are found by adding constants. (Where a word holds two scales: a lane's groups are all even or all odd,
-// or it begins at an even one.)
+// Where a group stands, as an index into the payload and one into the scales (words; where a form has two words a
+// group, pairs of them): groups near it, `row` rows and `g` groups on, are found by adding constants. (Where a word
+// holds two scales: a lane's groups are all even or all odd, or it begins at an even one.)
 struct Near {
   w: u32,
   s: u32,
+}
+
+// Scales of two bytes. Where a row's fill three quarters of it, the row is padded to whole runs of 128, in which those
+// of groups g, g + 32, g + 64 and g + 96 are neighbours: a quad, which is all that a lane of a team needs for four
+// groups. quant.c says the same; groups is a constant wherever this is called.
+fn has_quads(groups: u32) -> bool { return groups * 4u >= (groups + 127u) / 128u * 384u; }
+
+// Where a group's scale stands, in halves behind the matrix's first.
+fn scale_half_at(row: u32, groups: u32, g: u32) -> u32 {
+  if (!has_quads(groups)) { return row * groups + g; }
+  return row * ((groups + 127u) / 128u * 128u) + g / 128u * 128u + g % 32u * 4u + g / 32u % 4u;
+}
+
+// The quad that begins g groups behind a lane's first, which is one of the first 32.
+fn scale_quad(n: Near, row: u32, groups: u32, g: u32) -> vec2<u32> {
+  return ws[(n.s >> 1u) + (scale_half_at(row, groups, g) >> 2u)];
 }
 
 // One group of 32 inputs of a matrix, as a lane holds it: activations_int8.wgsl says how.
@@ -131,7 +150,7 @@ fn kv_row_at(layer: u32, kv_head: u32, pos: u32) -> u32 {
   return ((layer * N_HEAD_KV + kv_head) * N_CTX + pos) * KV_VECS;
 }
 
-fn vector_at(i: u32) -> f32 { return bitcast<f32>(ws[i]); }
+fn vector_at(i: u32) -> f32 { return bitcast<f32>(scale_word(i)); }
 fn gain_at(at: u32, i: u32) -> f32 { return vector_at(at + i); }
 
 // Which row of messages: one block a layer, the last one holds only X.

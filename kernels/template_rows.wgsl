@@ -19,8 +19,7 @@ fn $role$_rows_$form$(m: Matrix, n_row: u32, layer: u32, row0: u32, out0: u32, n
           let x = x_load(g);
           for (var r = 0u; r < $ROLE$_R; r++) {
             let row = min(row0 + r0 + r, n_row - 1u);
-            let i = row * $ROLE$_GROUPS + g0 + g;
-            acc[r] = mac_$act$_$form$(load_$form$(m, i, row, $ROLE$_GROUPS, g0 + g), x, $ROLE$_ONE, acc[r]);
+            acc[r] = mac_$act$_$form$(load_$form$(m, row, $ROLE$_GROUPS, g0 + g), x, $ROLE$_ONE, acc[r]);
           }
         }
       }

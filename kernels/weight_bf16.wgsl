@@ -20,7 +20,7 @@ fn raw_bf16(n: Near, row: u32, groups: u32, g: u32) -> Raw_bf16 {
 
 fn group_bf16(r: Raw_bf16, odd: bool) -> Group_bf16 { return r; }
 
-fn load_bf16(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_bf16 {
+fn load_bf16(m: Matrix, row: u32, groups: u32, g: u32) -> Group_bf16 {
   return raw_bf16(near_bf16(m, row, groups, g), 0u, groups, 0u);
 }
 

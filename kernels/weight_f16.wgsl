@@ -20,7 +20,7 @@ fn raw_f16(n: Near, row: u32, groups: u32, g: u32) -> Raw_f16 {
 
 fn group_f16(r: Raw_f16, odd: bool) -> Group_f16 { return r; }
 
-fn load_f16(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_f16 {
+fn load_f16(m: Matrix, row: u32, groups: u32, g: u32) -> Group_f16 {
   return raw_f16(near_f16(m, row, groups, g), 0u, groups, 0u);
 }
 

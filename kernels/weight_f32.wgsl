@@ -4,8 +4,8 @@ struct Group_f32 {
   groups: u32,
 }
 
-fn load_f32(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_f32 {
-  return Group_f32(m.w_at + i + row * groups * 7u, groups);
+fn load_f32(m: Matrix, row: u32, groups: u32, g: u32) -> Group_f32 {
+  return Group_f32(m.w_at + row * 8u * groups + g, groups);
 }
 
 // Weights 4j .. 4j + 3 of the group.

@@ -13,12 +13,11 @@ struct Raw_q2_k {
 }
 
 fn near_q2_k(m: Matrix, row: u32, groups: u32, g: u32) -> Near {
-  return Near(m.w_at + row * groups + g, m.s_at + 2u * (row * groups + g));
+  return Near(m.w_at + row * groups + g, (m.s_at >> 1u) + row * groups + g);
 }
 
 fn raw_q2_k(n: Near, row: u32, groups: u32, g: u32) -> Raw_q2_k {
-  let at = n.s + 2u * (row * groups + g);
-  return Raw_q2_k(payload(n.w + row * groups + g), vec2<u32>(ws[at], ws[at + 1u]));
+  return Raw_q2_k(payload(n.w + row * groups + g), ws[n.s + row * groups + g]);
 }
 
 fn group_q2_k(r: Raw_q2_k, odd: bool) -> Group_q2_k {
@@ -27,7 +26,7 @@ fn group_q2_k(r: Raw_q2_k, odd: bool) -> Group_q2_k {
   return Group_q2_k(r.w, dm.x * factor.xy, -dm.y * factor.zw);
 }
 
-fn load_q2_k(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q2_k {
+fn load_q2_k(m: Matrix, row: u32, groups: u32, g: u32) -> Group_q2_k {
   return group_q2_k(raw_q2_k(near_q2_k(m, row, groups, g), 0u, groups, 0u), false);
 }
 

@@ -11,19 +11,19 @@ struct Raw_q4_0 {
 }
 
 fn near_q4_0(m: Matrix, row: u32, groups: u32, g: u32) -> Near {
-  return Near(m.w_at + row * groups + g, (m.s_at + row * groups + g) >> 1u);
+  return Near(m.w_at + row * groups + g, (m.s_at + scale_half_at(row, groups, g)) >> 1u);
 }
 
 fn raw_q4_0(n: Near, row: u32, groups: u32, g: u32) -> Raw_q4_0 {
-  return Raw_q4_0(payload(n.w + row * groups + g), ws[n.s + ((row * groups + g) >> 1u)]);
+  return Raw_q4_0(payload(n.w + row * groups + g), scale_word(n.s + (scale_half_at(row, groups, g) >> 1u)));
 }
 
 fn group_q4_0(r: Raw_q4_0, odd: bool) -> Group_q4_0 {
   return Group_q4_0(r.w, unpack2x16float(r.s >> select(0u, 16u, odd)).x);
 }
 
-fn load_q4_0(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q4_0 {
-  return group_q4_0(raw_q4_0(near_q4_0(m, row, groups, g), 0u, groups, 0u), ((m.s_at + i) & 1u) == 1u);
+fn load_q4_0(m: Matrix, row: u32, groups: u32, g: u32) -> Group_q4_0 {
+  return group_q4_0(raw_q4_0(near_q4_0(m, row, groups, g), 0u, groups, 0u), (scale_half_at(row, groups, g) & 1u) == 1u);
 }
 
 // Weights 4j .. 4j + 3 of the group.

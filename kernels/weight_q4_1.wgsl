@@ -16,7 +16,7 @@ fn near_q4_1(m: Matrix, row: u32, groups: u32, g: u32) -> Near {
 }
 
 fn raw_q4_1(n: Near, row: u32, groups: u32, g: u32) -> Raw_q4_1 {
-  return Raw_q4_1(payload(n.w + row * groups + g), ws[n.s + row * groups + g]);
+  return Raw_q4_1(payload(n.w + row * groups + g), scale_word(n.s + row * groups + g));
 }
 
 fn group_q4_1(r: Raw_q4_1, odd: bool) -> Group_q4_1 {
@@ -24,7 +24,7 @@ fn group_q4_1(r: Raw_q4_1, odd: bool) -> Group_q4_1 {
   return Group_q4_1(r.w, s.x, s.y);
 }
 
-fn load_q4_1(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q4_1 {
+fn load_q4_1(m: Matrix, row: u32, groups: u32, g: u32) -> Group_q4_1 {
   return group_q4_1(raw_q4_1(near_q4_1(m, row, groups, g), 0u, groups, 0u), false);
 }
 

@@ -12,12 +12,12 @@ fn near_q4_f(m: Matrix, row: u32, groups: u32, g: u32) -> Near {
 }
 
 fn raw_q4_f(n: Near, row: u32, groups: u32, g: u32) -> Raw_q4_f {
-  return Raw_q4_f(payload(n.w + row * groups + g), bitcast<f32>(ws[n.s + row * groups + g]));
+  return Raw_q4_f(payload(n.w + row * groups + g), bitcast<f32>(scale_word(n.s + row * groups + g)));
 }
 
 fn group_q4_f(r: Raw_q4_f, odd: bool) -> Group_q4_f { return r; }
 
-fn load_q4_f(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q4_f {
+fn load_q4_f(m: Matrix, row: u32, groups: u32, g: u32) -> Group_q4_f {
   return group_q4_f(raw_q4_f(near_q4_f(m, row, groups, g), 0u, groups, 0u), false);
 }
 

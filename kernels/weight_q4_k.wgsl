@@ -10,17 +10,17 @@ struct Group_q4_k {
 alias Raw_q4_k = Group_q4_k;
 
 fn near_q4_k(m: Matrix, row: u32, groups: u32, g: u32) -> Near {
-  return Near(m.w_at + row * groups + g, m.s_at + 2u * (row * groups + g));
+  return Near(m.w_at + row * groups + g, (m.s_at >> 1u) + row * groups + g);
 }
 
 fn raw_q4_k(n: Near, row: u32, groups: u32, g: u32) -> Raw_q4_k {
-  let at = n.s + 2u * (row * groups + g);
-  return Raw_q4_k(payload(n.w + row * groups + g), bitcast<f32>(ws[at]), bitcast<f32>(ws[at + 1u]));
+  let dm = bitcast<vec2<f32>>(ws[n.s + row * groups + g]);
+  return Raw_q4_k(payload(n.w + row * groups + g), dm.x, dm.y);
 }
 
 fn group_q4_k(r: Raw_q4_k, odd: bool) -> Group_q4_k { return r; }
 
-fn load_q4_k(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q4_k {
+fn load_q4_k(m: Matrix, row: u32, groups: u32, g: u32) -> Group_q4_k {
   return group_q4_k(raw_q4_k(near_q4_k(m, row, groups, g), 0u, groups, 0u), false);
 }
 

@@ -16,12 +16,13 @@ fn near_q5_k(m: Matrix, row: u32, groups: u32, g: u32) -> Near {
 
 fn raw_q5_k(n: Near, row: u32, groups: u32, g: u32) -> Raw_q5_k {
   let at = n.s + 3u * (row * groups + g);
-  return Raw_q5_k(payload(n.w + row * groups + g), bitcast<f32>(ws[at]), bitcast<f32>(ws[at + 1u]), ws[at + 2u]);
+  return Raw_q5_k(payload(n.w + row * groups + g), bitcast<f32>(scale_word(at)), bitcast<f32>(scale_word(at + 1u)),
+                  scale_word(at + 2u));
 }
 
 fn group_q5_k(r: Raw_q5_k, odd: bool) -> Group_q5_k { return r; }
 
-fn load_q5_k(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q5_k {
+fn load_q5_k(m: Matrix, row: u32, groups: u32, g: u32) -> Group_q5_k {
   return group_q5_k(raw_q5_k(near_q5_k(m, row, groups, g), 0u, groups, 0u), false);
 }
 

@@ -9,18 +9,17 @@ struct Group_q6_k {
 alias Raw_q6_k = Group_q6_k;
 
 fn near_q6_k(m: Matrix, row: u32, groups: u32, g: u32) -> Near {
-  return Near(m.w_at + row * 2u * groups + g, m.s_at + 2u * (row * groups + g));
+  return Near(m.w_at + row * 2u * groups + g, (m.s_at >> 1u) + row * groups + g);
 }
 
 fn raw_q6_k(n: Near, row: u32, groups: u32, g: u32) -> Raw_q6_k {
   let at = n.w + row * 2u * groups + g; // planes [row][2][groups]
-  let s = n.s + 2u * (row * groups + g);
-  return Raw_q6_k(payload(at), payload(at + groups), vec2<f32>(bitcast<f32>(ws[s]), bitcast<f32>(ws[s + 1u])));
+  return Raw_q6_k(payload(at), payload(at + groups), bitcast<vec2<f32>>(ws[n.s + row * groups + g]));
 }
 
 fn group_q6_k(r: Raw_q6_k, odd: bool) -> Group_q6_k { return r; }
 
-fn load_q6_k(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q6_k {
+fn load_q6_k(m: Matrix, row: u32, groups: u32, g: u32) -> Group_q6_k {
   return group_q6_k(raw_q6_k(near_q6_k(m, row, groups, g), 0u, groups, 0u), false);
 }
 

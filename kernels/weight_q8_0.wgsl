@@ -13,20 +13,20 @@ struct Raw_q8_0 {
 }
 
 fn near_q8_0(m: Matrix, row: u32, groups: u32, g: u32) -> Near {
-  return Near(m.w_at + row * 2u * groups + g, (m.s_at + row * groups + g) >> 1u);
+  return Near(m.w_at + row * 2u * groups + g, (m.s_at + scale_half_at(row, groups, g)) >> 1u);
 }
 
 fn raw_q8_0(n: Near, row: u32, groups: u32, g: u32) -> Raw_q8_0 {
   let at = n.w + row * 2u * groups + g; // planes [row][2][groups]
-  return Raw_q8_0(payload(at), payload(at + groups), ws[n.s + ((row * groups + g) >> 1u)]);
+  return Raw_q8_0(payload(at), payload(at + groups), scale_word(n.s + (scale_half_at(row, groups, g) >> 1u)));
 }
 
 fn group_q8_0(r: Raw_q8_0, odd: bool) -> Group_q8_0 {
   return Group_q8_0(r.a, r.b, unpack2x16float(r.s >> select(0u, 16u, odd)).x);
 }
 
-fn load_q8_0(m: Matrix, i: u32, row: u32, groups: u32, g: u32) -> Group_q8_0 {
-  return group_q8_0(raw_q8_0(near_q8_0(m, row, groups, g), 0u, groups, 0u), ((m.s_at + i) & 1u) == 1u);
+fn load_q8_0(m: Matrix, row: u32, groups: u32, g: u32) -> Group_q8_0 {
+  return group_q8_0(raw_q8_0(near_q8_0(m, row, groups, g), 0u, groups, 0u), (scale_half_at(row, groups, g) & 1u) == 1u);
 }
 
 // Weights 4j .. 4j + 3 of the group.

@@ -37,6 +37,24 @@ const solo_form_info *solo_form_get_info(solo_form form) {
     return (uint32_t)form < SOLO_COUNT(info) ? &info[form] : NULL;
 }
 
+/* ---- scales on the device ----------------------------------------------------------------- */
+
+static uint32_t whole_runs(uint32_t n_group) { return (n_group + SOLO_QUAD_RUN - 1) / SOLO_QUAD_RUN * SOLO_QUAD_RUN; }
+
+bool solo_has_quads(solo_form form, uint32_t n_group) {
+    return solo_form_get_info(form)->scale_bytes == 2 && n_group * 4 >= whole_runs(n_group) * 3;
+}
+
+uint32_t solo_row_scales(solo_form form, uint32_t n_group) {
+    const uint32_t scale_bytes = solo_form_get_info(form)->scale_bytes;
+    if (solo_has_quads(form, n_group)) return whole_runs(n_group);
+    return scale_bytes == 2 ? n_group : n_group * scale_bytes / 4;
+}
+
+uint32_t solo_quad_at(uint32_t g) {
+    return g / SOLO_QUAD_RUN * SOLO_QUAD_RUN + g % SOLO_QUAD_LANES * 4 + g / SOLO_QUAD_LANES % 4;
+}
+
 bool solo_type_find(const char *what, const char *said, bool (*is_taken)(const solo_type_info *info, solo_type type),
                     solo_type *out, solo_error *err) {
     solo_text known = {0};

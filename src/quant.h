@@ -117,6 +117,15 @@ void solo_dequant(solo_type type, const uint8_t *src, uint64_t n, float *dst);
 void solo_repack_row(solo_type type, const uint8_t *src, uint32_t n, uint32_t *payload,
                      uint8_t *scales);
 
+/* How a row's scales stand on the device, counted in halves where a scale has two bytes, else in words. Two-byte
+ * ones that fill three quarters of it are padded to whole runs of 128, in which those of groups g, g + 32, g + 64 and
+ * g + 96 are neighbours: a quad, one load for a lane that has these groups (stream.h). common.wgsl says the same. */
+#define SOLO_QUAD_LANES 32u
+#define SOLO_QUAD_RUN (4 * SOLO_QUAD_LANES)
+bool     solo_has_quads(solo_form form, uint32_t n_group);
+uint32_t solo_row_scales(solo_form form, uint32_t n_group);
+uint32_t solo_quad_at(uint32_t g); /* of group g in a row of quads */
+
 /* The same weights back from the form, for tests and for the embedding row of the reference. */
 void solo_form_dequant(solo_form form, const uint32_t *payload, const uint8_t *scales, uint32_t n,
                        float *dst);

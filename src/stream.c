@@ -20,7 +20,8 @@ static const struct {
     [SOLO_ROLE_LOGITS] = {"logits", "LOGITS", "output"},
 };
 
-/* What a Raw_<form> holds. Each field of each unit is a variable of its own. (As parts of a struct, by
+/* What a Raw_<form> holds, planes first. Each field of each unit is a variable of its own, but the last of those whose
+ * scales stand in quads: that is a vec2<u32> of each quad of each row. (As parts of a struct, by
  * pointer, they ran no faster and no slower: bench/results/h200-2026-11-24-phi3.) */
 typedef struct field {
     const char *name, *type;
@@ -61,14 +62,11 @@ static bool one_run(const solo_weights *w, solo_matrix first, solo_matrix last) 
     for (uint32_t l = 0; l < n_layer; l++) {
         const solo_matrix_place *p = solo_weights_place(w, l, first);
         uint32_t n_row = 0;
-        if (p->s_at % 2 != 0 && info->scale_bytes == 2) return false;
         for (uint32_t m = first; m <= (uint32_t)last; m++) {
             const solo_matrix_place *q = solo_weights_place(w, l, m);
             if (!q->n_row) continue;
-            uint32_t groups = n_row * p->n_group;
-            uint32_t scales = info->scale_bytes == 2 ? groups : groups * info->scale_bytes / 4;
-            if (q->form != form || q->w_at != p->w_at + groups * info->payload_words / 4 ||
-                q->s_at != p->s_at + scales)
+            if (q->form != form || q->w_at != p->w_at + n_row * p->n_group * info->payload_words / 4 ||
+                q->s_at != p->s_at + n_row * solo_row_scales(form, p->n_group))
                 return false;
             n_row += q->n_row;
         }
@@ -79,6 +77,24 @@ static bool one_run(const solo_weights *w, solo_matrix first, solo_matrix last) 
 /* Halves of a tile that are rows of two matrices, the second behind the first: gate and up. */
 static uint32_t n_half(const solo_geometry *g, solo_role role) {
     return role == SOLO_ROLE_GATE_UP ? g->ffn_parts : 1;
+}
+
+/* Where a strip's scale stands: in which of a row's quads, and at which half of it. A lane's groups are its first one
+ * (of the row's first SOLO_QUAD_LANES) and every team-th behind it. */
+static uint32_t quad_of(const solo_role_geometry *g, uint32_t strip) {
+    uint32_t at = strip * g->team;
+    return at / SOLO_QUAD_RUN * (SOLO_QUAD_LANES / g->team) + at % SOLO_QUAD_LANES / g->team;
+}
+
+static uint32_t half_of(const solo_role_geometry *g, uint32_t strip) {
+    return strip * g->team / SOLO_QUAD_LANES % 4;
+}
+
+static uint32_t count_quads(const solo_role_geometry *g, uint32_t strips) {
+    uint32_t n = 0;
+    for (uint32_t strip = 0; strip < strips; strip++)
+        if (half_of(g, strip) == 0) n++;
+    return n;
 }
 
 /* Rows of a role's run of matrices, of each half. */
@@ -100,7 +116,8 @@ static void make_role(const solo_weights *w, const solo_geometry *g, uint32_t i,
     if (teams == 0) return;
     uint32_t rows = (role->tile + teams - 1) / teams;
     /* f32 groups are too wide to hold; halves of a scale's word are told apart by the group alone */
-    bool odd_halves = solo_form_get_info(form)->scale_bytes == 2 && role->groups % 2 != 0;
+    bool quads = solo_has_quads(form, role->groups);
+    bool odd_halves = solo_form_get_info(form)->scale_bytes == 2 && role->groups % 2 != 0 && !quads;
     bool even = g->wg / role->team % n_half(g, spans[i].role) == 0;
     r->on = g->desc.queue > 0 && even && form != SOLO_FORM_F32 && role->n_chunk == 1 && !odd_halves &&
             one_run(w, spans[i].first, spans[i].last);
@@ -108,6 +125,7 @@ static void make_role(const solo_weights *w, const solo_geometry *g, uint32_t i,
     r->form = form;
     r->planes = solo_form_get_info(form)->payload_words / 4;
     r->strips = (role->groups + role->team - 1) / role->team;
+    r->quads = quads ? count_quads(role, r->strips) : 0;
     r->loop = spans[i].role == SOLO_ROLE_LOGITS || rows > MAX_ROWS || rows * r->strips > MAX_UNIT ||
               (!cross && rows * r->strips * r->planes > g->desc.queue);
     r->rows = rows;
@@ -145,9 +163,16 @@ static void make_roles(const solo_weights *weights, bool cross, solo_stream *s) 
     }
 }
 
+/* The stages without matrices too: walk.wgsl asks for what was held back, and skips, only where all have one tile
+ * a workgroup (ONCE). */
+static bool is_walked_once(const solo_geometry *g) {
+    return g->tiles_attend <= g->n_wg && g->tiles_combine <= g->n_wg &&
+           (!g->desc.hp->has_post_norm || g->tiles_embed <= g->n_wg);
+}
+
 void solo_stream_make(const solo_weights *weights, const solo_geometry *geometry, bool cross_wanted,
                       solo_stream *s) {
-    bool cross = cross_wanted && geometry->desc.queue_across && geometry->desc.queue > 0;
+    bool cross = cross_wanted && geometry->desc.queue_across && geometry->desc.queue > 0 && is_walked_once(geometry);
     memset(s, 0, sizeof *s);
     s->geometry = geometry;
     make_roles(weights, cross, s);
@@ -182,6 +207,13 @@ static bool is_held_back(const solo_stream *s, solo_role at, unit u) {
 
 /* ---- text --------------------------------------------------------------------------------- */
 
+/* Of a unit: with quads without its last one, the scale. */
+static uint32_t n_field(const solo_stream_role *r) {
+    uint32_t n = 0;
+    while (n < MAX_FIELD && fields[r->form][n].name) n++;
+    return r->quads ? n - 1 : n;
+}
+
 static void add_registers(solo_text *out, const solo_stream *s, solo_role role) {
     const solo_stream_role *r = &s->role[role];
     const solo_role_geometry *g = &s->geometry->role[role];
@@ -189,10 +221,12 @@ static void add_registers(solo_text *out, const solo_stream *s, solo_role role) 
     solo_text_add(out, "\n// %s: a team of %u lanes does %u rows in %u strips of groups\n", name,
                   g->team, r->rows * r->n_pass, r->strips);
     for (uint32_t i = 0; i < r->n_unit; i++) {
-        for (const field *f = fields[r->form]; f < fields[r->form] + MAX_FIELD && f->name; f++)
-            solo_text_add(out, "var<private> %s_%s%u: %s; ", name, f->name, i, f->type);
+        for (uint32_t f = 0; f < n_field(r); f++)
+            solo_text_add(out, "var<private> %s_%s%u: %s; ", name, fields[r->form][f].name, i, fields[r->form][f].type);
         solo_text_add(out, "\n");
     }
+    for (uint32_t i = 0; i < r->quads * r->rows; i++)
+        solo_text_add(out, "var<private> %s_quad%u: vec2<u32>;%s", name, i, (i + 1) % r->rows ? " " : "\n");
     uint32_t teams = s->geometry->wg / g->team / n_half(s->geometry, role), rows = r->rows * r->n_pass;
     uint32_t n_row = n_row_of(s->geometry, role);
     solo_text_add(out,
@@ -219,36 +253,72 @@ static void add_group(solo_text *out, const solo_stream *s, solo_role role, uint
         solo_text_add(out, "%uu", strip * g->team);
 }
 
-/* { let raw = raw_q4_0(near_qkv, 3u, 96u, 32u); qkv_w7 = raw.w; qkv_s7 = raw.s; } */
+/* Planes by themselves, and a row's quad with its first unit:
+ * qkv_w7 = payload(near_qkv.w + 288u + 32u); qkv_quad3 = scale_quad(near_qkv, 3u, 96u, 0u); */
+static void add_load_quads(solo_text *out, const solo_stream *s, solo_role role, uint32_t index, const char *near) {
+    const solo_stream_role *r = &s->role[role];
+    const solo_role_geometry *g = &s->geometry->role[role];
+    const char *name = names[role].name;
+    uint32_t strip = index / r->rows, row = index % r->rows;
+    solo_text_add(out, "   ");
+    for (uint32_t p = 0; p < r->planes; p++) {
+        solo_text_add(out, " %s_%s%u = payload(%s_%s.w + %uu + ", name, fields[r->form][p].name, index, near, name,
+                      (row * r->planes + p) * g->groups);
+        add_group(out, s, role, strip);
+        solo_text_add(out, ");");
+    }
+    if (half_of(g, strip) == 0)
+        solo_text_add(out, " %s_quad%u = scale_quad(%s_%s, %uu, %uu, %uu);", name, quad_of(g, strip) * r->rows + row,
+                      near, name, row, g->groups, strip * g->team);
+    solo_text_add(out, "\n");
+}
+
+/* { let raw = raw_q4_0(near_qkv, 3u, 64u, 32u); qkv_w7 = raw.w; qkv_s7 = raw.s; } */
 static void add_load(solo_text *out, const solo_stream *s, solo_role role, uint32_t index,
                      const char *near) {
     const solo_stream_role *r = &s->role[role];
     const char *name = names[role].name;
+    if (r->quads) {
+        add_load_quads(out, s, role, index, near);
+        return;
+    }
     solo_text_add(out, "    { let raw = raw_%s(%s_%s, %uu, %uu, ", solo_form_get_info(r->form)->name, near, name,
                   index % r->rows, s->geometry->role[role].groups);
     add_group(out, s, role, index / r->rows);
     solo_text_add(out, ");");
-    for (const field *f = fields[r->form]; f < fields[r->form] + MAX_FIELD && f->name; f++)
-        solo_text_add(out, " %s_%s%u = raw.%s;", name, f->name, index, f->name);
+    for (uint32_t f = 0; f < n_field(r); f++)
+        solo_text_add(out, " %s_%s%u = raw.%s;", name, fields[r->form][f].name, index, fields[r->form][f].name);
     solo_text_add(out, " }\n");
 }
 
 static void add_zero(solo_text *out, const solo_stream *s, solo_role role, uint32_t index) {
-    solo_form form = s->role[role].form;
+    const solo_stream_role *r = &s->role[role];
+    const solo_role_geometry *g = &s->geometry->role[role];
+    uint32_t strip = index / r->rows;
     solo_text_add(out, "   ");
-    for (const field *f = fields[form]; f < fields[form] + MAX_FIELD && f->name; f++)
-        solo_text_add(out, " %s_%s%u = %s();", names[role].name, f->name, index, f->type);
+    for (uint32_t f = 0; f < n_field(r); f++)
+        solo_text_add(out, " %s_%s%u = %s();", names[role].name, fields[r->form][f].name, index,
+                      fields[r->form][f].type);
+    if (r->quads && half_of(g, strip) == 0)
+        solo_text_add(out, " %s_quad%u = vec2<u32>();", names[role].name, quad_of(g, strip) * r->rows + index % r->rows);
     solo_text_add(out, "\n");
 }
 
-/* "Raw_q4_0(qkv_w7, qkv_s7)" */
-static void add_raw(solo_text *out, const solo_stream *s, solo_role role, uint32_t index) {
-    solo_form form = s->role[role].form;
-    solo_text_add(out, "Raw_%s(", solo_form_get_info(form)->name);
-    for (const field *f = fields[form]; f < fields[form] + MAX_FIELD && f->name; f++)
-        solo_text_add(out, "%s%s_%s%u", f == fields[form] ? "" : ", ", names[role].name, f->name,
-                      index);
-    solo_text_add(out, ")");
+/* "group_q4_0(Raw_q4_0(qkv_w7, qkv_s7), odd)"; with quads "Group_q4_0(qkv_w7, unpack2x16float(qkv_quad3.x).y)",
+ * `quad` the name before the 3. */
+static void add_group_of(solo_text *out, const solo_stream *s, solo_role role, uint32_t index, const char *quad) {
+    const solo_stream_role *r = &s->role[role];
+    const solo_role_geometry *g = &s->geometry->role[role];
+    const char *form = solo_form_get_info(r->form)->name;
+    uint32_t strip = index / r->rows;
+    if (r->quads) solo_text_add(out, "Group_%s(", form);
+    else solo_text_add(out, "group_%s(Raw_%s(", form, form);
+    for (uint32_t f = 0; f < n_field(r); f++)
+        solo_text_add(out, "%s%s_%s%u", f ? ", " : "", names[role].name, fields[r->form][f].name, index);
+    if (r->quads)
+        solo_text_add(out, ", unpack2x16float(%s%u.%c).%c)", quad, quad_of(g, strip) * r->rows + index % r->rows,
+                      "xxyy"[half_of(g, strip)], "xyxy"[half_of(g, strip)]);
+    else solo_text_add(out, "), odd)");
 }
 
 /* What add_load names of a role, of this layer or the next. */
@@ -330,8 +400,8 @@ static void add_request(solo_text *out, const solo_stream *s, const char *prefix
 static void add_inputs(solo_text *out, const solo_stream *s, solo_role role, uint32_t strip) {
     const solo_role_geometry *g = &s->geometry->role[role];
     const char *name = names[role].name;
-    solo_text_add(out, "  {\n    let g = slot_%s + %uu;\n    let odd = (g & 1u) == 1u;\n", name,
-                  strip * g->team);
+    solo_text_add(out, "  {\n    let g = slot_%s + %uu;\n", name, strip * g->team);
+    if (!s->role[role].quads) solo_text_add(out, "    let odd = (g & 1u) == 1u;\n");
     if ((strip + 1) * g->team > g->groups)
         solo_text_add(out, "    let x = x_load_within(g, %uu);\n", g->groups);
     else solo_text_add(out, "    let x = x_load(g);\n");
@@ -339,14 +409,14 @@ static void add_inputs(solo_text *out, const solo_stream *s, solo_role role, uin
 
 /* The products of rows [from, to) of a strip, unit by unit. */
 static void add_products(solo_text *out, const solo_stream *s, solo_role role, uint32_t strip,
-                         uint32_t from, uint32_t to) {
+                         uint32_t from, uint32_t to, const char *quad) {
     const solo_stream_role *r = &s->role[role];
     const char *form = solo_form_get_info(r->form)->name;
     const char *act = s->geometry->desc.activations == SOLO_ACTIVATIONS_F32 ? "f32" : "int8";
     for (uint32_t row = from; row < to; row++) {
-        solo_text_add(out, "    a%u = mac_%s_%s(group_%s(", row, act, form, form);
-        add_raw(out, s, role, strip * r->rows + row);
-        solo_text_add(out, ", odd), x, %s_ONE, a%u);\n", names[role].capital, row);
+        solo_text_add(out, "    a%u = mac_%s_%s(", row, act, form);
+        add_group_of(out, s, role, strip * r->rows + row, quad);
+        solo_text_add(out, ", x, %s_ONE, a%u);\n", names[role].capital, row);
     }
 }
 
@@ -373,33 +443,53 @@ static void add_accumulators(solo_text *out, const solo_stream_role *r) {
     for (uint32_t row = 0; row < r->rows; row++) solo_text_add(out, "  var a%u = 0.0;\n", row);
 }
 
+/* own_<role>: near_<role> once the stage's first unit is there. Without it a driver moves the stage's own later loads in
+ * front of its first wait, which is then, by the one scoreboard that they share, for them too. The 0 that is added is
+ * no compiler's to know: no step is past the context. */
+static void add_own(solo_text *out, const solo_stream *s, solo_role role) {
+    const char *name = names[role].name;
+    solo_text_add(out,
+                  "  let held = select(0u, 1u, %s_%s0.x == args.seed_low && args.pos >= N_CTX);\n"
+                  "  let own_%s = Near(near_%s.w + held, near_%s.s + held);\n",
+                  name, fields[s->role[role].form][0].name, name, name, name);
+}
+
+/* Of what comes within reach as units are used up, the role's own stands between their products, that of other stages
+ * behind all of them: in between, each wait of the stage was for those loads too. */
 static void add_multiply(solo_text *out, const solo_stream *s, solo_role role) {
     const solo_stream_role *r = &s->role[role];
     unit list[MAX_AHEAD], others[MAX_AHEAD];
-    uint32_t n = list_reached(s, role, 0, r->n_unit, list);
+    uint32_t n = list_reached(s, role, 0, r->n_unit, list), n_other = 0;
+    bool any_own = false;
+    char quad[32];
+    snprintf(quad, sizeof quad, "%s_quad", names[role].name);
+    for (uint32_t i = 0; i < n; i++) {
+        any_own = any_own || list[i].role == role;
+        if (list[i].role != role && !is_held_back(s, role, list[i])) others[n_other++] = list[i];
+    }
     solo_text_add(out, "fn multiply_%s%s%s", names[role].name, signature, go);
     add_place(out, s, role, 0);
-    add_places(out, s, list, n, (int)role);
+    if (any_own) add_own(out, s, role);
+    add_places(out, s, others, n_other, (int)role);
     add_accumulators(out, r);
     for (uint32_t strip = 0; strip < r->strips; strip++) {
         add_inputs(out, s, role, strip);
         for (uint32_t row = 0; row < r->rows; row += PART_ROWS) {
-            uint32_t end = row + PART_ROWS < r->rows ? row + PART_ROWS : r->rows, n_other = 0;
-            add_products(out, s, role, strip, row, end);
+            uint32_t end = row + PART_ROWS < r->rows ? row + PART_ROWS : r->rows;
+            add_products(out, s, role, strip, row, end, quad);
             n = list_reached(s, role, strip * r->rows + row, strip * r->rows + end, list);
-            for (uint32_t i = 0; i < n; i++) {
-                if (list[i].role == role) add_load(out, s, role, list[i].index, "near");
-                else if (!is_held_back(s, role, list[i])) others[n_other++] = list[i];
-            }
-            add_anchored(out, s, others, n_other);
+            for (uint32_t i = 0; i < n; i++)
+                if (list[i].role == role) add_load(out, s, role, list[i].index, "own");
         }
         solo_text_add(out, "  }\n");
     }
+    add_anchored(out, s, others, n_other);
     add_sums(out, s, role, "");
     solo_text_add(out, "}\n");
 }
 
-/* Passes in a loop: as a unit is used up, the next pass's is requested in its place. */
+/* Passes in a loop: as a unit is used up, the next pass's is requested in its place. (A quad is used up later than the
+ * first of its units: a pass has copies, quad0, ...) */
 static void add_loop(solo_text *out, const solo_stream *s, solo_role role) {
     const solo_stream_role *r = &s->role[role];
     const char *name = names[role].name;
@@ -411,10 +501,11 @@ static void add_loop(solo_text *out, const solo_stream *s, solo_role role) {
                   "  let next_%s = near_%s(m_%s, team_%s.row + done + %uu, %uu, min(slot_%s, %uu));\n",
                   r->n_pass, r->rows, name, solo_form_get_info(r->form)->name, name, name, r->rows,
                   s->geometry->role[role].groups, name, s->geometry->role[role].groups - 1);
+    for (uint32_t i = 0; i < r->quads * r->rows; i++) solo_text_add(out, "  let quad%u = %s_quad%u;\n", i, name, i);
     add_accumulators(out, r);
     for (uint32_t strip = 0; strip < r->strips; strip++) {
         add_inputs(out, s, role, strip);
-        add_products(out, s, role, strip, 0, r->rows);
+        add_products(out, s, role, strip, 0, r->rows, "quad");
         solo_text_add(out, "  }\n  if (pass_ + 1u < %uu) {\n", r->n_pass);
         for (uint32_t i = 0; i < r->rows; i++) add_load(out, s, role, strip * r->rows + i, "next");
         solo_text_add(out, "  } else {\n");

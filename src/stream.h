@@ -10,6 +10,9 @@
  * a lane knows, because a driver otherwise moves them behind the wait. (Of a uniform it made two instructions
  * a register.)
  *
+ * Where a row's scales stand in quads (quant.h), each of a row's quads is a register, requested with the first of the
+ * units that it belongs to; which half of it is a unit's scale is known here. Else a unit's scale is a part of it.
+ *
  * The text is written out here, unit by unit, since registers have no index; what a unit computes is
  * mac_* of kernels/weight_*.wgsl and template_mac_f32.wgsl, as in the loops of template_rows.wgsl,
  * in the same order for each row: the same bits. */
@@ -28,6 +31,7 @@ typedef struct solo_stream_role {
     uint32_t strips;
     uint32_t n_unit;     /* of a pass: rows * strips, unit = strip * rows + row */
     uint32_t planes;     /* vec4 of a unit */
+    uint32_t quads;      /* of a row: of the scales of its strips; 0: they have none */
     uint32_t first;      /* vec4 of the layer before it in the order */
 } solo_stream_role;
 

@@ -39,8 +39,10 @@ static bool place_matrix(solo_weights *w, const solo_tensor *t, solo_matrix_plac
     out->n_row = (uint32_t)t->dim[1];
     uint64_t groups = (uint64_t)out->n_group * out->n_row;
     uint64_t words4 = groups * form->payload_words / 4;
-    uint64_t words = (groups * form->scale_bytes + 3) / 4;
     bool halves = form->scale_bytes == 2;
+    uint64_t scales = (uint64_t)solo_row_scales(out->form, out->n_group) * out->n_row;
+    uint64_t words = halves ? (scales + 1) / 2 : scales;
+    w->scale_words += w->scale_words % 2; /* quads, and forms of two words, are loaded as pairs of words */
     if (w->payload_words4 + words4 > UINT32_MAX || (w->scale_words + words) * 2 > UINT32_MAX)
         return solo_fail(err, SOLO_UNSUPPORTED, "tensor %s: the weights pass 64 GiB", t->name);
     out->w_at = (uint32_t)w->payload_words4;
@@ -99,6 +101,7 @@ static bool lay_out(solo_weights *w, solo_error *err) {
     }
     w->dir_at = (uint32_t)w->scale_words;
     w->scale_words += (uint64_t)n * 3;
+    w->scale_words += w->scale_words % 2; /* whole pairs: as kernels see the buffer */
     return true;
 }
 
@@ -216,13 +219,26 @@ typedef struct piece {
     uint8_t *scales;
 } piece;
 
+static size_t scale_bytes_of_row(const solo_matrix_place *place) {
+    const size_t unit = solo_form_get_info(place->form)->scale_bytes == 2 ? 2 : 4;
+    return solo_row_scales(place->form, place->n_group) * unit;
+}
+
+/* A row's scales, group by group at the front of its n_bytes, into quads; the rest is zeros. */
+static void to_quads(uint16_t *scales, uint32_t n_group, size_t n_bytes, uint16_t *in_order) {
+    memcpy(in_order, scales, n_group * sizeof *scales);
+    memset(scales, 0, n_bytes);
+    for (uint32_t g = 0; g < n_group; g++) scales[solo_quad_at(g)] = in_order[g];
+}
+
 static void repack_rows(void *user, uint32_t first, uint32_t end) {
     const piece *p = user;
     const solo_tensor *t = p->one->tensor;
     uint32_t n_group = p->one->place->n_group, words = p->form->payload_words, row_words = n_group * words;
-    size_t row_scale = (size_t)n_group * p->form->scale_bytes;
+    size_t row_scale = scale_bytes_of_row(p->one->place);
     bool straight = words == 4; /* one plane: the row as it is */
     uint32_t *row = straight ? NULL : solo_alloc((size_t)row_words * 4);
+    uint16_t *in_order = solo_has_quads(p->one->place->form, n_group) ? solo_alloc(n_group * 2) : NULL;
     for (uint32_t i = first; i < end; i++) {
         uint32_t from = row_in_file(p->hp, p->one->matrix, p->r0 + i) - p->r0;
         SOLO_ASSERT(from < p->n_row);
@@ -230,8 +246,9 @@ static void repack_rows(void *user, uint32_t first, uint32_t end) {
         solo_repack_row(t->type, p->rows + from * p->file_row, (uint32_t)t->dim[0], straight ? out : row,
                         row_scale ? p->scales + i * row_scale : NULL);
         if (!straight) interleave(row, n_group, words, out);
+        if (in_order) to_quads((uint16_t *)(void *)(p->scales + i * row_scale), n_group, row_scale, in_order);
     }
-    free(row);
+    free(row), free(in_order);
 }
 
 static bool upload_matrix(uploader *u, const parcel *one, solo_error *err) {
@@ -239,7 +256,7 @@ static bool upload_matrix(uploader *u, const parcel *one, solo_error *err) {
     const solo_matrix_place *place = one->place;
     const solo_form_info *form = solo_form_get_info(place->form);
     uint32_t row_words = place->n_group * form->payload_words;
-    size_t row_scale = (size_t)place->n_group * form->scale_bytes;
+    size_t row_scale = scale_bytes_of_row(place);
     uint64_t file_row = t->n_bytes / place->n_row;
     uint32_t rows_piece = rows_of_piece(&u->w->model->hp, one->matrix, row_words * 4);
     if (rows_piece > place->n_row) rows_piece = place->n_row;

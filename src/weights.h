@@ -1,8 +1,8 @@
 /* weights.h: a model's tensors in the GPU's forms, uploaded to one device.
  *
  * Two kinds of buffer. Payload: one index space of vec4<u32>, cut into as many buffers as the
- * device's binding limit demands (kernels see it through payload(i)). Scales: one buffer of u32
- * with all scales and the vectors. Matrices stand row by row; a row of a form with p payload
+ * device's binding limit demands (kernels see it through payload(i)). Scales: one buffer of u32, an even
+ * number, with all scales (a row's as quant.h says) and the vectors. Matrices stand row by row; a row of a form with p payload
  * vec4 a group is p planes of its groups: [row][p][group]. Rows of q and k are ordered so that the
  * two numbers which RoPE turns together are neighbours, whatever the file's order; so are their biases
  * and gains. */
@@ -57,7 +57,7 @@ typedef struct solo_vector_place {
 typedef struct solo_matrix_place {
     solo_form form;
     uint32_t w_at; /* vec4 index of the payload */
-    uint32_t s_at; /* q4_0, q8_0: in halves; else in words of the scales buffer */
+    uint32_t s_at; /* q4_0, q8_0: in halves; else in words of the scales buffer; of an even word */
     uint32_t n_row, n_group; /* 0 rows: the model has no such matrix */
     uint64_t n_bytes; /* payload and scales */
 } solo_matrix_place;

@@ -287,9 +287,9 @@ static void add_matrix_place(solo_text *out, const solo_weights *w, solo_matrix 
     uint32_t at = w->dir_at + 3 * (uint32_t)matrix;
     solo_text_add(out,
                   "fn matrix_%s(layer: u32) -> Matrix {\n  let at = %uu + layer * %uu;\n  return "
-                  "Matrix(ws[at], ws[at + 1u]);\n}\n",
+                  "Matrix(scale_word(at), scale_word(at + 1u));\n}\n",
                   name, at, 3u * SOLO_MATRIX_PER_LAYER);
-    solo_text_add(out, "fn form_%s(layer: u32) -> u32 { return ws[%uu + layer * %uu]; }\n", name,
+    solo_text_add(out, "fn form_%s(layer: u32) -> u32 { return scale_word(%uu + layer * %uu); }\n", name,
                   at + 2, 3u * SOLO_MATRIX_PER_LAYER);
 }
 
@@ -341,8 +341,7 @@ static void add_weight_of(solo_text *out, const solo_weights *w, solo_matrix mat
     if (has_matrix(w, matrix))
         solo_text_add(out,
                       "  let g = col / 32u;\n"
-                      "  return quad_%s(load_%s(matrix_%s(0u), row * (D / 32u) + g, row, D / 32u, g), "
-                      "(col %% 32u) / 4u)[col %% 4u];\n",
+                      "  return quad_%s(load_%s(matrix_%s(0u), row, D / 32u, g), (col %% 32u) / 4u)[col %% 4u];\n",
                       form, form, name);
     else
         solo_text_add(out, "  return 0.0;\n");
@@ -453,7 +452,7 @@ static void add_prefill(solo_text *out, const solo_weights *w) {
             if (is_mixed(forms))
                 solo_text_add(out, "  if (form_%s(layer) == %uu) ", uses[i].name, f);
             solo_text_add(
-                out, "  { return quad_%s(load_%s(m, row * groups + g, row, groups, g), j); }\n",
+                out, "  { return quad_%s(load_%s(m, row, groups, g), j); }\n",
                 form, form);
         }
         if (is_mixed(forms)) solo_text_add(out, "  return vec4<f32>();\n");

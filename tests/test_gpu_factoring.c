@@ -375,37 +375,65 @@ static void payload_in_several_bindings(void **state) {
 
 /* A queue of weights, in the stages' own order and across them: with one tile a stage the only
  * workgroup walks all of a token, and what a stage requests for the next must be what that uses. */
-static void weights_requested_ahead(void **state) {
-    (void)state;
-    config c = {.name = "a queue across stages",
-                .model = {.n_layer = 3, .n_ctx = 96, .seed = 9, .tied = true,
-                          .type_qk = SOLO_TYPE_Q4_0, .type_v = SOLO_TYPE_Q4_0,
-                          .type_out = SOLO_TYPE_Q8_0},
-                .plan = {.max_team = 2, .workgroup_size = 128, .queue = 1, .queue_across = true,
-                         .n_slice = 1, .n_workgroup = 1},
-                .n_prompt = 5,
-                .n_step = 4};
-    gpu_bed bed = gpu_bed_open(&c.model, 0);
-    c.plan.factoring = "stages";
-    solo_plan *plan = gpu_plan_open(&bed, c.plan);
+static void check_ahead(config *c) {
+    gpu_bed bed = gpu_bed_open(&c->model, 0);
+    c->plan.factoring = "stages";
+    solo_plan *plan = gpu_plan_open(&bed, c->plan);
     solo_stream stream;
     solo_stream_make(bed.weights, &plan->geometry, true, &stream);
     assert_true(plan->geometry.role[SOLO_ROLE_OUT].team > 1);
     assert_true(stream.queue > 1); /* a strip's rows at least */
     assert_true(stream.cross && stream.layer_vec4 > stream.queue && stream.role[SOLO_ROLE_LOGITS].loop);
-    record ahead = run_program(plan, &plan->main, &c);
-    check_factoring(plan, &c, "unfused", 0, &ahead); /* multiplies in loops */
+    record ahead = run_program(plan, &plan->main, c);
+    check_factoring(plan, c, "unfused", 0, &ahead); /* multiplies in loops */
     if (!gpu_compiles_slowly()) {
-        check_factoring(plan, &c, "single", SOLO_ASSIGNMENT_STATIC, &ahead);
-        check_factoring(plan, &c, "single", SOLO_ASSIGNMENT_TICKET, &ahead);
-        check_factoring(plan, &c, "chunk:2", SOLO_ASSIGNMENT_STATIC, &ahead); /* own rows from word to word */
+        check_factoring(plan, c, "single", SOLO_ASSIGNMENT_STATIC, &ahead);
+        check_factoring(plan, c, "single", SOLO_ASSIGNMENT_TICKET, &ahead);
+        check_factoring(plan, c, "chunk:2", SOLO_ASSIGNMENT_STATIC, &ahead); /* own rows from word to word */
     }
     solo_plan_close(plan);
     record_free(&ahead);
     gpu_bed_close(&bed);
 }
 
-/* The same for forms with other registers, within stages. */
+static void weights_requested_ahead(void **state) {
+    (void)state;
+    config c = {.name = "a queue across stages",
+                .model = {.n_layer = 3, .n_head_kv = 1, .n_ctx = 96, .seed = 9, .tied = true,
+                          .type_qk = SOLO_TYPE_Q4_0, .type_v = SOLO_TYPE_Q4_0,
+                          .type_out = SOLO_TYPE_Q8_0},
+                .plan = {.max_team = 2, .workgroup_size = 128, .queue = 1, .queue_across = true,
+                         .n_slice = 1, .n_workgroup = 1},
+                .n_prompt = 5,
+                .n_step = 4};
+    check_ahead(&c);
+    c.name = "several strips, some held back across attention";
+    c.model.n_embd = 192, c.model.n_ff = 256;
+    c.model.type_gate = c.model.type_up = SOLO_TYPE_Q4_0;
+    c.model.type_down = SOLO_TYPE_Q8_0;
+    c.plan.k_split = 2, c.plan.queue = 14;
+    check_ahead(&c);
+}
+
+/* Within stages: by loops against the queue. */
+static void check_ahead_in_stages(config *c, solo_form qkv, solo_form down, uint32_t quads) {
+    gpu_bed bed = gpu_bed_open(&c->model, 0);
+    c->plan.factoring = "stages";
+    solo_plan *plan = gpu_plan_open(&bed, c->plan);
+    solo_stream stream;
+    solo_stream_make(bed.weights, &plan->geometry, false, &stream);
+    assert_true(stream.role[SOLO_ROLE_QKV].on && stream.role[SOLO_ROLE_DOWN].on);
+    assert_int_equal(stream.role[SOLO_ROLE_QKV].form, qkv);
+    assert_int_equal(stream.role[SOLO_ROLE_DOWN].form, down);
+    assert_int_equal(stream.role[SOLO_ROLE_DOWN].quads, quads);
+    record ahead = run_program(plan, &plan->main, c);
+    check_factoring(plan, c, "unfused", 0, &ahead); /* multiplies in loops */
+    solo_plan_close(plan);
+    record_free(&ahead);
+    gpu_bed_close(&bed);
+}
+
+/* Forms with other registers. */
 static void other_forms_requested_ahead(void **state) {
     (void)state;
     config c = {.name = "a queue of five bits and of scales by 16",
@@ -417,18 +445,19 @@ static void other_forms_requested_ahead(void **state) {
                 .plan = {.max_team = 4, .workgroup_size = 64, .queue = 4},
                 .n_prompt = 3,
                 .n_step = 4};
-    gpu_bed bed = gpu_bed_open(&c.model, 0);
-    c.plan.factoring = "stages";
-    solo_plan *plan = gpu_plan_open(&bed, c.plan);
-    solo_stream stream;
-    solo_stream_make(bed.weights, &plan->geometry, false, &stream);
-    assert_int_equal(stream.role[SOLO_ROLE_QKV].form, SOLO_FORM_Q5_K);
-    assert_int_equal(stream.role[SOLO_ROLE_DOWN].form, SOLO_FORM_Q2_K);
-    record ahead = run_program(plan, &plan->main, &c);
-    check_factoring(plan, &c, "unfused", 0, &ahead); /* multiplies in loops */
-    solo_plan_close(plan);
-    record_free(&ahead);
-    gpu_bed_close(&bed);
+    check_ahead_in_stages(&c, SOLO_FORM_Q5_K, SOLO_FORM_Q2_K, 0);
+}
+
+/* Scales in quads: a row has two runs of them, of which a narrower team's lane has several at once. */
+static void quads_requested_ahead(void **state) {
+    (void)state;
+    config c = {.name = "quads of teams of 16",
+                .model = {.n_ff = 193 * 32, .n_ctx = 96, .seed = 40, .tied = true, .type_qk = SOLO_TYPE_Q4_0,
+                          .type_v = SOLO_TYPE_Q4_0, .type_down = SOLO_TYPE_Q4_0},
+                .plan = {.max_team = 16, .k_split = 16, .workgroup_size = 64, .queue = 64, .no_subgroups = true},
+                .n_prompt = 3,
+                .n_step = 4};
+    check_ahead_in_stages(&c, SOLO_FORM_Q4_0, SOLO_FORM_Q4_0, 4);
 }
 
 static const tiny_desc phi3_model = {
@@ -825,6 +854,7 @@ int main(void) {
         cmocka_unit_test(inputs_in_chunks_f32),
         cmocka_unit_test(payload_in_several_bindings),
         cmocka_unit_test(other_forms_requested_ahead),
+        cmocka_unit_test(quads_requested_ahead),
         cmocka_unit_test(weights_requested_ahead),
         cmocka_unit_test(more_parts_than_bindings),
         cmocka_unit_test(phi3_in_a_window),

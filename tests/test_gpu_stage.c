@@ -7,6 +7,7 @@
 #include "gpu.h"
 
 #include "ref.h"
+#include "stream.h"
 
 #define N_CTX 64u
 
@@ -30,6 +31,9 @@ typedef struct config {
     bool subgroups;    /* attention in registers, where the adapter's are of max_team lanes */
     bool chunked; /* the inputs of every matrix come in chunks */
     bool slow_too;     /* where shaders compile slowly as well */
+    uint32_t queue;    /* of weights; 0: the adapter's own */
+    uint32_t quads;    /* of a row of down, where it has a queue of passes in a loop or, by `loop`, of all units */
+    bool loop;
 } config;
 
 /* ---- what a step left, as numbers ----------------------------------------------------------- */
@@ -276,6 +280,14 @@ static void check_step(const config *c, solo_plan *plan, solo_ref *ref, uint32_t
     free(w.at), free(w.kv_k), free(w.kv_v), free(logits);
 }
 
+static void expect_quads(const config *c, const solo_plan *plan) {
+    solo_stream stream;
+    solo_stream_make(plan->weights, &plan->geometry, false, &stream);
+    const solo_stream_role *down = &stream.role[SOLO_ROLE_DOWN];
+    assert_true(down->on && down->loop == c->loop);
+    assert_int_equal(down->quads, c->quads);
+}
+
 static void check_config(const config *c) {
     if (gpu_compiles_slowly() && !c->slow_too) return;
     tiny_desc model = c->model;
@@ -288,11 +300,13 @@ static void check_config(const config *c) {
     gpu_weights_open(&bed, 0);
     solo_plan_desc d = {
         .factoring = "stages", .activations = c->activations, .kv_type = c->kv_type,
-        .max_team = c->max_team, .workgroup_size = c->workgroup_size, .no_subgroups = !c->subgroups};
+        .max_team = c->max_team, .workgroup_size = c->workgroup_size, .no_subgroups = !c->subgroups,
+        .queue = c->queue};
     solo_plan *plan = c->chunked ? gpu_plan_open_chunked(&bed, d) : gpu_plan_open(&bed, d);
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT && c->chunked; i++) /* see wide */
         assert_true(plan->geometry.role[i].tile > 32 || !solo_device_info_of(gpu_device)->is_software);
     assert_true(plan->geometry.att_parts >= c->min_parts);
+    if (c->quads) expect_quads(c, plan);
     if (!draws()) plan->main.n_dispatch--; /* sample is the last one */
     solo_ref *ref;
     GPU_OK(solo_ref_open(&ref, bed.model, N_CTX, &gpu_err));
@@ -401,6 +415,24 @@ static void inputs_in_chunks(void **state) {
     check_config(&c);
 }
 
+/* Scales in quads, of rows whose groups end within a quad: in loops, where a row has two runs of them, and in a queue,
+ * where a quad outlives a pass's units and where each unit has its registers. */
+static void scales_in_quads(void **state) {
+    (void)state;
+    config c = {.name = "quads, in loops", .activations = SOLO_ACTIVATIONS_F32, .slow_too = true,
+                .model = {.n_ff = 193 * 32, .seed = 39, .type_down = SOLO_TYPE_Q4_0}};
+    check_config(&c);
+    c.name = "quads, in passes";
+    c.model.n_ff = 97 * 32;
+    c.max_team = 32, c.workgroup_size = 64;
+    c.queue = 9, c.quads = 1, c.loop = true;
+    check_config(&c);
+    c.name = "quads, unit by unit";
+    c.model.type_down = SOLO_TYPE_Q8_0;
+    c.queue = 64, c.loop = false;
+    check_config(&c);
+}
+
 /* Llama's files keep pairs as neighbours; others keep halves and turn a part of a head only. */
 static void rope_halves_in_part(void **state) {
     (void)state;
@@ -488,6 +520,7 @@ int main(void) {
         cmocka_unit_test(phi3),                cmocka_unit_test(qwen2),
         cmocka_unit_test(qwen3),               cmocka_unit_test(gpt2),
         cmocka_unit_test(gemma),               cmocka_unit_test(int8_kv),
+        cmocka_unit_test(scales_in_quads),
     };
     cmocka_set_test_filter(getenv("SOLO_TEST_FILTER")); /* a pattern: only these tests */
     return cmocka_run_group_tests(tests, gpu_open, gpu_close);

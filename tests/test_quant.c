@@ -122,6 +122,33 @@ static void test_type_tables(void **state) {
     assert_null(solo_form_get_info(SOLO_FORM_NONE));
 }
 
+/* In a row of quads each group has a place of its own, and groups 32 apart are the neighbours of one aligned four. */
+static void test_scales_in_quads(void **state) {
+    (void)state;
+    const uint32_t with[] = {96, 97, 112, 128, 193, 224, 256, 448}, without[] = {1, 2, 18, 40, 64, 95, 129, 160, 191};
+    for (uint32_t i = 0; i < SOLO_COUNT(with); i++) {
+        const uint32_t n = with[i], row = (n + 127) / 128 * 128;
+        assert_true(solo_has_quads(SOLO_FORM_Q4_0, n) && solo_has_quads(SOLO_FORM_Q8_0, n));
+        assert_int_equal(solo_row_scales(SOLO_FORM_Q4_0, n), row);
+        assert_false(solo_has_quads(SOLO_FORM_Q4_1, n) || solo_has_quads(SOLO_FORM_F16, n));
+        bool taken[512] = {false};
+        for (uint32_t g = 0; g < n; g++) {
+            const uint32_t at = solo_quad_at(g);
+            assert_true(at < row && !taken[at]);
+            taken[at] = true;
+            assert_int_equal(at % 4, g / 32 % 4);
+            if (at % 4) assert_int_equal(solo_quad_at(g - 32), at - 1);
+        }
+    }
+    for (uint32_t i = 0; i < SOLO_COUNT(without); i++) {
+        assert_false(solo_has_quads(SOLO_FORM_Q4_0, without[i]));
+        assert_int_equal(solo_row_scales(SOLO_FORM_Q8_0, without[i]), without[i]);
+    }
+    assert_int_equal(solo_row_scales(SOLO_FORM_Q4_1, 96), 96);
+    assert_int_equal(solo_row_scales(SOLO_FORM_Q5_K, 96), 3 * 96);
+    assert_int_equal(solo_row_scales(SOLO_FORM_F16, 96), 0);
+}
+
 /* dequant of the type and of its form on n weights, compared bit for bit. */
 static void check_form(solo_type type, const uint8_t *src, uint32_t n, const float *wanted) {
     const solo_type_info *info = solo_type_get_info((uint32_t)type);
@@ -337,6 +364,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_halves_round_trip),  cmocka_unit_test(test_f32_to_f16_edges),
         cmocka_unit_test(test_f32_to_f16_nearest), cmocka_unit_test(test_type_tables),
+        cmocka_unit_test(test_scales_in_quads),
         cmocka_unit_test(test_vectors),            cmocka_unit_test(test_forms_are_exact),
         cmocka_unit_test(test_payload_layout),     cmocka_unit_test(test_float_tails),
         cmocka_unit_test(test_quantize_error),     cmocka_unit_test(test_quantize_odd_rows),
