@@ -300,7 +300,8 @@ static void add_zero(solo_text *out, const solo_stream *s, solo_role role, uint3
         solo_text_add(out, " %s_%s%u = %s();", names[role].name, fields[r->form][f].name, index,
                       fields[r->form][f].type);
     if (r->quads && half_of(g, strip) == 0)
-        solo_text_add(out, " %s_quad%u = vec2<u32>();", names[role].name, quad_of(g, strip) * r->rows + index % r->rows);
+        solo_text_add(out, " %s_quad%u = vec2<u32>();", names[role].name,
+                      quad_of(g, strip) * r->rows + index % r->rows);
     solo_text_add(out, "\n");
 }
 
@@ -443,9 +444,9 @@ static void add_accumulators(solo_text *out, const solo_stream_role *r) {
     for (uint32_t row = 0; row < r->rows; row++) solo_text_add(out, "  var a%u = 0.0;\n", row);
 }
 
-/* own_<role>: near_<role> once the stage's first unit is there. Without it a driver moves the stage's own later loads in
- * front of its first wait, which is then, by the one scoreboard that they share, for them too. The 0 that is added is
- * no compiler's to know: no step is past the context. */
+/* own_<role>: near_<role> once the stage's first unit is there. Without it a driver moves the stage's own later loads
+ * in front of its first wait, which is then, by the one scoreboard that they share, for them too. That a 0 is added no
+ * compiler knows: no step is past the context. */
 static void add_own(solo_text *out, const solo_stream *s, solo_role role) {
     const char *name = names[role].name;
     solo_text_add(out,

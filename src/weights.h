@@ -1,11 +1,11 @@
 /* weights.h: a model's tensors in the GPU's forms, uploaded to one device.
  *
  * Two kinds of buffer. Payload: one index space of vec4<u32>, cut into as many buffers as the
- * device's binding limit demands (kernels see it through payload(i)). Scales: one buffer of u32, an even
- * number, with all scales (a row's as quant.h says) and the vectors. Matrices stand row by row; a row of a form with p payload
- * vec4 a group is p planes of its groups: [row][p][group]. Rows of q and k are ordered so that the
- * two numbers which RoPE turns together are neighbours, whatever the file's order; so are their biases
- * and gains. */
+ * device's binding limit demands (kernels see it through payload(i)). Scales: one buffer of u32, an
+ * even number, with all scales and the vectors. Matrices stand row by row; a row of a form with p
+ * payload vec4 a group is p planes of its groups: [row][p][group]; how its scales stand, quant.h says.
+ * Rows of q and k are ordered so that the two numbers which RoPE turns together are neighbours,
+ * whatever the file's order; so are their biases and gains. */
 #ifndef SOLO_WEIGHTS_H
 #define SOLO_WEIGHTS_H
 

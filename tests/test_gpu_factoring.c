@@ -413,6 +413,14 @@ static void weights_requested_ahead(void **state) {
     c.model.type_down = SOLO_TYPE_Q8_0;
     c.plan.k_split = 2, c.plan.queue = 14;
     check_ahead(&c);
+    c.model.n_head_kv = 2; /* two tiles of attention: the workgroup does not walk each stage once */
+    gpu_bed bed = gpu_bed_open(&c.model, 0);
+    solo_plan *plan = gpu_plan_open(&bed, c.plan);
+    solo_stream stream;
+    solo_stream_make(bed.weights, &plan->geometry, true, &stream);
+    assert_false(stream.cross);
+    solo_plan_close(plan);
+    gpu_bed_close(&bed);
 }
 
 /* Within stages: by loops against the queue. */
