@@ -21,6 +21,10 @@ var<private> att_v: AttRow;
 var<private> att_r0: AttRow; // of K, then of V, of the blocks behind it, ATT_ROWS at a time
 var<private> att_r1: AttRow;
 var<private> att_r2: AttRow;
+var<private> att_tail_k: u32; // att_tail: of the first block
+var<private> att_tail_v: u32;
+var<private> att_tail_0: u32; // of the next
+var<private> att_tail_r: u32; // of those behind it
 var<private> att_m: f32; // running maximum, of all lanes alike
 var<private> att_l: f32; // sum of what a lane's positions are worth
 
@@ -77,22 +81,39 @@ fn att_newest_mixed(r: AttRow, tile: u32, p: u32, span: Span, lane: u32) -> AttR
 // Whether the part at p0 has more blocks than one.
 fn att_goes_on(p0: u32, hi: u32) -> bool { return p0 + ATT_BLOCK < hi; }
 
-// Requests the rows of the ATT_ROWS blocks from position p on, where there are any. (Zeros else, so that a compiler
-// need not keep what stood there.)
-fn att_ask(which: u32, layer: u32, kv_head: u32, p: u32, any: bool, lane: u32) {
-  att_ask_some(which, layer, kv_head, p, any, any, lane);
+// Rows asked for under a condition end with a word of the weights, and zeros stand where the condition is false, so that
+// a compiler need not keep what stood there. A load from the cache, which may be written to, is a branch to some
+// compilers, the last one joined with the condition's: what was asked for before it was copied, and so awaited, behind
+// the branch. A load from what is only read is none. What is never true "uses" the word.
+fn att_tail(lane: u32) -> u32 { return ws[lane & 31u].x; }
+fn att_use(word: u32, lane: u32) {
+  if ((word == args.seed_low) & (args.pos + lane >= N_CTX + WG)) { att_s[0] = NEVER; }
 }
 
-// any: of the first of these blocks; more: of the others.
-fn att_ask_some(which: u32, layer: u32, kv_head: u32, p: u32, any: bool, more: bool, lane: u32) {
-  if (any) { att_r0 = att_row(which, layer, kv_head, p, lane); }
-  else { att_r0 = AttRow(); }
+// Requests the rows of the ATT_ROWS blocks from position p on.
+fn att_ask_all(which: u32, layer: u32, kv_head: u32, p: u32, lane: u32) {
+  att_r0 = att_row(which, layer, kv_head, p, lane);
+  att_r1 = att_row(which, layer, kv_head, p + ATT_BLOCK, lane);
+  att_r2 = att_row(which, layer, kv_head, p + 2u * ATT_BLOCK, lane);
+}
+
+// Those of the first block, where there is any, and of the others, where there are more.
+fn att_ask(which: u32, layer: u32, kv_head: u32, p: u32, any: bool, more: bool, lane: u32) {
+  if (any) {
+    att_r0 = att_row(which, layer, kv_head, p, lane);
+    att_tail_0 = att_tail(lane);
+  } else {
+    att_r0 = AttRow();
+    att_tail_0 = 0u;
+  }
   if (more) {
     att_r1 = att_row(which, layer, kv_head, p + ATT_BLOCK, lane);
     att_r2 = att_row(which, layer, kv_head, p + 2u * ATT_BLOCK, lane);
+    att_tail_r = att_tail(lane);
   } else {
     att_r1 = AttRow();
     att_r2 = AttRow();
+    att_tail_r = 0u;
   }
 }
 
@@ -109,14 +130,21 @@ fn att_request(layer: u32, tile: u32, p0: u32, span: Span, lane: u32) {
   let p = p0 + lane / ATT_TEAM;
   if (p < min(span.hi, args.pos)) { // one branch with both outcomes holds the loads where they stand: see stream.h
     att_k = att_row(0u, layer, kv_head, p, lane);
+    att_tail_k = att_tail(lane);
   } else {
     att_k = AttRow();
+    att_tail_k = 0u;
   }
   let mixed = att_mixed(p0, span, lane);
-  if (mixed < min(span.hi, args.pos)) { att_v = att_row_mixed(layer, tile, mixed, span, lane); }
-  else { att_v = AttRow(); }
+  if (mixed < min(span.hi, args.pos)) {
+    att_v = att_row_mixed(layer, tile, mixed, span, lane);
+    att_tail_v = att_tail(lane);
+  } else {
+    att_v = AttRow();
+    att_tail_v = 0u;
+  }
   let hi = min(span.hi, p0 + ATT_PART);
-  att_ask_some(0u, layer, kv_head, p + ATT_BLOCK, att_goes_on(p0, hi), att_goes_on(p0 + ATT_BLOCK, hi), lane);
+  att_ask(0u, layer, kv_head, p + ATT_BLOCK, att_goes_on(p0, hi), att_goes_on(p0 + ATT_BLOCK, hi), lane);
 }
 
 // Scores of blocks 1, 2, ... of the part at p0 that ends before hi; their maximum, or m.
@@ -141,7 +169,7 @@ fn att_score_rows(layer: u32, tile: u32, p0: u32, hi: u32, span: Span, m: f32, l
     }
     largest = max(max(largest, s0), max(s1, s2));
     if (p0 + (b + ATT_ROWS) * ATT_BLOCK >= hi) { break; }
-    att_ask(0u, layer, att_kv_head(tile), p + ATT_ROWS * ATT_BLOCK, true, lane);
+    att_ask_all(0u, layer, att_kv_head(tile), p + ATT_ROWS * ATT_BLOCK, lane);
   }
   return largest;
 }
@@ -157,7 +185,7 @@ fn att_mix_rows(layer: u32, tile: u32, p0: u32, hi: u32, span: Span, lane: u32) 
     att_mix(att_r1, exp(att_s[i + ATT_BLOCK] - att_m));
     att_mix(att_r2, exp(att_s[i + 2u * ATT_BLOCK] - att_m));
     if (p0 + (b + ATT_ROWS) * ATT_BLOCK >= hi) { break; }
-    att_ask(1u, layer, att_kv_head(tile), p + ATT_ROWS * ATT_BLOCK, true, lane);
+    att_ask_all(1u, layer, att_kv_head(tile), p + ATT_ROWS * ATT_BLOCK, lane);
   }
 }
 
@@ -189,6 +217,7 @@ fn att_part(layer: u32, tile: u32, p0: u32, span: Span, lane: u32) {
   let hi = min(span.hi, p0 + ATT_PART);
   let p = p0 + lane / ATT_TEAM;
   let at_work = att_at_work(p0, hi, lane);
+  att_use(att_tail_k ^ att_tail_v ^ att_tail_0 ^ att_tail_r, lane);
   var s = NEVER;
   var largest = NEVER;
   if (at_work) {
@@ -198,13 +227,14 @@ fn att_part(layer: u32, tile: u32, p0: u32, span: Span, lane: u32) {
     if (att_goes_on(p0, hi)) { largest = att_score_rows(layer, tile, p0, hi, span, s, lane); }
   }
   let goes_on = !span.whole && att_goes_on(p0, hi);
-  att_ask(1u, layer, att_kv_head(tile), p + ATT_BLOCK, goes_on, lane);
+  att_ask(1u, layer, att_kv_head(tile), p + ATT_BLOCK, goes_on, goes_on, lane);
   let alpha = att_raise(largest, lane);
   if (p0 != span.lo) { att_rescale(alpha); }
   if (att_mixes(p0, hi, span, lane)) {
     let mixed = att_mixed(p0, span, lane);
     if (span.whole) { s = select(NEVER, att_s[lane], mixed < hi); }
     att_mix(att_newest_mixed(att_v, tile, mixed, span, lane), exp(s - att_m));
+    att_use(att_tail_0 ^ att_tail_r, lane);
     if (goes_on) { att_mix_rows(layer, tile, p0, hi, span, lane); }
   }
 }

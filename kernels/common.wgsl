@@ -150,6 +150,14 @@ fn kv_row_at(layer: u32, kv_head: u32, pos: u32) -> u32 {
   return ((layer * N_HEAD_KV + kv_head) * N_CTX + pos) * KV_VECS;
 }
 
+// A row's last scale where the other half of its word is padding, zeros. Both are used: halves that are not a compiler
+// cuts off and packs, right behind the load, which is waited for there (a tenth of a token:
+// bench/results/h200-2026-11-28-whole).
+fn scale_alone(word: u32) -> f32 {
+  let both = unpack2x16float(word);
+  return both.x + both.y;
+}
+
 fn vector_at(i: u32) -> f32 { return bitcast<f32>(scale_word(i)); }
 fn gain_at(at: u32, i: u32) -> f32 { return vector_at(at + i); }
 

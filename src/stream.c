@@ -90,6 +90,12 @@ static uint32_t half_of(const solo_role_geometry *g, uint32_t strip) {
     return strip * g->team / SOLO_QUAD_LANES % 4;
 }
 
+/* Whether the other half of its word is of no group: see scale_alone. */
+static bool is_alone(const solo_role_geometry *g, uint32_t strip) {
+    uint32_t next = (strip * g->team / SOLO_QUAD_LANES + 1) * SOLO_QUAD_LANES;
+    return half_of(g, strip) % 2 == 0 && next >= g->groups;
+}
+
 static uint32_t count_quads(const solo_role_geometry *g, uint32_t strips) {
     uint32_t n = 0;
     for (uint32_t strip = 0; strip < strips; strip++)
@@ -316,7 +322,10 @@ static void add_group_of(solo_text *out, const solo_stream *s, solo_role role, u
     else solo_text_add(out, "group_%s(Raw_%s(", form, form);
     for (uint32_t f = 0; f < n_field(r); f++)
         solo_text_add(out, "%s%s_%s%u", f ? ", " : "", names[role].name, fields[r->form][f].name, index);
-    if (r->quads)
+    if (r->quads && is_alone(g, strip))
+        solo_text_add(out, ", scale_alone(%s%u.%c))", quad, quad_of(g, strip) * r->rows + index % r->rows,
+                      "xxyy"[half_of(g, strip)]);
+    else if (r->quads)
         solo_text_add(out, ", unpack2x16float(%s%u.%c).%c)", quad, quad_of(g, strip) * r->rows + index % r->rows,
                       "xxyy"[half_of(g, strip)], "xyxy"[half_of(g, strip)]);
     else solo_text_add(out, "), odd)");
@@ -446,11 +455,11 @@ static void add_accumulators(solo_text *out, const solo_stream_role *r) {
 
 /* own_<role>: near_<role> once the stage's first unit is there. Without it a driver moves the stage's own later loads
  * in front of its first wait, which is then, by the one scoreboard that they share, for them too. That a 0 is added no
- * compiler knows: no step is past the context. */
+ * compiler knows: no step is past the context. (Not &&, which may ask for the position first, and then not wait.) */
 static void add_own(solo_text *out, const solo_stream *s, solo_role role) {
     const char *name = names[role].name;
     solo_text_add(out,
-                  "  let held = select(0u, 1u, %s_%s0.x == args.seed_low && args.pos >= N_CTX);\n"
+                  "  let held = select(0u, 1u, (%s_%s0.x == args.seed_low) & (args.pos >= N_CTX));\n"
                   "  let own_%s = Near(near_%s.w + held, near_%s.s + held);\n",
                   name, fields[s->role[role].form][0].name, name, name, name);
 }
