@@ -312,7 +312,7 @@ typedef struct solo_plan_desc {
     uint32_t queue;               /* vec4 of weights a lane requests ahead of inputs; 0: by the device */
     bool     queue_across;        /* and across the stages of a dispatch, where assignment is static; a GPU's own
                                      queue (0) always does */
-    bool     always_split;        /* attend to short contexts by splits, too, which a later dispatch or stage combines */
+    bool     always_split;        /* of short contexts, too, no workgroup attends to all positions */
     bool     no_subgroups;        /* reduce through workgroup memory although subgroups exist */
     bool     no_self_test;        /* trust an in-dispatch plan untested (tests, timing) */
     /* For experiments: what a user of the engine leaves 0. */

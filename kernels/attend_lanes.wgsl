@@ -81,14 +81,16 @@ fn att_newest_mixed(r: AttRow, tile: u32, p: u32, span: Span, lane: u32) -> AttR
 // Whether the part at p0 has more blocks than one.
 fn att_goes_on(p0: u32, hi: u32) -> bool { return p0 + ATT_BLOCK < hi; }
 
-// Rows asked for under a condition end with a word of the weights, and zeros stand where the condition is false, so that
-// a compiler need not keep what stood there. A load from the cache, which may be written to, is a branch to some
-// compilers, the last one joined with the condition's: what was asked for before it was copied, and so awaited, behind
-// the branch. A load from what is only read is none. What is never true "uses" the word.
+// Rows asked for under a condition end with a word of the weights, and zeros stand where the condition is false, so
+// that a compiler need not keep what stood there. To some compilers a load from the cache, which may be written to, is
+// a branch, and they join the last one's with the condition's: what was asked for before it is copied behind the
+// branch, and so awaited. A load from what is only read is none. What is never true "uses" the word.
 fn att_tail(lane: u32) -> u32 { return ws[lane & 31u].x; }
 fn att_use(word: u32, lane: u32) {
   if ((word == args.seed_low) & (args.pos + lane >= N_CTX + WG)) { att_s[0] = NEVER; }
 }
+
+fn att_use_all(lane: u32) { att_use(att_tail_k ^ att_tail_v ^ att_tail_0 ^ att_tail_r, lane); }
 
 // Requests the rows of the ATT_ROWS blocks from position p on.
 fn att_ask_all(which: u32, layer: u32, kv_head: u32, p: u32, lane: u32) {
@@ -217,7 +219,6 @@ fn att_part(layer: u32, tile: u32, p0: u32, span: Span, lane: u32) {
   let hi = min(span.hi, p0 + ATT_PART);
   let p = p0 + lane / ATT_TEAM;
   let at_work = att_at_work(p0, hi, lane);
-  att_use(att_tail_k ^ att_tail_v ^ att_tail_0 ^ att_tail_r, lane);
   var s = NEVER;
   var largest = NEVER;
   if (at_work) {
@@ -296,6 +297,7 @@ fn stage_attend(layer: u32, tile: u32, lane: u32) {
   let span = att_span(layer, tile % N_SPLIT, lane);
   att_take(layer, tile, span, lane);
   workgroupBarrier(); // q and late rows written before they are read
+  att_use_all(lane); // or the first score would wait for what is requested next, too
   refill_out(layer, tile, lane); // on their way until attention is put together
   att_begin();
   if (ATT_ONE_PART) { // no loop: see walk_layer_once
@@ -305,6 +307,7 @@ fn stage_attend(layer: u32, tile: u32, lane: u32) {
       if (p0 != span.lo) {
         att_request(layer, tile, p0, span, lane);
         workgroupBarrier(); // the part before is done with its scores
+        att_use_all(lane);
       }
       att_part(layer, tile, p0, span, lane);
     }

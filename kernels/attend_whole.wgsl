@@ -1,8 +1,8 @@
 // attend_whole: short contexts. Where all positions attended to are no more than ATT_WHOLE (a lane each), every
 // workgroup of a head makes all of its scores, which is cheap, and mixes an ATT_TEAM-th of V's numbers over all
 // positions, a lane a position: a slice of the head's output is finished where it is made, and nobody has parts to
-// combine, which is a hand-off less (bench/results/h200-2026-11-28-whole). All but the end is attend_lanes.wgsl's. Split
-// s of a head has slice s of its numbers, whole spans of A; splits behind the last slice have nothing.
+// combine, which is a hand-off less (bench/results/h200-2026-11-28-whole). All but the end is attend_lanes.wgsl's.
+// Split s of a head has slice s of its numbers, whole spans of A; splits behind the last slice have nothing.
 fn whole_is_idle(tile: u32) -> bool { return tile % N_SPLIT >= ATT_TEAM; }
 
 // This subgroup's sum of number a of the slice.

@@ -453,15 +453,17 @@ static void add_accumulators(solo_text *out, const solo_stream_role *r) {
     for (uint32_t row = 0; row < r->rows; row++) solo_text_add(out, "  var a%u = 0.0;\n", row);
 }
 
-/* own_<role>: near_<role> once the stage's first unit is there. Without it a driver moves the stage's own later loads
- * in front of its first wait, which is then, by the one scoreboard that they share, for them too. That a 0 is added no
+/* own_<role>: near_<role> once the last of the units that were requested before the stage is there. Without it a driver
+ * moves the stage's own later loads in front of its first wait, which is then, by the one scoreboard that they share,
+ * for them too. That a 0 is added no
  * compiler knows: no step is past the context. (Not &&, which may ask for the position first, and then not wait.) */
 static void add_own(solo_text *out, const solo_stream *s, solo_role role) {
     const char *name = names[role].name;
+    const uint32_t last = s->queue / s->role[role].planes - 1;
     solo_text_add(out,
-                  "  let held = select(0u, 1u, (%s_%s0.x == args.seed_low) & (args.pos >= N_CTX));\n"
+                  "  let held = select(0u, 1u, (%s_%s%u.x == args.seed_low) & (args.pos >= N_CTX));\n"
                   "  let own_%s = Near(near_%s.w + held, near_%s.s + held);\n",
-                  name, fields[s->role[role].form][0].name, name, name, name);
+                  name, fields[s->role[role].form][0].name, last, name, name, name);
 }
 
 /* Of what comes within reach as units are used up, the role's own stands between their products, that of other stages

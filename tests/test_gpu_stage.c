@@ -166,7 +166,8 @@ static void compare_layer(comparison *cmp, const step_words *w, const solo_model
         compare(cmp, l, "attention", found, t->att + (size_t)l * g->rows_q, g->rows_q);
     }
     take_inputs(w, at + g->l_a, at + g->l_a_scale, g->qa, g->rows_q, found);
-    compare(cmp, l, g->att_whole ? "attention, whole" : "attention's splits combined", found, t->att + (size_t)l * g->rows_q, g->rows_q);
+    compare(cmp, l, cmp->pos < g->att_whole ? "attention, whole" : "attention's splits combined", found,
+            t->att + (size_t)l * g->rows_q, g->rows_q);
     compare_x(cmp, w, l, "X1", at + g->l_x1, t->x1 + (size_t)l * hp->n_embd, m->layer[l].ffn_norm);
     take_inputs(w, at + g->l_h, at + g->l_h_scale, g->qf, hp->n_ff, found);
     compare(cmp, l, "h", found, t->h + (size_t)l * hp->n_ff, hp->n_ff);
