@@ -14,6 +14,7 @@ fn near_q4_0(m: Matrix, row: u32, groups: u32, g: u32) -> Near {
   return Near(m.w_at + row * groups + g, (m.s_at + scale_half_at(row, groups, g)) >> 1u);
 }
 
+// Where scales stand in quads, with g = 0 alone: stream.c loads planes and quads by themselves.
 fn raw_q4_0(n: Near, row: u32, groups: u32, g: u32) -> Raw_q4_0 {
   return Raw_q4_0(payload(n.w + row * groups + g), scale_word(n.s + (scale_half_at(row, groups, g) >> 1u)));
 }

@@ -16,6 +16,7 @@ fn near_q8_0(m: Matrix, row: u32, groups: u32, g: u32) -> Near {
   return Near(m.w_at + row * 2u * groups + g, (m.s_at + scale_half_at(row, groups, g)) >> 1u);
 }
 
+// Where scales stand in quads, with g = 0 alone: stream.c loads planes and quads by themselves.
 fn raw_q8_0(n: Near, row: u32, groups: u32, g: u32) -> Raw_q8_0 {
   let at = n.w + row * 2u * groups + g; // planes [row][2][groups]
   return Raw_q8_0(payload(at), payload(at + groups), scale_word(n.s + (scale_half_at(row, groups, g) >> 1u)));

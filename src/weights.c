@@ -224,11 +224,21 @@ static size_t scale_bytes_of_row(const solo_matrix_place *place) {
     return solo_row_scales(place->form, place->n_group) * unit;
 }
 
-/* A row's scales, group by group at the front of its n_bytes, into quads; the rest is zeros. */
-static void to_quads(uint16_t *scales, uint32_t n_group, size_t n_bytes, uint16_t *in_order) {
-    memcpy(in_order, scales, n_group * sizeof *scales);
-    memset(scales, 0, n_bytes);
-    for (uint32_t g = 0; g < n_group; g++) scales[solo_quad_at(g)] = in_order[g];
+/* Where a row's scales are put into quads: not in staging memory, which may be slow to read. */
+typedef struct quads {
+    uint16_t *in_order, *row; /* [n_group]; [solo_row_scales], zeros where no group's stands */
+} quads;
+
+static quads quads_open(const solo_matrix_place *place) {
+    if (!solo_has_quads(place->form, place->n_group)) return (quads){0};
+    const uint32_t n = solo_row_scales(place->form, place->n_group);
+    uint16_t *both = solo_zalloc((size_t)n + place->n_group, sizeof *both);
+    return (quads){.in_order = both + n, .row = both};
+}
+
+static void quads_put(const quads *q, uint32_t n_group, uint8_t *scales, size_t n_bytes) {
+    for (uint32_t g = 0; g < n_group; g++) q->row[solo_quad_at(g)] = q->in_order[g];
+    memcpy(scales, q->row, n_bytes);
 }
 
 static void repack_rows(void *user, uint32_t first, uint32_t end) {
@@ -238,17 +248,18 @@ static void repack_rows(void *user, uint32_t first, uint32_t end) {
     size_t row_scale = scale_bytes_of_row(p->one->place);
     bool straight = words == 4; /* one plane: the row as it is */
     uint32_t *row = straight ? NULL : solo_alloc((size_t)row_words * 4);
-    uint16_t *in_order = solo_has_quads(p->one->place->form, n_group) ? solo_alloc(n_group * 2) : NULL;
+    quads q = quads_open(p->one->place);
     for (uint32_t i = first; i < end; i++) {
         uint32_t from = row_in_file(p->hp, p->one->matrix, p->r0 + i) - p->r0;
         SOLO_ASSERT(from < p->n_row);
         uint32_t *out = p->out + (size_t)i * row_words;
+        uint8_t *scales = row_scale ? p->scales + i * row_scale : NULL;
         solo_repack_row(t->type, p->rows + from * p->file_row, (uint32_t)t->dim[0], straight ? out : row,
-                        row_scale ? p->scales + i * row_scale : NULL);
+                        q.row ? (uint8_t *)q.in_order : scales);
         if (!straight) interleave(row, n_group, words, out);
-        if (in_order) to_quads((uint16_t *)(void *)(p->scales + i * row_scale), n_group, row_scale, in_order);
+        if (q.row) quads_put(&q, n_group, scales, row_scale);
     }
-    free(row), free(in_order);
+    free(row), free(q.row);
 }
 
 static bool upload_matrix(uploader *u, const parcel *one, solo_error *err) {

@@ -159,6 +159,8 @@ static void check_types(tiny_desc d, solo_kv_type kv_type, solo_rope_pairs pairs
 static void many_types(void **state) {
     (void)state;
     check_types(gpu_many_types, SOLO_KV_F32, SOLO_ROPE_NEIGHBOURS);
+    const tiny_desc quads = {.n_ff = 97 * 32, .seed = 41, .type_down = SOLO_TYPE_Q4_0};
+    check_types(quads, SOLO_KV_F32, SOLO_ROPE_NEIGHBOURS);
 }
 
 static void other_roles_halves_f16(void **state) {
