@@ -10,23 +10,22 @@ fn att_keep_part(a: u32, sum: f32, lane: u32) {
   if (lane % ATT_TEAM == 0u) { att_o[lane / MAX_TEAM * HEAD_DIM + a] = sum; }
 }
 
+// Number a of the slice, from all subgroups' sums; for publish_slice.
+fn slice_number(a: u32) -> f32 {
+  var o = att_o[a];
+  var l = att_sums[0];
+  for (var i = 1u; i < WG / MAX_TEAM; i++) {
+    o += att_o[i * HEAD_DIM + a];
+    l += att_sums[i];
+  }
+  return o / l;
+}
+
 // The slice's numbers, which are those of A; and in the place of parts, which nobody takes, zeros: every slot is put
 // once a token.
 fn whole_publish(layer: u32, tile: u32, lane: u32) {
-  let e = lane % MAX_TEAM;
   let row0 = att_first_head(tile) * HEAD_DIM + tile % N_SPLIT * ATT_SLICE;
-  for (var round = 0u; round < (ATT_SLICE + QA * SPAN_TEAMS - 1u) / (QA * SPAN_TEAMS); round++) {
-    let first = (lane / MAX_TEAM + round * SPAN_TEAMS) * QA;
-    if (whole_is_idle(tile) || first >= ATT_SLICE) { continue; }
-    let a = first + min(e, QA - 1u);
-    var o = att_o[a];
-    var l = att_sums[0];
-    for (var i = 1u; i < WG / MAX_TEAM; i++) {
-      o += att_o[i * HEAD_DIM + a];
-      l += att_sums[i];
-    }
-    put_span(at_layer(layer) + L_A, at_layer(layer) + L_A_SCALE, row0 + first, e, QA, select(0.0, o / l, e < QA));
-  }
+  publish_slice(layer, row0, select(ATT_SLICE, 0u, whole_is_idle(tile)), lane);
   let part = att_first_head(tile) * N_SPLIT + tile % N_SPLIT;
   for (var d = lane; d < HEAD_DIM; d += WG) { put(at_layer(layer) + L_ATT + part * HEAD_DIM + d, word_of_f32(0.0)); }
   if (lane == 0u) { att_put_ml(layer, att_first_head(tile), tile % N_SPLIT, 0.0, 0.0); }

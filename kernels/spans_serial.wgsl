@@ -30,5 +30,12 @@ fn publish_a(layer: u32, row0: u32, n: u32, lane: u32) {
   workgroupBarrier(); // ys read before the next tile writes them
 }
 
+// n elements of A from row0 on, a slice of a head that one workgroup has (attend_whole.wgsl).
+fn publish_slice(layer: u32, row0: u32, n: u32, lane: u32) {
+  for (var a = lane; a < n; a += WG) { ys[a] = slice_number(a); }
+  workgroupBarrier(); // ys written before whole quantisation groups are read
+  put_ys(at_layer(layer) + L_A, at_layer(layer) + L_A_SCALE, row0, n, QA, lane);
+}
+
 // ys[0..n) are elements row0.. of the vector at `at`.
 fn put_ys(at: u32, at_scale: u32, row0: u32, n: u32, q: u32, lane: u32) { put_y(at, at_scale, row0, n, q, lane); }

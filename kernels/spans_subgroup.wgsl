@@ -64,6 +64,17 @@ fn publish_a(layer: u32, row0: u32, n: u32, lane: u32) {
   }
 }
 
+// The same of a slice of a head that one workgroup has (attend_whole.wgsl): n elements from row0 on.
+fn publish_slice(layer: u32, row0: u32, n: u32, lane: u32) {
+  let e = lane % MAX_TEAM;
+  for (var round = 0u; round < (ATT_SLICE + QA * SPAN_TEAMS - 1u) / (QA * SPAN_TEAMS); round++) {
+    let first = (lane / MAX_TEAM + round * SPAN_TEAMS) * QA;
+    if (first >= n) { continue; }
+    let y = select(0.0, slice_number(first + min(e, QA - 1u)), e < QA);
+    put_span(at_layer(layer) + L_A, at_layer(layer) + L_A_SCALE, row0 + first, e, QA, y);
+  }
+}
+
 // ys[0..n) are elements row0.. of the vector at `at`.
 fn put_ys(at: u32, at_scale: u32, row0: u32, n: u32, q: u32, lane: u32) {
   let e = lane % MAX_TEAM;

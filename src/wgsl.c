@@ -518,10 +518,8 @@ char *solo_wgsl_join(const solo_wgsl_desc *desc) {
     }
     add_file(&out, kv_int8 ? "append_int8.wgsl" : "append_unscaled.wgsl");
     add_file(&out, g->attend_lanes ? "attend_lanes.wgsl" : "attend_serial.wgsl");
-    if (g->attend_lanes) {
-        solo_attend_add(&out, desc->geometry);
-        add_file(&out, all->att_whole ? "attend_whole.wgsl" : "attend_split.wgsl");
-    }
+    if (g->attend_lanes) solo_attend_add(&out, desc->geometry);
+    add_file(&out, all->att_whole ? "attend_whole.wgsl" : "attend_split.wgsl");
     if (desc->factoring->shared) add_file(&out, desc->factoring->shared);
     if (cuts_attend(desc->factoring))
         add_file(&out, g->attend_lanes ? "unfused_attend_lanes.wgsl" : "unfused_attend_serial.wgsl");
