@@ -345,6 +345,8 @@ typedef struct solo_plan_info {
     uint32_t n_dispatch, n_token;     /* dispatches for so many tokens: 1, more in a burst */
     uint32_t n_workgroup, workgroup_size, workgroup_bytes;
     uint32_t n_ctx, n_hand_off;       /* hand-offs inside dispatches, a token */
+    uint32_t n_ctx_whole;             /* contexts of up to so many positions are attended to without splits, which is
+                                         one hand-off a layer less where splits cross inside a dispatch; or 0 */
     uint64_t weight_bytes;            /* read a token */
     uint64_t kv_bytes_per_pos;        /* read a token for each earlier position that it attends to */
     uint32_t attn_window, attn_global_every; /* the model's */

@@ -707,6 +707,7 @@ solo_plan_info solo_plan_get_info(const solo_plan *plan) {
         return info;
     }
     const solo_program *p = solo_plan_program(plan);
+    info.n_ctx_whole = g->att_whole;
     info.factoring = p->factoring.name;
     info.assignment = !p->factoring.tagged                                   ? "-"
                       : p->factoring.assignment == SOLO_ASSIGNMENT_STATIC ? "static"

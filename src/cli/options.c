@@ -50,7 +50,7 @@ static const option_row rows[] = {
     ROW(CLI_TAKES_BENCH, "factorings", KEY_FACTORINGS, "LIST",
         "Rows with commas between: NAME[:static|:ticket][@KEY=VALUE,...], keys wg, n, team (workgroup "
         "size, workgroups, lanes a row at most), queue, across (vec4 ahead within a stage, across "
-        "stages), activations: single:static@wg=256,n=128 (all)", 1),
+        "stages), activations, kv, attend=split (short contexts too): single:static@wg=256,n=128 (all)", 1),
     ROW(CLI_TAKES_BENCH, "positions", KEY_POSITIONS, "LIST",
         "Context before each sample; several with commas between (128)", 1),
     ROW(CLI_TAKES_BENCH, "samples", KEY_SAMPLES, "N", "Samples of each, taken in turn (7)", 1),

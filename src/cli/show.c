@@ -177,6 +177,7 @@ static json_t *plan_json(const cli_engine *engine, const solo_plan_info *p) {
     cli_json_add_count(o, "workgroup_bytes", p->workgroup_bytes);
     cli_json_add_count(o, "n_ctx", p->n_ctx);
     cli_json_add_count(o, "n_hand_off", p->n_hand_off);
+    cli_json_add_count(o, "n_ctx_whole", p->n_ctx_whole);
     cli_json_add_count(o, "weight_bytes", p->weight_bytes);
     cli_json_add_count(o, "kv_bytes_per_pos", p->kv_bytes_per_pos);
     cli_json_add_count(o, "attn_window", p->attn_window);
@@ -208,7 +209,9 @@ static void print_plan(const cli_engine *engine, const solo_plan_info *p) {
                p->n_workgroup, p->workgroup_size, size_text(p->workgroup_bytes, a), p->assignment);
     printf("numbers        %s activations, %s KV cache, reduction by %s\n", p->activations,
            p->kv_type, p->reduce);
-    printf("context        %" PRIu32 " tokens\n", p->n_ctx);
+    printf("context        %" PRIu32 " tokens", p->n_ctx);
+    if (p->n_ctx_whole) printf("; up to %" PRIu32 " are attended to whole, more by splits", p->n_ctx_whole);
+    putchar('\n');
     printf("read a token   %s of weights, %s of KV for each earlier position",
            size_text(p->weight_bytes, a), size_text(p->kv_bytes_per_pos, b));
     if (p->attn_window) printf(", at most %" PRIu32, p->attn_window - 1);
