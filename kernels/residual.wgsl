@@ -115,6 +115,22 @@ fn keep_gains(gain: u32, row0: u32, n: u32, lane: u32) {
   }
 }
 
+// The same in two halves, between which a stage's words are asked for and awaited: a store right behind its load would
+// hold them up by a miss of the cache.
+var<private> gain_asked: f32; // of the lane's row
+fn ask_gains(gain: u32, row0: u32, n: u32, lane: u32) {
+  if (lane < n) { gain_asked = gain_at(gain, row0 + lane); }
+  else { gain_asked = 0.0; }
+}
+
+fn keep_asked_gains(gain: u32, row0: u32, n: u32, lane: u32) {
+  if (lane < n) { gains[lane] = gain_asked; }
+  for (var round = 1u; round < TAIL_ROUNDS; round++) {
+    let r = lane + round * WG;
+    if (r < n) { gains[r] = gain_at(gain, row0 + r); }
+  }
+}
+
 // To be read behind the barrier that follows the products.
 fn keep_tail(res: u32, gain: u32, row0: u32, n: u32, lane: u32) {
   keep_gains(gain, row0, n, lane);

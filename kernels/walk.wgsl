@@ -67,8 +67,7 @@ fn run_out(l: u32, t: u32, fresh: bool, lane: u32) {
   if (!CROSS) { prime_out(l, t, lane); }
   if (fresh) {
     await_words(l, STAGE_COMBINE, TILES_COMBINE, lane);
-    out_gains(l, t, lane);
-    out_take(l, lane);
+    out_take_with_gains(l, t, lane);
   } else { workgroupBarrier(); } // as above
   stage_out(l, t, lane);
   arrive_late(l, STAGE_OUT, t, lane);
@@ -97,8 +96,7 @@ fn run_down(l: u32, t: u32, fresh: bool, lane: u32) {
   if (!CROSS) { prime_down(l, t, lane); }
   if (fresh) {
     await_stage(l, STAGE_GATE_UP, TILES_GATE_UP, lane);
-    down_gains(l, t, lane);
-    down_take(l, lane);
+    down_take_with_gains(l, t, lane);
   } else { workgroupBarrier(); } // as above
   stage_down(l, t, lane);
   arrive_late(l, STAGE_DOWN, t, lane);
