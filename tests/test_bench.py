@@ -34,7 +34,7 @@ class CommandLine(unittest.TestCase):
         self.refused("bench", __file__, "--factorings", "stages@wg=many", "'many'")
         self.refused("bench", __file__, "--factorings", "stages@colour=3", "'colour=3'")
         self.refused("bench", __file__, "--factorings", "stages@activations=f64", "'activations=f64'")
-        self.refused("bench", __file__, "--factorings", "stages@kv=int4", "kv=int8|f16|f32, found 'kv=int4'")
+        self.refused("bench", __file__, "--factorings", "stages@kv=int4", "or attend=split, found 'kv=int4'")
         self.refused("bench", __file__, "--factorings", ",", "none")
         self.refused("bench", __file__, "--factorings", "x" * 200, "too long")
         self.refused("bench", __file__, "--factorings", ",".join(["stages"] * 25), "24")
