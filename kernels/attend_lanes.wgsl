@@ -47,9 +47,19 @@ fn att_take(layer: u32, tile: u32, span: Span, lane: u32) {
   }
 }
 
-// The row of K (which: 0) or V of position p in the cache; of one that no earlier dispatch wrote, another's.
+// Where the row of position p stands in the cache; of one that no earlier dispatch wrote, another's.
+fn att_at(layer: u32, kv_head: u32, p: u32) -> u32 {
+  return kv_row_at(layer, kv_head, min(p, max(args.pos, 1u) - 1u));
+}
+
+// And in att_late that of K (which: 0) or V of one that this dispatch made.
+fn att_in_late(which: u32, p: u32, span: Span) -> u32 {
+  return (2u * (p - max(span.lo, args.pos)) + which) * KV_VECS;
+}
+
+// A lane's part of the row of K or V of position p in the cache.
 fn att_row(which: u32, layer: u32, kv_head: u32, p: u32, lane: u32) -> AttRow {
-  let at = kv_row_at(layer, kv_head, min(p, max(args.pos, 1u) - 1u));
+  let at = att_at(layer, kv_head, p);
   if (which == 0u) { return att_row_k(at, lane); }
   return att_row_v(at, lane);
 }
@@ -61,21 +71,19 @@ fn att_mixed_slot(tile: u32, span: Span, lane: u32) -> u32 {
 }
 
 fn att_row_mixed(layer: u32, tile: u32, p: u32, span: Span, lane: u32) -> AttRow {
-  let row = kv_row_at(layer, att_kv_head(tile), min(p, max(args.pos, 1u) - 1u));
-  return att_part_v(row, att_mixed_slot(tile, span, lane), span.whole);
+  return att_part_v(att_at(layer, att_kv_head(tile), p), att_mixed_slot(tile, span, lane), span.whole);
 }
 
 // r, or the row that this dispatch made of position p, of K (which: 0) or V.
 fn att_newest(r: AttRow, which: u32, p: u32, span: Span, lane: u32) -> AttRow {
   if (p < args.pos || p >= span.hi) { return r; }
-  return att_row_late((2u * (p - max(span.lo, args.pos)) + which) * KV_VECS, lane);
+  return att_row_late(att_in_late(which, p, span), lane);
 }
 
 // The same of a row of att_row_mixed's.
 fn att_newest_mixed(r: AttRow, tile: u32, p: u32, span: Span, lane: u32) -> AttRow {
   if (p < args.pos || p >= span.hi) { return r; }
-  let row = (2u * (p - max(span.lo, args.pos)) + 1u) * KV_VECS;
-  return att_part_late(row, att_mixed_slot(tile, span, lane), span.whole);
+  return att_part_late(att_in_late(1u, p, span), att_mixed_slot(tile, span, lane), span.whole);
 }
 
 // Whether the part at p0 has more blocks than one.
@@ -203,22 +211,22 @@ fn att_raise(largest: f32, lane: u32) -> f32 {
   return alpha;
 }
 
-// Whether this subgroup has a position of lo .. hi. Short contexts leave some without; those with one should have the
-// multiprocessor for themselves.
-fn att_at_work(lo: u32, hi: u32, lane: u32) -> bool {
-  return apart(lo + lane / MAX_TEAM * (MAX_TEAM / ATT_TEAM) < hi);
+// Whether this subgroup, `team` lanes a position, has one of lo .. hi. Short contexts leave some without; those with
+// one should have the multiprocessor for themselves.
+fn att_at_work(lo: u32, hi: u32, team: u32, lane: u32) -> bool {
+  return apart(lo + lane / MAX_TEAM * (MAX_TEAM / team) < hi);
 }
 
 // Whether this subgroup mixes any of lo .. hi.
 fn att_mixes(lo: u32, hi: u32, span: Span, lane: u32) -> bool {
-  return apart(lo + lane / MAX_TEAM * (MAX_TEAM / select(ATT_TEAM, 1u, span.whole)) < hi);
+  return att_at_work(lo, hi, select(ATT_TEAM, 1u, span.whole), lane);
 }
 
 // Positions p0 .. of the span, as many as a part has.
 fn att_part(layer: u32, tile: u32, p0: u32, span: Span, lane: u32) {
   let hi = min(span.hi, p0 + ATT_PART);
   let p = p0 + lane / ATT_TEAM;
-  let at_work = att_at_work(p0, hi, lane);
+  let at_work = att_at_work(p0, hi, ATT_TEAM, lane);
   var s = NEVER;
   var largest = NEVER;
   if (at_work) {
@@ -272,7 +280,7 @@ fn att_finish(layer: u32, tile: u32, at_work: bool, whole: bool, lane: u32) {
 // What combine puts together.
 fn att_publish(layer: u32, tile: u32, lane: u32) {
   let head = att_first_head(tile);
-  let at = at_layer(layer) + L_ATT + (head * N_SPLIT + tile % N_SPLIT) * HEAD_DIM;
+  let at = att_part_at(layer, head, tile % N_SPLIT);
   for (var round = 0u; round < (HEAD_DIM + WG) / WG; round++) {
     let d = lane + round * WG;
     if (d > HEAD_DIM) { continue; }

@@ -138,7 +138,7 @@ fn att_put_o(layer: u32, tile: u32, lane: u32) {
     let head = att_first_head(tile) + i / HEAD_DIM;
     var o = att_o[i];
     for (var part = 1u; part < ATT_PARTS; part++) { o += att_o[part * ATT_OUT + i]; }
-    put(at_layer(layer) + L_ATT + (head * N_SPLIT + tile % N_SPLIT) * HEAD_DIM + i % HEAD_DIM, word_of_f32(o));
+    put(att_part_at(layer, head, tile % N_SPLIT) + i % HEAD_DIM, word_of_f32(o));
   }
 }
 

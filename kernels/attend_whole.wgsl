@@ -24,9 +24,9 @@ fn slice_number(a: u32) -> f32 {
 // The slice's numbers, which are those of A; and in the place of parts, which nobody takes, zeros: every slot is put
 // once a token.
 fn whole_publish(layer: u32, tile: u32, lane: u32) {
-  let row0 = att_first_head(tile) * HEAD_DIM + tile % N_SPLIT * ATT_SLICE;
-  publish_slice(layer, row0, select(ATT_SLICE, 0u, whole_is_idle(tile)), lane);
-  let part = att_first_head(tile) * N_SPLIT + tile % N_SPLIT;
-  for (var d = lane; d < HEAD_DIM; d += WG) { put(at_layer(layer) + L_ATT + part * HEAD_DIM + d, word_of_f32(0.0)); }
-  if (lane == 0u) { att_put_ml(layer, att_first_head(tile), tile % N_SPLIT, 0.0, 0.0); }
+  let head = att_first_head(tile);
+  let split = tile % N_SPLIT;
+  publish_slice(layer, head * HEAD_DIM + split * ATT_SLICE, select(ATT_SLICE, 0u, whole_is_idle(tile)), lane);
+  for (var d = lane; d < HEAD_DIM; d += WG) { put(att_part_at(layer, head, split) + d, word_of_f32(0.0)); }
+  if (lane == 0u) { att_put_ml(layer, head, split, 0.0, 0.0); }
 }

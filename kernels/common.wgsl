@@ -75,12 +75,13 @@ struct Near {
 // Scales of two bytes. Where a row's fill three quarters of it, the row is padded to whole runs of 128, in which those
 // of groups g, g + 32, g + 64 and g + 96 are neighbours: a quad, which is all that a lane of a team needs for four
 // groups. quant.c says the same; groups is a constant wherever this is called.
-fn has_quads(groups: u32) -> bool { return groups * 4u >= (groups + 127u) / 128u * 384u; }
+fn whole_runs(groups: u32) -> u32 { return (groups + 127u) / 128u * 128u; }
+fn has_quads(groups: u32) -> bool { return groups * 4u >= whole_runs(groups) * 3u; }
 
 // Where a group's scale stands, in halves behind the matrix's first.
 fn scale_half_at(row: u32, groups: u32, g: u32) -> u32 {
   if (!has_quads(groups)) { return row * groups + g; }
-  return row * ((groups + 127u) / 128u * 128u) + g / 128u * 128u + g % 32u * 4u + g / 32u % 4u;
+  return row * whole_runs(groups) + g / 128u * 128u + g % 32u * 4u + g / 32u % 4u;
 }
 
 // The quad that begins g groups behind a lane's first, which is one of the first 32.
@@ -113,9 +114,9 @@ fn octet_dots(lo: vec4<u32>, hi: vec4<u32>, x: XInt8) -> vec4<i32> {
 // third operand of the one that made d, where a conversion is an instruction more (1.9 % of a token:
 // bench/results/h200-2026-11-28-whole). What is too much is taken off all octets at once: it costs a sum half a unit of
 // an octet's product in rounding, where int8 inputs cost fifty.
-const BIAS = 8650752;
-fn as_biased(d: i32) -> f32 { return bitcast<f32>(d + 0x4b040000); }
-fn origin_of(scale: vec4<f32>) -> f32 { return -f32(BIAS) * ((scale.x + scale.y) + (scale.z + scale.w)); }
+const BIAS = 8650752.0f;
+fn as_biased(d: i32) -> f32 { return bitcast<f32>(d + bitcast<i32>(BIAS)); }
+fn origin_of(scale: vec4<f32>) -> f32 { return -BIAS * ((scale.x + scale.y) + (scale.z + scale.w)); }
 
 // The octets' products by their scales; one: a const, whether a group's four scales are one (*_ONE of the prelude).
 fn scaled(d: vec4<i32>, x: XInt8, one: bool) -> f32 {

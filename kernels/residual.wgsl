@@ -109,13 +109,11 @@ const TAIL_ROUNDS = (TAIL_ROWS + WG - 1u) / WG;
 const KEEPS_OWN = WHOLE_STATIC && !POST_NORM && TILES_OUT <= N_WG && OUT_TILE == DOWN_TILE && OUT_TILE == EMBED_TILE;
 
 fn keep_gains(gain: u32, row0: u32, n: u32, lane: u32) {
-  for (var round = 0u; round < TAIL_ROUNDS; round++) {
-    let r = lane + round * WG;
-    if (r < n) { gains[r] = gain_at(gain, row0 + r); }
-  }
+  ask_gains(gain, row0, n, lane);
+  keep_asked_gains(gain, row0, n, lane);
 }
 
-// The same in two halves, between which a stage's words are asked for and awaited: a store right behind its load would
+// Its two halves, between which a stage's words are asked for and awaited: a store right behind its load would
 // hold them up by a miss of the cache.
 var<private> gain_asked: f32; // of the lane's row
 fn ask_gains(gain: u32, row0: u32, n: u32, lane: u32) {

@@ -33,6 +33,10 @@ fn is_whole(layer: u32, lane: u32) -> bool { return ATT_WHOLE > 0u && att_span(l
 fn att_first_head(tile: u32) -> u32 { return tile / N_SPLIT * ATT_HEADS; }
 fn att_kv_head(tile: u32) -> u32 { return att_first_head(tile) / KV_HEADS; }
 
+fn att_part_at(layer: u32, head: u32, split: u32) -> u32 {
+  return at_layer(layer) + L_ATT + (head * N_SPLIT + split) * HEAD_DIM;
+}
+
 fn att_ml_at(layer: u32, head: u32, split: u32) -> u32 {
   return at_layer(layer) + L_ATT_ML + (head * N_SPLIT + split) * 2u;
 }

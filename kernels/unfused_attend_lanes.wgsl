@@ -3,8 +3,10 @@
 // stands where combine finds it.
 //
 // Of a context that is attended to whole, split s of a head has block s of the scores, split 0 its softmax, and each
-// mixes its slice of V.
-fn whole_block_at(tile: u32, b: u32) -> u32 { return block_at(tile / N_SPLIT * N_SPLIT + b, 0u); }
+// mixes its slice of V. The scores are as many as lanes: where a lane's stands.
+fn whole_score_at(tile: u32, lane: u32) -> u32 {
+  return block_at(tile / N_SPLIT * N_SPLIT + lane / ATT_BLOCK, 0u) + lane % ATT_BLOCK;
+}
 
 // Scores of the block at p0 to `at`.
 fn store_scores(tile: u32, span: Span, p0: u32, at: u32, lane: u32) {
@@ -15,23 +17,18 @@ fn store_scores(tile: u32, span: Span, p0: u32, at: u32, lane: u32) {
 }
 
 fn op_softmax_whole(tile: u32, lane: u32) {
-  var largest = NEVER;
-  for (var i = lane; i < ATT_TEAM * ATT_BLOCK; i += WG) {
-    largest = max(largest, bitcast<f32>(msg[whole_block_at(tile, i / ATT_BLOCK) + i % ATT_BLOCK]));
-  }
+  let at = whole_score_at(tile, lane);
+  let s = bitcast<f32>(msg[at]);
   att_begin();
-  _ = att_raise(largest, lane);
-  for (var i = lane; i < ATT_TEAM * ATT_BLOCK; i += WG) {
-    let at = whole_block_at(tile, i / ATT_BLOCK) + i % ATT_BLOCK;
-    msg[at] = bitcast<u32>(exp(bitcast<f32>(msg[at]) - att_m));
-  }
+  _ = att_raise(s, lane);
+  msg[at] = bitcast<u32>(exp(s - att_m));
 }
 
 fn op_mix_whole(tile: u32, span: Span, lane: u32) {
   let p = span.lo + lane;
   att_begin();
   if (att_mixes(span.lo, span.hi, span, lane)) {
-    let worth = bitcast<f32>(msg[whole_block_at(tile, lane / ATT_BLOCK) + lane % ATT_BLOCK]);
+    let worth = bitcast<f32>(msg[whole_score_at(tile, lane)]);
     let r = att_row_mixed(place.layer, tile, p, span, lane);
     att_mix(att_newest_mixed(r, tile, p, span, lane), select(0.0, worth, p < span.hi));
   }

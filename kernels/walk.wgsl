@@ -138,11 +138,7 @@ fn walk_begin(l: u32, r: u32, lane: u32) {
   if (CROSS) { prime_qkv(l, r, lane); }
 }
 
-// Whether no workgroup has more than one tile of any stage of a layer.
-const ONCE = TILES_QKV <= N_WG && TILES_ATTEND <= N_WG && TILES_COMBINE <= N_WG && TILES_OUT <= N_WG &&
-             TILES_GATE_UP <= N_WG && TILES_DOWN <= N_WG && TILES_NORM <= N_WG;
-
-// One layer.
+// One layer, by no loop: see walk_layer_once. (ONCE: no workgroup has more than one tile of any stage of a layer.)
 fn walk_layer(l: u32, r: u32, lane: u32) {
   if (ONCE) {
     if (has(TILES_QKV, r)) { enter_qkv(l, r, lane); }

@@ -548,3 +548,10 @@ bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *g, solo_e
     count_grids(g);
     return true;
 }
+
+bool solo_geometry_is_walked_once(const solo_geometry *g) {
+    uint32_t most = max_u32(g->tiles_attend, g->tiles_combine);
+    for (uint32_t i = 0; i < SOLO_ROLE_LOGITS; i++) most = max_u32(most, g->role[i].n_tile);
+    if (g->desc.hp->has_post_norm) most = max_u32(most, g->tiles_embed);
+    return most <= g->n_wg;
+}

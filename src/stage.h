@@ -142,5 +142,7 @@ typedef struct solo_geometry {
 enum { SOLO_ARRIVE_LINE = 32, SOLO_STATE_ARRIVE = 32 };
 
 bool solo_geometry_make(const solo_geometry_desc *desc, solo_geometry *out, solo_error *err);
+/* Whether no workgroup, of n_wg that walk a layer, has more than one tile of any of its stages. */
+bool solo_geometry_is_walked_once(const solo_geometry *geometry);
 
 #endif

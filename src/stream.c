@@ -96,6 +96,11 @@ static bool is_alone(const solo_role_geometry *g, uint32_t strip) {
     return half_of(g, strip) % 2 == 0 && next >= g->groups;
 }
 
+/* Which register of a role's quads a unit's scale is in. */
+static uint32_t quad_index(const solo_stream_role *r, const solo_role_geometry *g, uint32_t index) {
+    return quad_of(g, index / r->rows) * r->rows + index % r->rows;
+}
+
 static uint32_t count_quads(const solo_role_geometry *g, uint32_t strips) {
     uint32_t n = 0;
     for (uint32_t strip = 0; strip < strips; strip++)
@@ -157,7 +162,7 @@ static void make_roles(const solo_weights *weights, bool cross, solo_stream *s) 
         solo_stream_role *r = &s->role[spans[i].role];
         make_role(weights, g, i, cross, r);
         if (spans[i].role == SOLO_ROLE_LOGITS) continue;
-        s->cross = s->cross && r->on && !r->loop && g->role[spans[i].role].n_tile <= g->n_wg;
+        s->cross = s->cross && r->on && !r->loop;
         r->first = s->layer_vec4;
         uint32_t at_once = (r->rows < PART_ROWS ? r->rows : PART_ROWS) * r->planes;
         if (r->on && !r->loop && s->queue < at_once) s->queue = at_once;
@@ -169,16 +174,11 @@ static void make_roles(const solo_weights *weights, bool cross, solo_stream *s) 
     }
 }
 
-/* The stages without matrices too: walk.wgsl asks for what was held back, and skips, only where all have one tile
- * a workgroup (ONCE). */
-static bool is_walked_once(const solo_geometry *g) {
-    return g->tiles_attend <= g->n_wg && g->tiles_combine <= g->n_wg &&
-           (!g->desc.hp->has_post_norm || g->tiles_embed <= g->n_wg);
-}
-
 void solo_stream_make(const solo_weights *weights, const solo_geometry *geometry, bool cross_wanted,
                       solo_stream *s) {
-    bool cross = cross_wanted && geometry->desc.queue_across && geometry->desc.queue > 0 && is_walked_once(geometry);
+    /* Walked once, stages without matrices too: only so walk.wgsl asks for what was held back, and skips. */
+    bool cross = cross_wanted && geometry->desc.queue_across && geometry->desc.queue > 0 &&
+                 solo_geometry_is_walked_once(geometry);
     memset(s, 0, sizeof *s);
     s->geometry = geometry;
     make_roles(weights, cross, s);
@@ -274,8 +274,8 @@ static void add_load_quads(solo_text *out, const solo_stream *s, solo_role role,
         solo_text_add(out, ");");
     }
     if (half_of(g, strip) == 0)
-        solo_text_add(out, " %s_quad%u = scale_quad(%s_%s, %uu, %uu, %uu);", name, quad_of(g, strip) * r->rows + row,
-                      near, name, row, g->groups, strip * g->team);
+        solo_text_add(out, " %s_quad%u = scale_quad(%s_%s, %uu, %uu, %uu);", name, quad_index(r, g, index), near,
+                      name, row, g->groups, strip * g->team);
     solo_text_add(out, "\n");
 }
 
@@ -306,8 +306,7 @@ static void add_zero(solo_text *out, const solo_stream *s, solo_role role, uint3
         solo_text_add(out, " %s_%s%u = %s();", names[role].name, fields[r->form][f].name, index,
                       fields[r->form][f].type);
     if (r->quads && half_of(g, strip) == 0)
-        solo_text_add(out, " %s_quad%u = vec2<u32>();", names[role].name,
-                      quad_of(g, strip) * r->rows + index % r->rows);
+        solo_text_add(out, " %s_quad%u = vec2<u32>();", names[role].name, quad_index(r, g, index));
     solo_text_add(out, "\n");
 }
 
@@ -323,10 +322,10 @@ static void add_group_of(solo_text *out, const solo_stream *s, solo_role role, u
     for (uint32_t f = 0; f < n_field(r); f++)
         solo_text_add(out, "%s%s_%s%u", f ? ", " : "", names[role].name, fields[r->form][f].name, index);
     if (r->quads && is_alone(g, strip))
-        solo_text_add(out, ", scale_alone(%s%u.%c))", quad, quad_of(g, strip) * r->rows + index % r->rows,
+        solo_text_add(out, ", scale_alone(%s%u.%c))", quad, quad_index(r, g, index),
                       "xxyy"[half_of(g, strip)]);
     else if (r->quads)
-        solo_text_add(out, ", unpack2x16float(%s%u.%c).%c)", quad, quad_of(g, strip) * r->rows + index % r->rows,
+        solo_text_add(out, ", unpack2x16float(%s%u.%c).%c)", quad, quad_index(r, g, index),
                       "xxyy"[half_of(g, strip)], "xyxy"[half_of(g, strip)]);
     else solo_text_add(out, "), odd)");
 }
@@ -455,8 +454,8 @@ static void add_accumulators(solo_text *out, const solo_stream_role *r) {
 
 /* own_<role>: near_<role> once the last of the units that were requested before the stage is there. Without it a driver
  * moves the stage's own later loads in front of its first wait, which is then, by the one scoreboard that they share,
- * for them too. That a 0 is added no
- * compiler knows: no step is past the context. (Not &&, which may ask for the position first, and then not wait.) */
+ * for them too. That a 0 is added no compiler knows: no step is past the context. (Not &&, which may ask for the
+ * position first, and then not wait.) */
 static void add_own(solo_text *out, const solo_stream *s, solo_role role) {
     const char *name = names[role].name;
     const uint32_t last = s->queue / s->role[role].planes - 1;

@@ -119,6 +119,7 @@ static void add_shape(solo_text *out, const solo_geometry *g) {
 static void add_geometry(solo_text *out, const solo_geometry *g, uint32_t spin_limit) {
     add_u32(out, "WG", g->wg);
     add_u32(out, "N_WG", g->n_wg);
+    solo_text_add(out, "const ONCE = %s;\n", solo_geometry_is_walked_once(g) ? "true" : "false");
     add_u32(out, "SPIN_LIMIT", spin_limit);
     add_u32(out, "QD", g->qd);
     add_u32(out, "QA", g->qa);

@@ -55,8 +55,7 @@ static bool set_key(solo_plan_desc *desc, const char *row, const char *key, cons
         return true;
     }
     return cli_fail_text("%s: wanted wg=N, n=N, team=N, queue=N, across=N, activations=int8|f32, kv=int8|f16|f32 "
-                         "or attend=split, "
-                         "found '%s=%s'", row, key, value), false;
+                         "or attend=split, found '%s=%s'", row, key, value), false;
 }
 
 /* NAME[:static|:ticket][@KEY=VALUE[,KEY=VALUE...]]; NAME may hold a colon itself ("chunk:8"). */
