@@ -18,7 +18,7 @@ fn dispatch_burst_static(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_in
     walk_begin(0u, wg.x, lane);
     if (token > 0u && wg.x < TILES_EMBED) { await_token(token - 1u, lane); }
     walk_embed(wg.x, lane);
-    walk_layers(0u, N_LAYER, wg.x, lane);
+    for (var l = 0u; l < N_LAYER; l++) { walk_layer(l, wg.x, lane); }
     walk_logits(wg.x, lane);
     if (wg.x == 0u) { run_sample(lane); }
   }

@@ -10,7 +10,7 @@ fn dispatch_chunk_static(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_in
   if (stopped(lane)) { return; }
   walk_begin(place.layer, wg.x, lane);
   if (place.layer == 0u) { walk_embed(wg.x, lane); }
-  walk_layers(place.layer, end, wg.x, lane);
+  for (var l = place.layer; l < end; l++) { walk_layer(l, wg.x, lane); }
   if (end == N_LAYER) {
     walk_logits(wg.x, lane);
     if (wg.x == 0u) { run_sample(lane); }

@@ -8,7 +8,7 @@ fn dispatch_single_static(@builtin(workgroup_id) wg: vec3<u32>, @builtin(local_i
   if (stopped(lane)) { return; }
   walk_begin(0u, wg.x, lane);
   walk_embed(wg.x, lane);
-  walk_layers(0u, N_LAYER, wg.x, lane);
+  for (var l = 0u; l < N_LAYER; l++) { walk_layer(l, wg.x, lane); }
   walk_logits(wg.x, lane);
   if (wg.x == 0u) { run_sample(lane); }
 }

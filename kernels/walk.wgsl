@@ -28,24 +28,16 @@ fn run_embed(t: u32, lane: u32) {
 // fresh: this workgroup has not yet taken this stage's input. Weights are requested before the wait: by
 // prime_*, or, with CROSS, by the stages before.
 fn run_qkv(l: u32, t: u32, fresh: bool, lane: u32) {
-  if (fresh) { enter_qkv(l, t, lane); }
-  else {
-    if (!CROSS) { prime_qkv(l, t, lane); }
+  if (!CROSS) { prime_qkv(l, t, lane); }
+  if (fresh) {
+    if (l == 0u) { await_words(0u, STAGE_EMBED, TILES_EMBED, lane); }
+    else { await_words(l - 1u, X_STAGE, TILES_X, lane); }
+    qkv_turns(l, t, lane);
+    qkv_take(l, lane);
+  } else {
     workgroupBarrier(); // the tile before is done with its rows
     qkv_turns(l, t, lane);
   }
-  leave_qkv(l, t, lane);
-}
-
-fn enter_qkv(l: u32, t: u32, lane: u32) {
-  if (!CROSS) { prime_qkv(l, t, lane); }
-  if (l == 0u) { await_words(0u, STAGE_EMBED, TILES_EMBED, lane); }
-  else { await_words(l - 1u, X_STAGE, TILES_X, lane); }
-  qkv_turns(l, t, lane);
-  qkv_take(l, lane);
-}
-
-fn leave_qkv(l: u32, t: u32, lane: u32) {
   stage_qkv(l, t, lane);
   arrive_late(l, STAGE_QKV, t, lane);
 }
@@ -138,27 +130,10 @@ fn walk_begin(l: u32, r: u32, lane: u32) {
   if (CROSS) { prime_qkv(l, r, lane); }
 }
 
-// One layer, by no loop: see walk_layer_once. (ONCE: no workgroup has more than one tile of any stage of a layer.)
+// One layer. (ONCE: no workgroup has more than one tile of any stage of a layer.)
 fn walk_layer(l: u32, r: u32, lane: u32) {
-  if (ONCE) {
-    if (has(TILES_QKV, r)) { enter_qkv(l, r, lane); }
-    walk_layer_once(l, r, lane);
-  } else { walk_layer_in_turns(l, r, lane); }
-}
-
-// Layers first .. end.
-fn walk_layers(first: u32, end: u32, r: u32, lane: u32) {
-  if (!ONCE) {
-    for (var l = first; l < end; l++) { walk_layer_in_turns(l, r, lane); }
-    return;
-  }
-  if (has(TILES_QKV, r)) { enter_qkv(first, r, lane); }
-  for (var l = first; l < end; l++) {
-    walk_layer_once(l, r, lane);
-    // Here and not at the loop's head: between rounds a compiler copies registers of the queue, which waits for them.
-    // Behind X's words they are wanted next anyway.
-    if (l + 1u < end && has(TILES_QKV, r)) { enter_qkv(l + 1u, r, lane); }
-  }
+  if (ONCE) { walk_layer_once(l, r, lane); }
+  else { walk_layer_in_turns(l, r, lane); }
 }
 
 fn walk_layer_in_turns(l: u32, r: u32, lane: u32) {
@@ -172,10 +147,10 @@ fn walk_layer_in_turns(l: u32, r: u32, lane: u32) {
   for (var t = r; t < TILES_NORM; t += N_WG) { run_norm_down(l, t, t == r, lane); }
 }
 
-// The same behind enter_qkv, with one tile a stage at most. Not in loops: there a compiler has to keep a stage's
-// registers for a next round that never comes (12 % of a token: bench/results/h200-2026-11-24-text).
+// The same with one tile a stage at most. Not in loops: there a compiler has to keep a stage's registers for
+// a next round that never comes (12 % of a token: bench/results/h200-2026-11-24-text).
 fn walk_layer_once(l: u32, r: u32, lane: u32) {
-  if (has(TILES_QKV, r)) { leave_qkv(l, r, lane); } else { skip_qkv(l, r, lane); }
+  if (has(TILES_QKV, r)) { run_qkv(l, r, true, lane); } else { skip_qkv(l, r, lane); }
   if (has(TILES_ATTEND, r)) { run_attend(l, r, true, lane); }
   if (has(TILES_COMBINE, r)) { run_combine(l, r, lane); }
   if (!ATTEND_REFILLS || !has(TILES_ATTEND, r)) { refill_out(l, r, lane); }
