@@ -32,6 +32,7 @@ fn stage_down(layer: u32, tile: u32, lane: u32) {
   let n = min(DOWN_TILE, D - row0);
   if (!POST_NORM && !KEEPS_OWN) { keep_tail(at_layer(layer) + L_X1 + X_RES, gain_attn(layer + 1u), row0, n, lane); }
   multiply_down(layer, tile, lane);
+  ahead_down(layer, tile, lane);
   workgroupBarrier(); // rows written by their teams before other lanes read them
   arrive_early(layer, STAGE_DOWN, tile, lane);
   if (POST_NORM) { put_projection(at_layer(layer) + L_P_DOWN, row0, n, lane); } // norm_down goes on

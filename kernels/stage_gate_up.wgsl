@@ -34,6 +34,7 @@ fn stage_gate_up(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * GATE_UP_TILE;
   let n = min(GATE_UP_TILE, N_FF - row0);
   multiply_gate_up(layer, tile, lane);
+  ahead_gate_up(layer, tile, lane);
   workgroupBarrier(); // rows written by their teams before the epilogue reads them
   arrive_early(layer, STAGE_GATE_UP, tile, lane);
   publish_h(layer, row0, n, lane);

@@ -32,6 +32,7 @@ fn stage_out(layer: u32, tile: u32, lane: u32) {
   let n = min(OUT_TILE, D - row0);
   if (!POST_NORM && !KEEPS_OWN) { keep_tail(at_layer(layer) + L_X + X_RES, gain_ffn(layer), row0, n, lane); }
   multiply_out(layer, tile, lane);
+  ahead_out(layer, tile, lane);
   workgroupBarrier(); // rows written by their teams before other lanes read them
   arrive_early(layer, STAGE_OUT, tile, lane);
   if (POST_NORM) { put_projection(at_layer(layer) + L_P_OUT, row0, n, lane); } // norm_out goes on

@@ -72,6 +72,7 @@ fn stage_qkv(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * QKV_TILE;
   let n = min(QKV_TILE, ROWS_QKV - row0);
   multiply_qkv(layer, tile, lane);
+  ahead_qkv(layer, tile, lane);
   workgroupBarrier(); // rows written by their teams before the epilogue reads them
   norm_heads(layer, row0, n, lane);
   for (var round = 0u; round < QKV_ROUNDS; round++) {

@@ -14,7 +14,9 @@ const TILES_X1 = select(TILES_OUT, TILES_NORM, POST_NORM);
 const TILES_X = select(TILES_DOWN, TILES_NORM, POST_NORM);
 
 // Where words are checked, some stages wait for no counter: attend and combine, whose words come from few workgroups,
-// and, as measured, qkv and out (bench/results/h200-2026-11-28-long). Otherwise a counter is all there is.
+// and qkv, whose words are there by then: at the end of a layer's round a compiler copies the queue's registers, which
+// waits for the weights. Where words are not there yet, all lanes looking for them cost more than a counter does (for
+// qkv behind no such wait 12 % of a token, for out 1 to 2 %: bench/results/h200-2026-11-28-order).
 fn await_words(layer: u32, stage: u32, n_tile: u32, lane: u32) {
   if (CHECKED) { workgroupBarrier(); } // the stage before is done with workgroup memory
   else { await_stage(layer, stage, n_tile, lane); }
@@ -52,13 +54,13 @@ fn run_attend(l: u32, t: u32, fresh: bool, lane: u32) {
 fn run_combine(l: u32, t: u32, lane: u32) {
   if (!CHECKED) { await_stage(l, STAGE_ATTEND, TILES_ATTEND, lane); }
   stage_combine(l, t, lane);
-  arrive_late(l, STAGE_COMBINE, t, lane);
+  arrive(l, STAGE_COMBINE, t, lane);
 }
 
 fn run_out(l: u32, t: u32, fresh: bool, lane: u32) {
   if (!CROSS) { prime_out(l, t, lane); }
   if (fresh) {
-    await_words(l, STAGE_COMBINE, TILES_COMBINE, lane);
+    await_stage(l, STAGE_COMBINE, TILES_COMBINE, lane);
     out_take_with_gains(l, t, lane);
   } else { workgroupBarrier(); } // as above
   stage_out(l, t, lane);
@@ -150,14 +152,14 @@ fn walk_layer_in_turns(l: u32, r: u32, lane: u32) {
 // The same with one tile a stage at most. Not in loops: there a compiler has to keep a stage's registers for
 // a next round that never comes (12 % of a token: bench/results/h200-2026-11-24-text).
 fn walk_layer_once(l: u32, r: u32, lane: u32) {
-  if (has(TILES_QKV, r)) { run_qkv(l, r, true, lane); } else { skip_qkv(l, r, lane); }
+  if (has(TILES_QKV, r)) { run_qkv(l, r, true, lane); } else { ahead_qkv(l, r, lane); }
   if (has(TILES_ATTEND, r)) { run_attend(l, r, true, lane); }
   if (has(TILES_COMBINE, r)) { run_combine(l, r, lane); }
   if (!ATTEND_REFILLS || !has(TILES_ATTEND, r)) { refill_out(l, r, lane); }
-  if (has(TILES_OUT, r)) { run_out(l, r, true, lane); } else { skip_out(l, r, lane); }
+  if (has(TILES_OUT, r)) { run_out(l, r, true, lane); } else { ahead_out(l, r, lane); }
   if (has(TILES_NORM, r)) { run_norm_out(l, r, true, lane); }
-  if (has(TILES_GATE_UP, r)) { run_gate_up(l, r, true, lane); } else { skip_gate_up(l, r, lane); }
-  if (has(TILES_DOWN, r)) { run_down(l, r, true, lane); } else { skip_down(l, r, lane); }
+  if (has(TILES_GATE_UP, r)) { run_gate_up(l, r, true, lane); } else { ahead_gate_up(l, r, lane); }
+  if (has(TILES_DOWN, r)) { run_down(l, r, true, lane); } else { ahead_down(l, r, lane); }
   if (has(TILES_NORM, r)) { run_norm_down(l, r, true, lane); }
 }
 

@@ -379,10 +379,9 @@ static uint32_t list_reached(const solo_stream *s, solo_role role, uint32_t from
     return n;
 }
 
-/* The places of all roles in a list but `own`, each once. */
-static void add_places(solo_text *out, const solo_stream *s, const unit *units, uint32_t n,
-                       int own) {
-    uint32_t seen = own >= 0 ? 1u << own : 0;
+/* The places of all roles in a list, each once. */
+static void add_places(solo_text *out, const solo_stream *s, const unit *units, uint32_t n) {
+    uint32_t seen = 0;
     for (uint32_t i = 0; i < n; i++) {
         if (seen & (1u << units[i].role)) continue;
         seen |= 1u << units[i].role;
@@ -399,7 +398,7 @@ static void add_request(solo_text *out, const solo_stream *s, const char *prefix
     solo_text_add(out, "fn %s_%s%s", prefix, names[role].name, signature);
     if (n > 0) {
         solo_text_add(out, "%s", go);
-        add_places(out, s, units, n, -1);
+        add_places(out, s, units, n);
         add_anchored(out, s, units, n);
     }
     solo_text_add(out, "}\n");
@@ -465,23 +464,18 @@ static void add_own(solo_text *out, const solo_stream *s, solo_role role) {
                   name, fields[s->role[role].form][0].name, last, name, name, name);
 }
 
-/* Of what comes within reach as units are used up, the role's own stands between their products, that of other stages
- * behind all of them: in between, each wait of the stage was for those loads too. */
+/* Of what comes within reach as units are used up, the role's own stands between their products; the rest is ahead_*. */
 static void add_multiply(solo_text *out, const solo_stream *s, solo_role role) {
     const solo_stream_role *r = &s->role[role];
-    unit list[MAX_AHEAD], others[MAX_AHEAD];
-    uint32_t n = list_reached(s, role, 0, r->n_unit, list), n_other = 0;
+    unit list[MAX_AHEAD];
+    uint32_t n = list_reached(s, role, 0, r->n_unit, list);
     bool any_own = false;
     char quad[32];
     snprintf(quad, sizeof quad, "%s_quad", names[role].name);
-    for (uint32_t i = 0; i < n; i++) {
-        any_own = any_own || list[i].role == role;
-        if (list[i].role != role && !is_held_back(s, role, list[i])) others[n_other++] = list[i];
-    }
-    solo_text_add(out, "fn multiply_%s%s%s", names[role].name, signature, go);
+    for (uint32_t i = 0; i < n; i++) any_own = any_own || list[i].role == role;
+    solo_text_add(out, "fn multiply_%s%s", names[role].name, signature);
     add_place(out, s, role, 0);
     if (any_own) add_own(out, s, role);
-    add_places(out, s, others, n_other, (int)role);
     add_accumulators(out, r);
     for (uint32_t strip = 0; strip < r->strips; strip++) {
         add_inputs(out, s, role, strip);
@@ -494,7 +488,6 @@ static void add_multiply(solo_text *out, const solo_stream *s, solo_role role) {
         }
         solo_text_add(out, "  }\n");
     }
-    add_anchored(out, s, others, n_other);
     add_sums(out, s, role, "");
     solo_text_add(out, "}\n");
 }
@@ -543,19 +536,21 @@ static void add_prime(solo_text *out, const solo_stream *s, solo_role role) {
     add_request(out, s, "prime", role, list, n);
 }
 
-/* skip: for a workgroup without a tile in the stage, what the stage would have requested for others;
- * refill: what was held back across attention. Both empty unless cross. */
+/* ahead: what comes within reach as the stage is worked off, of the stages behind it, requested behind all of its
+ * products (in between, each wait of the stage was for those loads too, and their anchored blocks cut it up), or in
+ * their place by a workgroup without a tile; refill: what of it is held back across attention. Both empty unless
+ * cross. */
 static void add_cross(solo_text *out, const solo_stream *s, solo_role role) {
     const solo_stream_role *r = &s->role[role];
-    unit list[MAX_AHEAD], skip[MAX_AHEAD], refill[MAX_AHEAD];
-    uint32_t n_skip = 0, n_refill = 0;
+    unit list[MAX_AHEAD], ahead[MAX_AHEAD], refill[MAX_AHEAD];
+    uint32_t n_ahead = 0, n_refill = 0;
     uint32_t n = s->cross && !r->loop ? list_reached(s, role, 0, r->n_unit, list) : 0;
     for (uint32_t i = 0; i < n; i++) {
         if (list[i].role == role) continue;
         if (is_held_back(s, role, list[i])) refill[n_refill++] = list[i];
-        else skip[n_skip++] = list[i];
+        else ahead[n_ahead++] = list[i];
     }
-    add_request(out, s, "skip", role, skip, n_skip);
+    add_request(out, s, "ahead", role, ahead, n_ahead);
     if (role == SOLO_ROLE_QKV) add_request(out, s, "refill", SOLO_ROLE_OUT, refill, n_refill);
 }
 

@@ -47,7 +47,7 @@ typedef struct solo_stream {
 void solo_stream_make(const solo_weights *weights, const solo_geometry *geometry, bool cross_wanted,
                       solo_stream *out);
 
-/* prime_x, skip_x, multiply_x of every role that has a queue, refill_out, and their registers. */
+/* prime_x, ahead_x, multiply_x of every role that has a queue, refill_out, and their registers. */
 void solo_stream_add(solo_text *out, const solo_stream *s);
 
 #endif
