@@ -464,7 +464,7 @@ static void add_own(solo_text *out, const solo_stream *s, solo_role role) {
                   name, fields[s->role[role].form][0].name, last, name, name, name);
 }
 
-/* Of what comes within reach as units are used up, the role's own stands between their products; the rest is ahead_*. */
+/* Of what comes within reach as units are used up, the role's own stands between their products; the rest is ahead. */
 static void add_multiply(solo_text *out, const solo_stream *s, solo_role role) {
     const solo_stream_role *r = &s->role[role];
     unit list[MAX_AHEAD];
