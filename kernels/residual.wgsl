@@ -129,6 +129,16 @@ fn keep_asked_gains(gain: u32, row0: u32, n: u32, lane: u32) {
   }
 }
 
+// The gains of a tile of out or of down (KEEPS_OWN: they are alike) beside a stage's words, where no keep_tail brings
+// them: ask_own_gains, the stage's take, keep_own_gains.
+fn ask_own_gains(gain: u32, tile: u32, lane: u32) {
+  if (KEEPS_OWN) { ask_gains(gain, tile * OUT_TILE, min(OUT_TILE, D - tile * OUT_TILE), lane); }
+}
+
+fn keep_own_gains(gain: u32, tile: u32, lane: u32) {
+  if (KEEPS_OWN) { keep_asked_gains(gain, tile * OUT_TILE, min(OUT_TILE, D - tile * OUT_TILE), lane); }
+}
+
 // To be read behind the barrier that follows the products.
 fn keep_tail(res: u32, gain: u32, row0: u32, n: u32, lane: u32) {
   keep_gains(gain, row0, n, lane);

@@ -18,15 +18,6 @@ fn down_rows(layer: u32, tile: u32, lane: u32) {
   rows_down(0u, layer, row0, 0u, min(DOWN_TILE, D - row0), lane);
 }
 
-// down_take with the gains that the tail needs, which are under way together with its words.
-fn down_take_with_gains(layer: u32, tile: u32, lane: u32) {
-  let row0 = tile * DOWN_TILE;
-  let n = min(DOWN_TILE, D - row0);
-  if (KEEPS_OWN) { ask_gains(gain_attn(layer + 1u), row0, n, lane); }
-  down_take(layer, lane);
-  if (KEEPS_OWN) { keep_asked_gains(gain_attn(layer + 1u), row0, n, lane); }
-}
-
 fn stage_down(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * DOWN_TILE;
   let n = min(DOWN_TILE, D - row0);

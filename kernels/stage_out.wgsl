@@ -18,15 +18,6 @@ fn out_rows(layer: u32, tile: u32, lane: u32) {
   rows_out(0u, layer, row0, 0u, min(OUT_TILE, D - row0), lane);
 }
 
-// out_take with the gains that the tail needs, which are under way together with its words.
-fn out_take_with_gains(layer: u32, tile: u32, lane: u32) {
-  let row0 = tile * OUT_TILE;
-  let n = min(OUT_TILE, D - row0);
-  if (KEEPS_OWN) { ask_gains(gain_ffn(layer), row0, n, lane); }
-  out_take(layer, lane);
-  if (KEEPS_OWN) { keep_asked_gains(gain_ffn(layer), row0, n, lane); }
-}
-
 fn stage_out(layer: u32, tile: u32, lane: u32) {
   let row0 = tile * OUT_TILE;
   let n = min(OUT_TILE, D - row0);

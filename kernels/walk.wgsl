@@ -61,7 +61,9 @@ fn run_out(l: u32, t: u32, fresh: bool, lane: u32) {
   if (!CROSS) { prime_out(l, t, lane); }
   if (fresh) {
     await_stage(l, STAGE_COMBINE, TILES_COMBINE, lane);
-    out_take_with_gains(l, t, lane);
+    ask_own_gains(gain_ffn(l), t, lane);
+    out_take(l, lane);
+    keep_own_gains(gain_ffn(l), t, lane);
   } else { workgroupBarrier(); } // as above
   stage_out(l, t, lane);
   arrive_late(l, STAGE_OUT, t, lane);
@@ -90,7 +92,9 @@ fn run_down(l: u32, t: u32, fresh: bool, lane: u32) {
   if (!CROSS) { prime_down(l, t, lane); }
   if (fresh) {
     await_stage(l, STAGE_GATE_UP, TILES_GATE_UP, lane);
-    down_take_with_gains(l, t, lane);
+    ask_own_gains(gain_attn(l + 1u), t, lane);
+    down_take(l, lane);
+    keep_own_gains(gain_attn(l + 1u), t, lane);
   } else { workgroupBarrier(); } // as above
   stage_down(l, t, lane);
   arrive_late(l, STAGE_DOWN, t, lane);
