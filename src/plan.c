@@ -43,7 +43,8 @@ static bool begin_program(solo_plan *plan, const solo_factoring *f, solo_program
                                                .factoring = f,
                                                .subgroups = plan->subgroups,
                                                .hand_off = plan->desc.hand_off,
-                                               .spin_limit = plan->desc.spin_limit});
+                                               .spin_limit = plan->desc.spin_limit,
+                                               .in_turn = solo_device_info_of(plan->device)->is_software});
     if (!solo_device_module_open(plan->device, p->wgsl, f->kernel, &p->module, err)) return false;
     p->pipeline = solo_zalloc(f->n_row, sizeof *p->pipeline);
     for (uint32_t i = 0; i < f->n_row; i++) {

@@ -417,6 +417,7 @@ static void add_prelude(solo_text *out, const solo_wgsl_desc *desc) {
     solo_text_add(out, "// %s, joined by Solo " SOLO_VERSION "\n", name);
     add_shape(out, desc->geometry);
     add_geometry(out, desc->geometry, desc->spin_limit);
+    solo_text_add(out, "const SUBGROUPS_IN_TURN = %s;\n", desc->in_turn ? "true" : "false");
     add_messages(out, desc->geometry);
     const solo_factoring *f = desc->factoring;
     bool whole = f && f->tagged && f->n_row == 1 && !f->n_chunk_layer && f->assignment == SOLO_ASSIGNMENT_STATIC;

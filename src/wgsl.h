@@ -28,6 +28,7 @@ typedef struct solo_wgsl_desc {
     bool                  subgroups; /* reduce_subgroup, else reduce_scratch */
     solo_hand_off         hand_off;  /* of a factoring that is tagged */
     uint32_t              spin_limit;
+    bool                  in_turn;   /* the device runs a workgroup's subgroups one by one, each to its next barrier */
 } solo_wgsl_desc;
 
 /* The module's text, malloc'd. */
