@@ -315,6 +315,7 @@ typedef struct solo_plan_desc {
     bool     always_split;        /* of short contexts, too, no workgroup attends to all positions */
     bool     no_subgroups;        /* reduce through workgroup memory although subgroups exist */
     bool     no_self_test;        /* trust an in-dispatch plan untested (tests, timing) */
+    bool     no_prefill;          /* compile none of what reads prompts: for steps alone, no session (tests, timing) */
     /* For experiments: what a user of the engine leaves 0. */
     uint32_t tile_rows;           /* rows a tile of a layer's matrices, rounded up to what they can be cut into, at
                                      most 256; 0: by n_slice */

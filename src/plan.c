@@ -387,7 +387,7 @@ bool solo_plan_prefill(solo_plan *plan, uint32_t pos, uint32_t n, solo_error *er
     const solo_prefill *pf = &plan->prefill;
     solo_args args = {.pos = pos, .n_batch = n};
     uint32_t offsets[2] = {write_args(plan, &args), 0};
-    SOLO_ASSERT(n >= 1 && n <= SOLO_PF_BATCH);
+    SOLO_ASSERT(n >= 1 && n <= SOLO_PF_BATCH && !plan->desc.no_prefill);
     solo_device_pass_begin(plan->device);
     for (uint32_t i = 0; i < pf->n_dispatch; i++) {
         const solo_dispatch *d = &pf->dispatch[i];
@@ -520,7 +520,7 @@ static bool open_programs(solo_plan *plan, solo_error *err) {
     if (ok && f.tagged)
         ok = solo_factoring_find("stages", SOLO_ASSIGNMENT_AUTO, &by_stages, err) &&
              begin_program(plan, &by_stages, &plan->fallback, err);
-    ok = ok && solo_prefill_begin(plan, err);
+    ok = ok && (plan->desc.no_prefill || solo_prefill_begin(plan, err));
     /* of what was begun, everything is finished; the first failure says why */
     ok = finish_program(plan, &plan->main, ok ? err : NULL) && ok;
     ok = finish_program(plan, &plan->fallback, ok ? err : NULL) && ok;
@@ -564,7 +564,7 @@ static void join_wgsl(solo_plan *plan) {
     if (plan->fallback.wgsl)
         solo_text_add(&text, "\n// ==== fallback: %s\n%s", plan->fallback.factoring.kernel,
                       plan->fallback.wgsl);
-    solo_text_add(&text, "\n// ==== prefill\n%s", plan->prefill.wgsl);
+    if (plan->prefill.wgsl) solo_text_add(&text, "\n// ==== prefill\n%s", plan->prefill.wgsl);
     plan->wgsl = text.at;
 }
 
@@ -573,7 +573,7 @@ static bool open_on_gpu(solo_plan *plan, solo_error *err) {
     if (!make_geometry(plan, err) || !open_buffers(plan, err)) return false;
     if (!open_bindings(plan, plan->msg, &plan->bindings, err)) return false;
     if (!open_programs(plan, err)) return false;
-    if (!open_bindings(plan, plan->prefill.pf, &plan->prefill.bindings, err)) return false;
+    if (!plan->desc.no_prefill && !open_bindings(plan, plan->prefill.pf, &plan->prefill.bindings, err)) return false;
     if (!prove_hand_off(plan, err)) return false;
     join_wgsl(plan);
     return true;

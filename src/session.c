@@ -66,6 +66,8 @@ static bool open_slots(solo_session *s, solo_error *err) {
 bool solo_session_open(solo_session **out, const solo_session_desc *desc, solo_error *err) {
     *out = NULL;
     if (!check_sampling(desc->plan, &desc->sampling, err)) return false;
+    if (desc->plan->desc.no_prefill)
+        return solo_fail(err, SOLO_ARGUMENT, "session: wanted a plan that reads prompts, found one with no_prefill");
     if (desc->n_in_flight > MAX_IN_FLIGHT)
         return solo_fail(err, SOLO_ARGUMENT, "n_in_flight: wanted at most %u, found %u",
                          MAX_IN_FLIGHT, desc->n_in_flight);

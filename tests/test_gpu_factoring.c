@@ -1,151 +1,8 @@
 /* test_gpu_factoring.c: factoring against factoring. At one geometry every factoring must leave the
  * same bits: all message words, the whole KV cache, the sampled ids. Each configuration says what
  * it is there to see and fails as blind where its geometry does not show it. */
-#include "gpu.h"
+#include "record.h"
 #include "stream.h"
-
-#define MAX_STEP 8u
-
-/* What a run left: per step all message words and the id drawn, then the whole KV cache. */
-typedef struct record {
-    uint32_t *words; /* [n_step][msg_words] */
-    uint32_t  ids[MAX_STEP];
-    uint32_t *kv_k, *kv_v;
-    uint32_t  n_words, n_kv;
-} record;
-
-static void record_free(record *r) {
-    free(r->words), free(r->kv_k), free(r->kv_v);
-    *r = (record){0};
-}
-
-typedef struct config {
-    const char    *name;
-    tiny_desc      model;
-    solo_plan_desc plan;     /* factoring and assignment are set by the test */
-    uint32_t       n_prompt; /* ids prefilled before the first step */
-    uint32_t       n_step;
-    uint64_t       max_binding;       /* payload split; 0: one buffer */
-    bool           chunked;           /* less workgroup memory, so that inputs come in chunks */
-    uint32_t       min_split, min_block, min_payload; /* else the run is blind */
-    bool           all_forms;         /* roles; of single: several counts, static; single-wg */
-    bool           same_args;         /* each step those of the first, as in a burst */
-    bool           slow_too;          /* by dispatches on lavapipe as well; whole tokens there are
-                                         test_gpu_handoff's and test_gpu_model's */
-} config;
-
-/* Sampling that passes through every part of stage_sample, replayable. */
-static solo_args args_at(uint32_t pos) {
-    return (solo_args){
-        .pos = pos, .greedy = pos % 3 == 2, .inv_temperature = 1.25f, .top_k = 40, .top_p = 0.9f,
-        .ln_min_p = -4, .repeat_penalty = 1.2f, .repeat_last_n = 16, .seed_low = 7, .seed_high = 9};
-}
-
-/* A tagged step leaves the other half of the messages, its counters and its ticket as "not
- * written" for the next. Nothing else would show it on an adapter that runs things in order: the
- * next dispatch's waits hide a stale word. */
-static void expect_cleared(const solo_plan *plan) {
-    const solo_geometry *g = &plan->geometry;
-    uint32_t other = plan->n_tagged & 1, *msg = gpu_read_all(plan->msg),
-             *state = gpu_read_all(plan->state);
-    uint32_t n_half = g->n_block * g->msg_words;
-    for (uint32_t i = 0; i < n_half; i++) {
-        if (msg[other * n_half + i] != 0)
-            fail_msg("message word %u of token %u is not cleared for the next step",
-                     i % g->msg_words, i / g->msg_words);
-    }
-    const uint32_t *counters = state + SOLO_STATE_ARRIVE + other * g->n_counter * SOLO_ARRIVE_LINE;
-    for (uint32_t i = 0; i < g->n_counter; i++) {
-        if (counters[i * SOLO_ARRIVE_LINE] != 0) fail_msg("counter %u is not cleared", i);
-    }
-    free(msg), free(state);
-}
-
-static record run(solo_plan *plan, const config *c) {
-    const solo_geometry *g = &plan->geometry;
-    uint32_t ids[128], n = c->n_prompt + 1;
-    assert_true(n <= SOLO_COUNT(ids) && c->n_step <= MAX_STEP);
-    gpu_ids(c->model.seed + 1, g->desc.hp->n_vocab, ids, n);
-    solo_plan_write_ids(plan, 0, ids, n);
-    for (uint32_t pos = 0; pos < c->n_prompt; pos += SOLO_PF_BATCH) {
-        uint32_t left = c->n_prompt - pos;
-        GPU_OK(solo_plan_prefill(plan, pos, left < SOLO_PF_BATCH ? left : SOLO_PF_BATCH, &gpu_err));
-    }
-    record r = {.n_words = g->msg_words, .n_kv = (uint32_t)(plan->kv_k.n_bytes / 4)};
-    r.words = solo_zalloc((size_t)c->n_step * r.n_words, 4);
-    r.kv_k = solo_zalloc(r.n_kv, 4);
-    r.kv_v = solo_zalloc(r.n_kv, 4);
-    uint32_t n_token = plan->main.factoring.n_token;
-    assert_true(n_token <= g->n_block && (n_token == 1 || c->same_args));
-    for (uint32_t i = 0; i < c->n_step; i += n_token) {
-        uint32_t pos = c->n_prompt + i, n_here = c->n_step - i < n_token ? c->n_step - i : n_token,
-                 abort_word;
-        uint64_t id_off = ((uint64_t)g->state_ids + pos + 1) * 4;
-        solo_args args = args_at(c->same_args ? c->n_prompt : pos);
-        args.pos = pos;
-        solo_plan_encode_step(plan, args);
-        GPU_OK(solo_plan_read_messages(plan, 0, n_here * r.n_words, r.words + (size_t)i * r.n_words,
-                                       &gpu_err));
-        GPU_OK(solo_device_read(gpu_device, plan->state, id_off, &r.ids[i], n_here * 4, &gpu_err));
-        GPU_OK(solo_device_read(gpu_device, plan->state, 0, &abort_word, 4, &gpu_err));
-        assert_int_equal(abort_word, 0);
-        if (plan->main.factoring.tagged) expect_cleared(plan);
-    }
-    GPU_OK(solo_device_read(gpu_device, plan->kv_k, 0, r.kv_k, plan->kv_k.n_bytes, &gpu_err));
-    GPU_OK(solo_device_read(gpu_device, plan->kv_v, 0, r.kv_v, plan->kv_v.n_bytes, &gpu_err));
-    return r;
-}
-
-/* ---- naming a word that differs ------------------------------------------------------------ */
-
-static const char *region_in_x(const solo_geometry *g, uint32_t at, const char *const names[4]) {
-    return at < g->x_y ? names[0] : at < g->x_scale ? names[1] : at < g->x_ss ? names[2] : names[3];
-}
-
-/* Which region of the messages word `at` is in. */
-static const char *region_of(const solo_geometry *g, uint32_t at, uint32_t *layer) {
-    static const char *const x[] = {"X", "X's y", "X's scales", "X's squares"};
-    static const char *const x1[] = {"X1", "X1's y", "X1's scales", "X1's squares"};
-    *layer = at / g->layer_words;
-    uint32_t in = at % g->layer_words;
-    if (at >= g->m_id) return "the id drawn";
-    if (at >= g->m_top) return "a tile's best";
-    if (at >= g->m_logits) return "logits";
-    if (in < g->x_words) return region_in_x(g, in, x);
-    if (in < g->l_k) return "q";
-    if (in < g->l_v) return "k";
-    if (in < g->l_att) return "v";
-    if (in < g->l_att_ml) return "attention's output";
-    if (in < g->l_a) return "attention's maxima and sums";
-    if (in < g->l_x1) return in < g->l_a_scale ? "a" : "a's scales";
-    if (in < g->l_h) return region_in_x(g, in - g->l_x1, x1);
-    if (in >= g->l_p_out && g->p_words) return in < g->l_p_down ? "out's projection" : "down's projection";
-    return in < g->l_h_scale ? "h" : "h's scales";
-}
-
-static void expect_same(const config *c, const solo_geometry *g, const char *who, const record *a,
-                        const record *b) {
-    assert_int_equal(a->n_words, b->n_words);
-    assert_int_equal(a->n_kv, b->n_kv);
-    for (uint32_t step = 0; step < c->n_step; step++) {
-        for (uint32_t i = 0; i < a->n_words; i++) {
-            uint32_t wanted = a->words[step * a->n_words + i],
-                     found = b->words[step * a->n_words + i], layer;
-            if (wanted == found) continue;
-            const char *region = region_of(g, i, &layer);
-            fail_msg("%s, %s: step %u, layer %u, %s (word %u): wanted %08x, found %08x", c->name,
-                     who, step, layer, region, i, wanted, found);
-        }
-        if (a->ids[step] != b->ids[step])
-            fail_msg("%s, %s: step %u: wanted id %u, found %u", c->name, who, step, a->ids[step],
-                     b->ids[step]);
-    }
-    for (uint32_t i = 0; i < a->n_kv; i++) {
-        if (a->kv_k[i] != b->kv_k[i] || a->kv_v[i] != b->kv_v[i])
-            fail_msg("%s, %s: KV word %u: wanted k %08x v %08x, found k %08x v %08x", c->name, who,
-                     i, a->kv_k[i], a->kv_v[i], b->kv_k[i], b->kv_v[i]);
-    }
-}
 
 /* ---- programs ------------------------------------------------------------------------------- */
 
@@ -170,32 +27,6 @@ static void expect_more_tiles(const solo_geometry *g, uint32_t n_workgroup) {
     assert_true(g->tiles_embed > n_workgroup && g->tiles_attend > n_workgroup &&
                 g->tiles_combine > n_workgroup);
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT; i++) assert_true(g->role[i].n_tile > n_workgroup);
-}
-
-/* Everything that a run leaves, as it was when the plan opened. */
-static void reset(solo_plan *plan) {
-    solo_buffer buffers[] = {plan->msg, plan->state, plan->kv_k, plan->kv_v};
-    for (uint32_t i = 0; i < SOLO_COUNT(buffers); i++)
-        solo_device_clear(gpu_device, buffers[i], 0, buffers[i].n_bytes);
-    GPU_OK(solo_device_submit(gpu_device, &gpu_err));
-    plan->n_tagged = 0;
-}
-
-/* Runs a program on the plan's buffers. */
-static record run_program(solo_plan *plan, const solo_program *program, const config *c) {
-    solo_program own = plan->main;
-    reset(plan);
-    plan->main = *program;
-    record r = run(plan, c);
-    plan->main = own;
-    return r;
-}
-
-static void check_program(solo_plan *plan, const solo_program *program, const config *c,
-                          const char *who, const record *wanted) {
-    record r = run_program(plan, program, c);
-    expect_same(c, &plan->geometry, who, wanted, &r);
-    record_free(&r);
 }
 
 static solo_program open_program(solo_plan *plan, const char *name, solo_assignment assignment) {
@@ -265,6 +96,7 @@ static void check_plan(solo_plan *plan, const config *c, const record *wanted) {
 static solo_plan *open_plan(const gpu_bed *bed, const config *c) {
     solo_plan_desc d = gpu_one_geometry(c->plan);
     d.factoring = "stages";
+    d.no_prefill = true;
     solo_plan *plan = c->chunked ? gpu_plan_open_chunked(bed, d) : gpu_plan_open(bed, d);
     expect_not_blind(c, plan);
     return plan;
@@ -378,7 +210,7 @@ static void payload_in_several_bindings(void **state) {
 static void check_ahead(config *c) {
     gpu_bed bed = gpu_bed_open(&c->model, 0);
     c->plan.factoring = "stages";
-    solo_plan *plan = gpu_plan_open(&bed, c->plan);
+    solo_plan *plan = plan_for_steps(&bed, c->plan);
     solo_stream stream;
     solo_stream_make(bed.weights, &plan->geometry, true, &stream);
     assert_true(plan->geometry.role[SOLO_ROLE_OUT].team > 1);
@@ -405,8 +237,8 @@ static void spans_of_a_whole_token(void **state) {
         skip();
     }
     config c = {.name = "spans of a whole token",
-                .model = {.n_embd = 64, .n_head = 1, .n_head_kv = 1, .head_dim = 64, .n_ff = 64, .n_ctx = 96, .seed = 33,
-                          .type_qk = SOLO_TYPE_Q4_0, .type_v = SOLO_TYPE_Q4_0, .type_out = SOLO_TYPE_Q4_0,
+                .model = {.n_embd = 64, .n_head = 1, .n_head_kv = 1, .head_dim = 64, .n_ff = 64, .n_ctx = 96,
+                          .seed = 33, .type_qk = SOLO_TYPE_Q4_0, .type_v = SOLO_TYPE_Q4_0, .type_out = SOLO_TYPE_Q4_0,
                           .type_gate = SOLO_TYPE_Q4_0, .type_up = SOLO_TYPE_Q4_0, .type_down = SOLO_TYPE_Q4_0},
                 /* more lanes than a head has numbers: its maximum and sum are of another subgroup than the first */
                 .plan = {.max_team = 8, .k_split = 2, .workgroup_size = 128, .n_slice = 1, .n_workgroup = 1, .queue = 4,
@@ -414,7 +246,7 @@ static void spans_of_a_whole_token(void **state) {
                 .n_prompt = 5,
                 .n_step = 3};
     gpu_bed bed = gpu_bed_open(&c.model, 0);
-    solo_plan *plan = gpu_plan_open(&bed, c.plan);
+    solo_plan *plan = plan_for_steps(&bed, c.plan);
     record wanted = run_program(plan, &plan->main, &c);
     solo_program whole = open_program(plan, "single", SOLO_ASSIGNMENT_STATIC);
     assert_non_null(strstr(whole.wgsl, "// ---- spans_subgroup.wgsl"));
@@ -445,7 +277,7 @@ static void weights_requested_ahead(void **state) {
     check_ahead(&c);
     c.model.n_head_kv = 2; /* two tiles of attention: the workgroup does not walk each stage once */
     gpu_bed bed = gpu_bed_open(&c.model, 0);
-    solo_plan *plan = gpu_plan_open(&bed, c.plan);
+    solo_plan *plan = plan_for_steps(&bed, c.plan);
     solo_stream stream;
     solo_stream_make(bed.weights, &plan->geometry, true, &stream);
     assert_false(stream.cross);
@@ -457,7 +289,7 @@ static void weights_requested_ahead(void **state) {
 static void check_ahead_in_stages(config *c, solo_form qkv, solo_form down, uint32_t quads) {
     gpu_bed bed = gpu_bed_open(&c->model, 0);
     c->plan.factoring = "stages";
-    solo_plan *plan = gpu_plan_open(&bed, c->plan);
+    solo_plan *plan = plan_for_steps(&bed, c->plan);
     solo_stream stream;
     solo_stream_make(bed.weights, &plan->geometry, false, &stream);
     assert_true(stream.role[SOLO_ROLE_QKV].on && stream.role[SOLO_ROLE_DOWN].on);
@@ -802,7 +634,7 @@ static void plans_say_how_they_hand_over(void **state) {
     (void)state;
     if (gpu_compiles_slowly()) return;
     gpu_bed bed = gpu_bed_open(&gpu_tiny, 0);
-    solo_plan *plan = gpu_plan_open(&bed, (solo_plan_desc){.factoring = "stages"});
+    solo_plan *plan = plan_for_steps(&bed, (solo_plan_desc){.factoring = "stages"});
     static const char d[] = "dispatch", w[] = "words", b[] = "barrier";
     const char *const roles[] = {d, d, b, d, d, d, d, d, d}, *const layer[] = {d, w, w, w, w, w, d, d, d},
                       *const single[] = {w, w, w, w, w, w, w, w, d};
@@ -839,7 +671,7 @@ static void check_bursts(const config *c, const char *const *names) {
     gpu_bed bed = gpu_bed_open(&c->model, 0);
     solo_plan_desc d = c->plan;
     d.factoring = names[0], d.assignment = SOLO_ASSIGNMENT_TICKET, d.no_self_test = true;
-    solo_plan *plan = gpu_plan_open(&bed, d);
+    solo_plan *plan = plan_for_steps(&bed, d);
     expect_not_blind(c, plan);
     record wanted = run_program(plan, &plan->fallback, c);
     for (uint32_t i = 0; names[i]; i++) {

@@ -302,7 +302,7 @@ static void check_config(const config *c) {
     solo_plan_desc d = {
         .factoring = "stages", .activations = c->activations, .kv_type = c->kv_type,
         .max_team = c->max_team, .workgroup_size = c->workgroup_size, .no_subgroups = !c->subgroups,
-        .queue = c->queue};
+        .queue = c->queue, .no_prefill = true};
     solo_plan *plan = c->chunked ? gpu_plan_open_chunked(&bed, d) : gpu_plan_open(&bed, d);
     for (uint32_t i = 0; i < SOLO_ROLE_COUNT && c->chunked; i++) /* see wide */
         assert_true(plan->geometry.role[i].tile > 32 || !solo_device_info_of(gpu_device)->is_software);
