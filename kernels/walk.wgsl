@@ -52,9 +52,8 @@ fn run_attend(l: u32, t: u32, fresh: bool, lane: u32) {
 }
 
 fn run_combine(l: u32, t: u32, lane: u32) {
-  // Parts may be of this workgroup's other subgroups, which do not run there until this one stands at a barrier.
-  if (SUBGROUPS_IN_TURN) { workgroupBarrier(); } // parts put before others ask for them
-  if (!CHECKED) { await_stage(l, STAGE_ATTEND, TILES_ATTEND, lane); }
+  // In turn: parts may be of this workgroup's other subgroups, which do not run until this one stands at a barrier.
+  if (SUBGROUPS_IN_TURN || !CHECKED) { await_words(l, STAGE_ATTEND, TILES_ATTEND, lane); }
   stage_combine(l, t, lane);
   arrive(l, STAGE_COMBINE, t, lane);
 }

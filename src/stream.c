@@ -468,21 +468,18 @@ static void add_own(solo_text *out, const solo_stream *s, solo_role role) {
 static void add_multiply(solo_text *out, const solo_stream *s, solo_role role) {
     const solo_stream_role *r = &s->role[role];
     unit list[MAX_AHEAD];
-    uint32_t n = list_reached(s, role, 0, r->n_unit, list);
-    bool any_own = false;
     char quad[32];
     snprintf(quad, sizeof quad, "%s_quad", names[role].name);
-    for (uint32_t i = 0; i < n; i++) any_own = any_own || list[i].role == role;
     solo_text_add(out, "fn multiply_%s%s", names[role].name, signature);
     add_place(out, s, role, 0);
-    if (any_own) add_own(out, s, role);
+    if (r->n_unit * r->planes > s->queue) add_own(out, s, role);
     add_accumulators(out, r);
     for (uint32_t strip = 0; strip < r->strips; strip++) {
         add_inputs(out, s, role, strip);
         for (uint32_t row = 0; row < r->rows; row += PART_ROWS) {
             uint32_t end = row + PART_ROWS < r->rows ? row + PART_ROWS : r->rows;
             add_products(out, s, role, strip, row, end, quad);
-            n = list_reached(s, role, strip * r->rows + row, strip * r->rows + end, list);
+            uint32_t n = list_reached(s, role, strip * r->rows + row, strip * r->rows + end, list);
             for (uint32_t i = 0; i < n; i++)
                 if (list[i].role == role) add_load(out, s, role, list[i].index, "own");
         }

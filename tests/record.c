@@ -65,7 +65,11 @@ static record run(solo_plan *plan, const config *c) {
     assert_true(n <= SOLO_COUNT(ids) && c->n_step <= MAX_STEP);
     gpu_ids(c->model.seed + 1, g->desc.hp->n_vocab, ids, n);
     solo_plan_write_ids(plan, 0, ids, n);
-    fill_past(plan, c->model.seed, c->n_prompt);
+    if (plan->desc.no_prefill) fill_past(plan, c->model.seed, c->n_prompt);
+    for (uint32_t pos = 0; pos < c->n_prompt && !plan->desc.no_prefill; pos += SOLO_PF_BATCH) {
+        uint32_t left = c->n_prompt - pos;
+        GPU_OK(solo_plan_prefill(plan, pos, left < SOLO_PF_BATCH ? left : SOLO_PF_BATCH, &gpu_err));
+    }
     record r = {.n_words = g->msg_words, .n_kv = (uint32_t)(plan->kv_k.n_bytes / 4)};
     r.words = solo_zalloc((size_t)c->n_step * r.n_words, 4);
     r.kv_k = solo_zalloc(r.n_kv, 4);

@@ -20,6 +20,7 @@ typedef struct config {
     tiny_desc      model;
     solo_plan_desc plan;     /* factoring and assignment are set by the test */
     uint32_t       n_prompt; /* positions before the first step, of random K and V */
+    bool           reads_prompt; /* or of ids that are prefilled, where it is not one prefill that all runs share */
     uint32_t       n_step;
     uint64_t       max_binding;       /* payload split; 0: one buffer */
     bool           chunked;           /* less workgroup memory, so that inputs come in chunks */

@@ -96,7 +96,7 @@ static void check_plan(solo_plan *plan, const config *c, const record *wanted) {
 static solo_plan *open_plan(const gpu_bed *bed, const config *c) {
     solo_plan_desc d = gpu_one_geometry(c->plan);
     d.factoring = "stages";
-    d.no_prefill = true;
+    d.no_prefill = !c->reads_prompt;
     solo_plan *plan = c->chunked ? gpu_plan_open_chunked(bed, d) : gpu_plan_open(bed, d);
     expect_not_blind(c, plan);
     return plan;
@@ -184,6 +184,7 @@ static void payload_in_several_bindings(void **state) {
                           .alt_down = SOLO_TYPE_Q8_0,
                           .n_head_kv = 4},
                 .n_prompt = 5,
+                .reads_prompt = true,
                 .n_step = 6,
                 .min_payload = 1};
     if (gpu_compiles_slowly()) return;
@@ -228,14 +229,25 @@ static void check_ahead(config *c) {
     gpu_bed_close(&bed);
 }
 
+static void want_subgroups(uint32_t least) {
+    const solo_device_info *info = solo_device_info_of(gpu_device);
+    if (info->has_subgroups && info->subgroup_min >= least) return;
+    printf("UNRUN: %s has no subgroups of %u\n", info->name, least);
+    skip();
+}
+
+/* Lanes of a subgroup that share rows; skips where they are fewer than `least`. (SwiftShader has four, and what it
+ * makes of 128 lanes takes 23 GB.) */
+static uint32_t team_of_device(uint32_t least) {
+    want_subgroups(least);
+    uint32_t team = solo_device_info_of(gpu_device)->subgroup_min;
+    return team < 32 ? team : 32;
+}
+
 /* A whole token whose spans are put by subgroups, with own rows and gains in workgroup memory: what a GPU runs. */
 static void spans_of_a_whole_token(void **state) {
     (void)state;
-    const solo_device_info *info = solo_device_info_of(gpu_device);
-    if (!info->has_subgroups || info->subgroup_min < 8) {
-        printf("UNRUN: %s has no subgroups of 8\n", info->name);
-        skip();
-    }
+    want_subgroups(8);
     config c = {.name = "spans of a whole token",
                 .model = {.n_embd = 64, .n_head = 1, .n_head_kv = 1, .head_dim = 64, .n_ff = 64, .n_ctx = 96,
                           .seed = 33, .type_qk = SOLO_TYPE_Q4_0, .type_v = SOLO_TYPE_Q4_0, .type_out = SOLO_TYPE_Q4_0,
@@ -346,7 +358,7 @@ static void phi3_in_a_window(void **state) {
  * the GPU holds them alike, and every word comes out the same. */
 static void phi3_is_a_fused_llama(void **state) {
     (void)state;
-    config c = {.name = "phi3 and llama", .model = phi3_model, .n_prompt = 70, .n_step = 6};
+    config c = {.name = "phi3 and llama", .model = phi3_model, .n_prompt = 70, .reads_prompt = true, .n_step = 6};
     c.model.attn_factor = 0;
     gpu_bed bed = gpu_bed_open(&c.model, 0);
     solo_plan *plan = open_plan(&bed, &c);
@@ -410,17 +422,6 @@ static void more_parts_than_bindings(void **state) {
     assert_int_equal(gpu_err.status, SOLO_DEVICE_LIMIT);
     assert_non_null(strstr(gpu_err.text, "of 4096 bytes"));
     gpu_bed_close(&bed);
-}
-
-/* Lanes of a subgroup that share rows; skips where they are fewer than `least`. (SwiftShader has four, and what it
- * makes of 128 lanes takes 23 GB.) */
-static uint32_t team_of_device(uint32_t least) {
-    const solo_device_info *info = solo_device_info_of(gpu_device);
-    uint32_t team = info->has_subgroups ? info->subgroup_min : 1;
-    if (team >= least) return team < 32 ? team : 32;
-    printf("UNRUN: %s has no subgroups of %u\n", info->name, least);
-    skip();
-    return 1;
 }
 
 /* stages by subgroups, without and with weights ahead, and with `all` every factoring, against scratch memory. */
@@ -537,11 +538,7 @@ static void short_contexts_whole(void **state) {
     (void)state;
     static const solo_activations activations[] = {SOLO_ACTIVATIONS_F32, SOLO_ACTIVATIONS_INT8, SOLO_ACTIVATIONS_INT8};
     static const solo_kv_type kv[] = {SOLO_KV_F32, SOLO_KV_F16, SOLO_KV_INT8};
-    const solo_device_info *info = solo_device_info_of(gpu_device);
-    if (!info->has_subgroups || info->subgroup_min < 8) {
-        printf("UNRUN: %s has no subgroups of 8\n", info->name);
-        skip();
-    }
+    want_subgroups(8);
     for (uint32_t i = 0; i < SOLO_COUNT(kv); i++) {
         config c = {.name = "short contexts",
                     .model = {.n_embd = 64, .n_head = 2, .n_head_kv = 1, .head_dim = 32, .seed = 71},
@@ -556,10 +553,8 @@ static void short_contexts_whole(void **state) {
         record wanted = run_program(plan, &plan->main, &c);
         expect_near_splits(&bed, &c, &wanted);
         check_factoring(plan, &c, "unfused", 0, &wanted);
-        if (i == 1) {
-            check_factoring(plan, &c, "roles", 0, &wanted);
-            check_factoring(plan, &c, "layer", SOLO_ASSIGNMENT_TICKET, &wanted);
-        }
+        check_factoring(plan, &c, "roles", 0, &wanted);
+        if (i == 1) check_factoring(plan, &c, "layer", SOLO_ASSIGNMENT_TICKET, &wanted);
         record_free(&wanted);
         solo_plan_close(plan);
         gpu_bed_close(&bed);
@@ -571,14 +566,10 @@ static void short_contexts_whole(void **state) {
 static void architectures_by_subgroups(void **state) {
     (void)state;
     static const tiny_desc *const models[] = {&gpu_gpt2, &gpu_gemma3};
-    const solo_device_info *info = solo_device_info_of(gpu_device);
-    if (!info->has_subgroups || info->subgroup_min < 8) {
-        printf("UNRUN: %s has no subgroups of 8\n", info->name);
-        skip();
-    }
+    const uint32_t team = team_of_device(8);
     for (uint32_t i = 0; i < SOLO_COUNT(models); i++) {
         config c = {.name = models[i]->arch, .model = *models[i], .n_prompt = 9, .n_step = 3, .min_split = 2,
-                    .plan = {.max_team = info->subgroup_min < 32 ? info->subgroup_min : 32,
+                    .plan = {.max_team = team,
                              .kv_type = i == 0 ? SOLO_KV_F32 : SOLO_KV_F16,
                              .queue = i == 0 ? 5 : 0}};
         gpu_bed bed = gpu_bed_open(&c.model, 0);
