@@ -9,7 +9,7 @@
 var<workgroup> hist_count: array<atomic<u32>, 256>;
 var<workgroup> hist_low: array<atomic<u32>, 256>;  // mass: low 12 bits of 24 of each probability
 var<workgroup> hist_high: array<atomic<u32>, 256>; // and high 12 bits: both sums fit 32 bits
-var<workgroup> chosen: array<u32, 2>;              // the bucket, and what is still wanted (bits)
+var<workgroup> chosen: array<u32, 2>;              // the bucket, and what is still wanted (bits of an f32)
 
 // n, as a bound that no compiler knows: loops over buckets and ids written out were two thirds of a token's code, and
 // then half. (A sum with args.greedy was no secret: who draws has just found it to be 0.)
@@ -74,65 +74,43 @@ fn bucket_mass(i: u32) -> f32 {
   return fma(f32(atomicLoad(&hist_high[i])), 4096.0, f32(atomicLoad(&hist_low[i])));
 }
 
-// The key of the k-th largest logit.
-fn select_top_k(largest: f32, lane: u32) -> u32 {
-  var prefix = 0u;
-  var want = args.top_k;
-  for (var round_ = 0u; round_ < rolled(4u); round_++) {
-    let shift = 24u - 8u * round_;
-    hist_clear(lane);
-    hist_fill(Round(prefix, shift, 0u, largest), lane);
-    if (lane == 0u) {
-      var left = want;
-      var bucket = 0u;
-      for (var i = 0u; i < rolled(256u); i++) {
-        bucket = 255u - i;
-        let n = atomicLoad(&hist_count[bucket]);
-        if (n >= left) { break; }
-        left -= n;
-      }
-      chosen[0] = bucket;
-      chosen[1] = left;
-    }
-    workgroupBarrier(); // chosen written before all lanes read it
-    prefix |= chosen[0] << shift;
-    want = chosen[1];
-    workgroupBarrier(); // read before the next round overwrites it
+// Of the buckets, from the largest keys down, the one in which what is wanted is reached, and how much of it is left to
+// the bucket. (Counts are whole numbers below 2^24, exact in f32.)
+fn choose_bucket(by_mass: bool, first: bool, wanted: f32) {
+  var left = wanted;
+  if (by_mass && first) { // a share, until the total is known
+    var total = 0.0;
+    for (var i = 0u; i < rolled(256u); i++) { total += bucket_mass(255u - i); }
+    left = total * wanted;
   }
-  return prefix;
+  var last = 0u; // the smallest occupied bucket: rounding may leave a crumb of mass wanted
+  for (var i = 0u; i < rolled(256u); i++) {
+    let bucket = 255u - i;
+    let n = atomicLoad(&hist_count[bucket]);
+    if (n == 0u) { continue; }
+    last = bucket;
+    var worth = f32(n);
+    if (by_mass) { worth = bucket_mass(bucket); }
+    if (worth >= left) { break; }
+    left -= worth;
+  }
+  chosen[0] = last;
+  chosen[1] = bitcast<u32>(left);
 }
 
-// The key at which the mass of the larger keys and itself reaches top_p of the mass above floor_key.
-fn select_top_p(floor_key: u32, largest: f32, lane: u32) -> u32 {
+// The key of the top_k-th largest logit; or, by mass, that at which the mass of the larger keys and itself reaches top_p
+// of the mass from floor_key on. One function for both, since a compiler writes it out where it is called.
+fn select_key(by_mass: bool, floor_key: u32, largest: f32, lane: u32) -> u32 {
   var prefix = 0u;
-  var want = 0.0;
+  var wanted = select(f32(args.top_k), args.top_p, by_mass);
   for (var round_ = 0u; round_ < rolled(4u); round_++) {
     let shift = 24u - 8u * round_;
     hist_clear(lane);
     hist_fill(Round(prefix, shift, floor_key, largest), lane);
-    if (lane == 0u) {
-      var left = want;
-      if (round_ == 0u) {
-        var total = 0.0;
-        for (var i = 0u; i < rolled(256u); i++) { total += bucket_mass(255u - i); }
-        left = total * args.top_p;
-      }
-      var bucket = 0u;
-      var last = 0u; // the smallest occupied bucket: rounding may leave a crumb of mass wanted
-      for (var i = 0u; i < rolled(256u); i++) {
-        bucket = 255u - i;
-        if (atomicLoad(&hist_count[bucket]) == 0u) { continue; }
-        last = bucket;
-        let mass = bucket_mass(bucket);
-        if (mass >= left) { break; }
-        left -= mass;
-      }
-      chosen[0] = last;
-      chosen[1] = bitcast<u32>(left);
-    }
+    if (lane == 0u) { choose_bucket(by_mass, round_ == 0u, wanted); }
     workgroupBarrier(); // chosen written before all lanes read it
     prefix |= chosen[0] << shift;
-    want = bitcast<f32>(chosen[1]);
+    wanted = bitcast<f32>(chosen[1]);
     workgroupBarrier(); // read before the next round overwrites it
   }
   return prefix;
@@ -190,8 +168,11 @@ fn draw(lane: u32) {
   let largest = best_value[0];
   workgroupBarrier(); // the largest read before best_reduce overwrites it
   var floor_key = 0u;
-  if (args.top_k > 0u && args.top_k < N_VOCAB) { floor_key = select_top_k(largest, lane); }
-  if (args.top_p < 1.0) { floor_key = max(floor_key, select_top_p(floor_key, largest, lane)); }
+  for (var which = 0u; which < rolled(2u); which++) {
+    let by_mass = which == 1u;
+    let is_asked = select(args.top_k > 0u && args.top_k < N_VOCAB, args.top_p < 1.0, by_mass);
+    if (is_asked) { floor_key = max(floor_key, select_key(by_mass, floor_key, largest, lane)); }
+  }
   if (args.ln_min_p > -1.0e30) {
     floor_key = max(floor_key, key_of(fma(args.ln_min_p, 1.0 / args.inv_temperature, largest)));
   }

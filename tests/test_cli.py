@@ -79,6 +79,12 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(got.stdout, solo("help", name).stdout)
         self.assertRegex(solo("version").stdout.decode(), r"^solo \d+\.\d+\.\d+\n$")
 
+    def test_help_names_each_preset(self):
+        names = re.search(r"wanted one of (.*), found 'nosuch'", solo("synth", "nosuch", "x").stderr.decode()).group(1)
+        told = " ".join(solo("synth", "--help").stdout.decode().split())
+        for preset in names.split(", "):
+            self.assertIn(preset, told)
+
     def test_what_the_world_lacks_is_exit_1(self):
         for args in (["info", "/nosuch.gguf"], ["run", "/nosuch.gguf", "-p", "x"], ["chat", "/nosuch.gguf"],
                      ["tokenize", "/nosuch.gguf"], ["explain", "/nosuch.gguf"]):

@@ -93,8 +93,8 @@ static const cli_command commands[] = {
      "the real file is not at hand. It reads, runs and tokenizes like the real one, but writes "
      "nonsense.\v"
      "PRESET is phi-3-mini[:WINDOW] (WINDOW: how many positions a token attends to; 0: all; the "
-     "real model's and the default: 2047), llama-3.2-1b, smollm2-135m, or toy:DxLxH: width, layers, "
-     "heads, with a feed-forward part of 4 D and 1024 tokens.\n\n"
+     "real model's and the default: 2047), llama-3.2-1b, smollm2-135m, qwen2-0.5b, qwen3-0.6b, gpt2-small, "
+     "gemma-3-270m, or toy:DxLxH: width, layers, heads, with a feed-forward part of 4 D and 1024 tokens.\n\n"
      "OUT is written beside its place and renamed when it is whole.",
      CLI_TAKES_SYNTH, cli_synth},
     {"convert", "a model file or folder written as a .gguf of another type",
