@@ -29,6 +29,12 @@ fn logits_at(ids: vec4<u32>) -> vec4<f32> {
   return bitcast<vec4<f32>>(settle4(at, peek4(at)));
 }
 
+// Component k: selected, since a vector with an index stands in memory for some compilers.
+fn one_of(v: vec4<f32>, k: u32) -> f32 {
+  let pair = select(v.xy, v.zw, k >= 2u);
+  return select(pair.x, pair.y, (k & 1u) == 1u);
+}
+
 fn probability_bits(logit: f32, largest: f32) -> u32 {
   return u32(round(exp((logit - largest) * args.inv_temperature) * 16777215.0));
 }
@@ -60,12 +66,8 @@ fn hist_count_id(r: Round, id: u32, raw: f32) {
 
 fn hist_fill(r: Round, lane: u32) {
   for (var first = lane; first < rolled(N_VOCAB); first += 4u * WG) {
-    let ids = first + FOUR;
-    let raw = logits_at(ids);
-    hist_count_id(r, ids.x, raw.x);
-    hist_count_id(r, ids.y, raw.y);
-    hist_count_id(r, ids.z, raw.z);
-    hist_count_id(r, ids.w, raw.w);
+    let raw = logits_at(first + FOUR);
+    for (var k = 0u; k < rolled(4u); k++) { hist_count_id(r, first + k * WG, one_of(raw, k)); }
   }
   workgroupBarrier(); // counted before lane 0 looks
 }
@@ -98,8 +100,8 @@ fn choose_bucket(by_mass: bool, first: bool, wanted: f32) {
   chosen[1] = bitcast<u32>(left);
 }
 
-// The key of the top_k-th largest logit; or, by mass, that at which the mass of the larger keys and itself reaches top_p
-// of the mass from floor_key on. One function for both, since a compiler writes it out where it is called.
+// The key of the top_k-th largest logit; or, by mass, that at which the mass of the larger keys and itself reaches
+// top_p of the mass from floor_key on. One function for both, since a compiler writes it out where it is called.
 fn select_key(by_mass: bool, floor_key: u32, largest: f32, lane: u32) -> u32 {
   var prefix = 0u;
   var wanted = select(f32(args.top_k), args.top_p, by_mass);
@@ -178,12 +180,8 @@ fn draw(lane: u32) {
   }
   var best = Drawn(NEVER, 0u);
   for (var first = lane; first < rolled(N_VOCAB); first += 4u * WG) {
-    let ids = first + FOUR;
-    let raw = logits_at(ids);
-    best = draw_id(best, ids.x, raw.x, floor_key, largest);
-    best = draw_id(best, ids.y, raw.y, floor_key, largest);
-    best = draw_id(best, ids.z, raw.z, floor_key, largest);
-    best = draw_id(best, ids.w, raw.w, floor_key, largest);
+    let raw = logits_at(first + FOUR);
+    for (var k = 0u; k < rolled(4u); k++) { best = draw_id(best, first + k * WG, one_of(raw, k), floor_key, largest); }
   }
   best_reduce(best.value, best.id, lane);
 }
