@@ -170,7 +170,7 @@ fn draw(lane: u32) {
   let largest = best_value[0];
   workgroupBarrier(); // the largest read before best_reduce overwrites it
   var floor_key = 0u;
-  for (var which = 0u; which < rolled(2u); which++) {
+  for (var which = 0u; which < rolled(2u); which++) { // top_k, then top_p: a loop, so that there is one call
     let by_mass = which == 1u;
     let is_asked = select(args.top_k > 0u && args.top_k < N_VOCAB, args.top_p < 1.0, by_mass);
     if (is_asked) { floor_key = max(floor_key, select_key(by_mass, floor_key, largest, lane)); }

@@ -59,17 +59,25 @@ static void fill_past(solo_plan *plan, uint64_t seed, uint32_t n) {
     free(words);
 }
 
+/* The positions before the first step: prefilled, or, by a plan that cannot, random numbers. */
+static void make_past(solo_plan *plan, const config *c) {
+    if (plan->desc.no_prefill) {
+        fill_past(plan, c->model.seed, c->n_prompt);
+        return;
+    }
+    for (uint32_t pos = 0; pos < c->n_prompt; pos += SOLO_PF_BATCH) {
+        uint32_t left = c->n_prompt - pos;
+        GPU_OK(solo_plan_prefill(plan, pos, left < SOLO_PF_BATCH ? left : SOLO_PF_BATCH, &gpu_err));
+    }
+}
+
 static record run(solo_plan *plan, const config *c) {
     const solo_geometry *g = &plan->geometry;
     uint32_t ids[128], n = c->n_prompt + 1;
     assert_true(n <= SOLO_COUNT(ids) && c->n_step <= MAX_STEP);
     gpu_ids(c->model.seed + 1, g->desc.hp->n_vocab, ids, n);
     solo_plan_write_ids(plan, 0, ids, n);
-    if (plan->desc.no_prefill) fill_past(plan, c->model.seed, c->n_prompt);
-    for (uint32_t pos = 0; pos < c->n_prompt && !plan->desc.no_prefill; pos += SOLO_PF_BATCH) {
-        uint32_t left = c->n_prompt - pos;
-        GPU_OK(solo_plan_prefill(plan, pos, left < SOLO_PF_BATCH ? left : SOLO_PF_BATCH, &gpu_err));
-    }
+    make_past(plan, c);
     record r = {.n_words = g->msg_words, .n_kv = (uint32_t)(plan->kv_k.n_bytes / 4)};
     r.words = solo_zalloc((size_t)c->n_step * r.n_words, 4);
     r.kv_k = solo_zalloc(r.n_kv, 4);
@@ -122,8 +130,7 @@ static const char *region_of(const solo_geometry *g, uint32_t at, uint32_t *laye
     return in < g->l_h_scale ? "h" : "h's scales";
 }
 
-void expect_same(const config *c, const solo_geometry *g, const char *who, const record *a,
-                        const record *b) {
+void expect_same(const config *c, const solo_geometry *g, const char *who, const record *a, const record *b) {
     assert_int_equal(a->n_words, b->n_words);
     assert_int_equal(a->n_kv, b->n_kv);
     for (uint32_t step = 0; step < c->n_step; step++) {
@@ -166,8 +173,8 @@ record run_program(solo_plan *plan, const solo_program *program, const config *c
     return r;
 }
 
-void check_program(solo_plan *plan, const solo_program *program, const config *c,
-                          const char *who, const record *wanted) {
+void check_program(solo_plan *plan, const solo_program *program, const config *c, const char *who,
+                   const record *wanted) {
     record r = run_program(plan, program, c);
     expect_same(c, &plan->geometry, who, wanted, &r);
     record_free(&r);

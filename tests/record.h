@@ -34,7 +34,7 @@ typedef struct config {
 /* A plan that reads no prompts, whose kernels would be compiled for nothing. */
 solo_plan *plan_for_steps(const gpu_bed *bed, solo_plan_desc desc);
 
-/* Runs a program on the plan's buffers, from a past of random numbers on. */
+/* Runs a program on the plan's buffers, from a past of n_prompt positions on. */
 record run_program(solo_plan *plan, const solo_program *program, const config *c);
 void   record_free(record *r);
 
